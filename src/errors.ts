@@ -1,0 +1,69 @@
+// The one error family for everything met at run time. Misuse is a TypeError, thrown when the app boots.
+
+/**
+ * What kind of thing went wrong; stable, meant for `switch`.
+ *
+ * - `ERR_REQUEST`: not the HTTP request of BCL 2.5.
+ * - `ERR_TOKEN`: the Logout Token was refused (BCL 2.6); `reason`, and where it applies `claim` and `option`, say by which rule.
+ * - `ERR_REPLAY`: the logout of this `jti` was completed before.
+ * - `ERR_KEYS_UNAVAILABLE`: the provider's metadata or keys could not be fetched.
+ * - `ERR_STORE`: the logout store failed, or did not answer in time.
+ * - `ERR_SESSIONS`: a session could not be destroyed; it stays marked, denied and bound, and is tried again.
+ * - `ERR_EVICT`: cached claims could not be evicted, or an application hook failed.
+ * - `ERR_DEADLINE`: the answer was due before the work was done; the work goes on.
+ * - `ERR_ID_TOKEN`: the claims given to `bind` are not those of a configured provider's ID Token.
+ * - `ERR_NO_VERDICT`: whether a session lives could not be found out; answered 503, the session is kept.
+ */
+export type ErrorCode =
+  | 'ERR_REQUEST'
+  | 'ERR_TOKEN'
+  | 'ERR_REPLAY'
+  | 'ERR_KEYS_UNAVAILABLE'
+  | 'ERR_STORE'
+  | 'ERR_SESSIONS'
+  | 'ERR_EVICT'
+  | 'ERR_DEADLINE'
+  | 'ERR_ID_TOKEN'
+  | 'ERR_NO_VERDICT'
+
+export interface ErrorDetails {
+  /** Which rule: a stable word of the code's own list, e.g. `exp_missing`. */
+  readonly reason?: string
+  /** The claim or header parameter the rule is about. */
+  readonly claim?: string
+  /** The provider option that would accept this, where there is one. */
+  readonly option?: string
+  readonly cause?: unknown
+}
+
+/**
+ * A run-time failure. `message` is a fixed sentence: it never holds a token, a claim value, a session id or a store's own
+ * words; those are in `cause`, which is for your debugger and never for a response.
+ */
+export class BackchannelLogoutError extends Error {
+  override readonly name = 'BackchannelLogoutError'
+  readonly code: ErrorCode
+  readonly reason: string | undefined
+  readonly claim: string | undefined
+  readonly option: string | undefined
+
+  constructor(code: ErrorCode, message: string, details: ErrorDetails = {}) {
+    super(message, details.cause === undefined ? undefined : { cause: details.cause })
+    this.code = code
+    this.reason = details.reason
+    this.claim = details.claim
+    this.option = details.option
+  }
+}
+
+/** No verdict on a session: Express and connect-style error handlers answer it 503 with `Retry-After` by themselves. */
+export class NoVerdictError extends BackchannelLogoutError {
+  readonly status = 503
+  readonly statusCode = 503
+  readonly headers = { 'Retry-After': '1', 'Cache-Control': 'no-store' }
+  readonly expose = true
+
+  constructor(cause: unknown) {
+    super('ERR_NO_VERDICT', 'Whether this session was ended could not be found out', { cause })
+  }
+}

@@ -1,0 +1,57 @@
+// What a logout points at, and the keys under which stores know it. Knows no token and no store.
+import { hash } from 'node:crypto'
+
+/** The relying party's registration at one OpenID Provider: everything in this package is scoped by both. */
+export interface Client {
+  /** Issuer identifier of the OpenID Provider, exactly as in its tokens. */
+  readonly issuer: string
+  /** `client_id` of this Relying Party at that provider. */
+  readonly clientId: string
+}
+
+/**
+ * What a Logout Token points at: one `sid`, or every session of a `sub` (BCL 2.4, 2.7).
+ * With `sid`, a `sub` only narrows: a session found by `sid` that belongs to another `sub` is left alone.
+ */
+export type LogoutTarget = Client &
+  ({ readonly sid: string; readonly sub?: string | undefined } | { readonly sid?: undefined; readonly sub: string })
+
+/** A target as stores see it: hashes only, so that no key name, log or dump shows a `sub` or `sid`. */
+export interface TargetKey {
+  readonly scope: 'sid' | 'sub' | 'token'
+  readonly key: string
+  /** Only with scope `sid`, and only if the token named a `sub`: the key of that `sub`. */
+  readonly subKey?: string | undefined
+}
+
+/** Key of one OP session at one client. */
+export function sidKey(client: Client, sid: string): string {
+  return keyOf('sid', client, sid)
+}
+
+/** Key of one subject at one client. */
+export function subKey(client: Client, sub: string): string {
+  return keyOf('sub', client, sub)
+}
+
+/** Key of one Logout Token's `jti` at one client: a `jti` is unique per issuer only (RFC 7519 4.1.7). */
+export function jtiKey(client: Client, jti: string): string {
+  return keyOf('jti', client, jti)
+}
+
+/** Key of one access token: its SHA-256, since the token is a secret and its value is unique by itself. */
+export function tokenKey(token: string): string {
+  return hash('sha256', token, 'base64url')
+}
+
+/** The key under which a target's mark is written and its bindings are found. */
+export function targetKey(target: LogoutTarget): TargetKey {
+  if (target.sid === undefined) return { scope: 'sub', key: subKey(target, target.sub) }
+  const key = sidKey(target, target.sid)
+  return target.sub === undefined ? { scope: 'sid', key } : { scope: 'sid', key, subKey: subKey(target, target.sub) }
+}
+
+/** JSON of an array is a length-safe encoding: no choice of issuer, client id and value can imitate another. */
+function keyOf(kind: 'sid' | 'sub' | 'jti', client: Client, value: string): string {
+  return hash('sha256', JSON.stringify([kind, client.issuer, client.clientId, value]), 'base64url')
+}

@@ -1,0 +1,34 @@
+// What the engine asks of local sessions, and what it offers their stores in return. Knows no framework.
+
+/** One local session as it stands in a request. */
+export interface LocalSession {
+  readonly sessionId: string
+  /** Until when the session's own store may keep it, in epoch seconds; absent where the store does not say. */
+  readonly expiresAt?: number | undefined
+}
+
+/** Where the local sessions are, and how one of them is destroyed. `Req` is the request of its framework. */
+export interface SessionBackend<Req> {
+  /** The session of a request; `undefined` if it has none. */
+  sessionOf(req: Req): LocalSession | undefined
+  /** Destroys one session. Resolves only if it is gone; an unknown id is success. */
+  destroy(sessionId: string): Promise<void>
+  /** Called once when the receiver is created: from then on the backend keeps dead sessions dead. */
+  protect(guard: SessionGuard): void
+}
+
+/** What a protected session store asks before it believes a session. */
+export interface SessionGuard {
+  /** Whether this session was ended. Rejects with `NoVerdictError` where that cannot be found out. One look-up. */
+  isEnded(sessionId: string): Promise<boolean>
+  /** Whether this process ended it a short while ago. No look-up. */
+  wasEndedHere(sessionId: string): boolean
+  /** A session id changed: the sign-on goes with it. Resolves to whether it was ended. */
+  moved(fromSessionId: string, toSessionId: string): Promise<boolean>
+  /** The application destroys this session: marked first, destroyed by `destroyRow`, then unbound. */
+  endLocally(sessionId: string, destroyRow: () => Promise<void>): Promise<void>
+  /** The session's own store will keep it until then (epoch seconds). */
+  keptUntil(sessionId: string, expiresAt: number): void
+  /** A dead session was met by a read or refused a write; for the event stream. */
+  resurrectionBlocked(how: 'read' | 'write'): void
+}

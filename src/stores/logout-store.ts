@@ -1,0 +1,124 @@
+// The port: what every logout store remembers and promises. `describeLogoutStore` in the testing kit is its definition:
+// a store is right if that suite passes. Stores see hashed keys and local session ids, never a `sub`, `sid` or token.
+import type { Mark, SignOn } from '../marks/covering.js'
+import type { TargetKey } from '../marks/target.js'
+
+/** The remembered tie between a sign-on at the OP and a local session. Times are absolute epoch seconds. */
+export interface Binding extends SignOn {
+  readonly sessionId: string
+  readonly subKey: string
+  readonly sidKey?: string | undefined
+  /** The store's clock at the first bind; kept when the session id changes. */
+  readonly boundAt: number
+  readonly expiresAt: number
+}
+
+/** A binding to be written. `tokenKeys`: keys of access tokens that live and die with this session. */
+export interface NewBinding {
+  readonly sessionId: string
+  readonly subKey: string
+  readonly sidKey?: string | undefined
+  readonly issuedAt?: number | undefined
+  readonly expiresAt: number
+  readonly tokenKeys?: readonly string[] | undefined
+}
+
+/** All that is known of one local session. It is dead if `ended`, or if a mark covers its binding. */
+export interface SessionState {
+  /** The session id was ended, or left behind by a change of id. Such an id never lives again. */
+  readonly ended: boolean
+  readonly binding?: Binding | undefined
+  /** Live marks under the binding's `sidKey` and `subKey`, unjudged. Empty without a binding. */
+  readonly marks: readonly Mark[]
+}
+
+/** The remembered use of a Logout Token. */
+export interface JtiKey {
+  readonly key: string
+  readonly expiresAt: number
+}
+
+export interface BeginLogout {
+  readonly target: TargetKey
+  /** `iat` of the Logout Token (OP clock). */
+  readonly issuedAt: number
+  /** Absent where no token is behind the logout. */
+  readonly jti?: JtiKey | undefined
+  /** Until when marks must be kept: no session, token or cached claim outlives this. */
+  readonly marksExpireAt: number
+  readonly toleranceSeconds: number
+  /** The caller has nothing to do but destroy sessions: a store that can do that by itself may finish at once. */
+  readonly mayFinish: boolean
+}
+
+export type BegunLogout =
+  | { readonly replayed: true }
+  | {
+      readonly replayed: false
+      /** The target's mark as it now stands, merged with what was there. */
+      readonly mark: Mark
+      /** Ids of the bound sessions which that mark covers. All of them carry a session mark now. */
+      readonly sessionIds: readonly string[]
+      /** Keys of the access tokens recorded with these sessions. All of them are marked now. */
+      readonly tokenKeys: readonly string[]
+      /** Sessions found by `sid` and left alone because they belong to another `sub`. */
+      readonly mismatched: number
+      /** True: the store has destroyed and unbound these sessions and remembered the jti; nothing is left to do. */
+      readonly finished: boolean
+    }
+
+export interface CompleteLogout {
+  readonly jti?: JtiKey | undefined
+  /** Sessions that were destroyed: their bindings go, their session marks stay. */
+  readonly destroyedIds: readonly string[]
+  /** Whether every session was destroyed: only then is the jti remembered as completed. */
+  readonly done: boolean
+}
+
+/**
+ * Bindings, marks and completed jtis. Every method rejects if the store cannot do what it promises, and may be called
+ * again after any failure: all are idempotent. Nothing unexpired is ever forgotten, least of all for lack of room.
+ */
+export interface LogoutStore {
+  /**
+   * Writes the binding, replacing an older one of the same session id, and **then** reads what stands against it (law 7).
+   * A session id that was ended stays ended. The returned binding has the store's `boundAt`.
+   */
+  bind(binding: NewBinding): Promise<SessionState & { readonly binding: Binding }>
+
+  /**
+   * Carries a sign-on to a new session id: copies the old id's binding, dates and token keys included, to the new id,
+   * then reads what stands against both, then marks the old id as ended and takes it out of the index.
+   * If the old id was ended by a logout, the new one is ended too; if it was only left behind by another change of id, the
+   * new one gets the same sign-on. Without a binding under the old id nothing is written and the state of the new id is returned.
+   */
+  rebind(fromSessionId: string, toSessionId: string, expiresAt: number): Promise<SessionState>
+
+  /** Moves a binding's expiry later, never earlier. Unknown ids are ignored. */
+  renew(sessionId: string, expiresAt: number): Promise<void>
+
+  /** Records further access tokens with a bound session; if it is dead by now, they are marked too. */
+  addTokens(sessionId: string, tokenKeys: readonly string[], toleranceSeconds: number): Promise<SessionState>
+
+  /** One look-up: everything a verdict on this session needs. */
+  read(sessionId: string): Promise<SessionState>
+
+  /** One look-up: the live marks under these keys, and the store's clock. */
+  marks(keys: readonly string[]): Promise<{ readonly now: number; readonly marks: readonly Mark[] }>
+
+  /** Marks session ids as ended (a local logout), without touching their bindings. */
+  endSessions(sessionIds: readonly string[], expiresAt: number): Promise<void>
+
+  /** Removes bindings; session marks stay. */
+  unbind(sessionIds: readonly string[]): Promise<void>
+
+  /**
+   * Opens a logout. A completed jti: `replayed`, nothing happens. Otherwise writes the target's mark, then looks the target's
+   * bindings up, and marks each covered session and its tokens. A jti that was opened before and not completed keeps its
+   * first dates, so that a retry never ends a login made in between.
+   */
+  begin(logout: BeginLogout): Promise<BegunLogout>
+
+  /** Closes a logout, wholly or as far as it came. */
+  complete(logout: CompleteLogout): Promise<void>
+}
