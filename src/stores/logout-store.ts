@@ -82,23 +82,25 @@ export interface CompleteLogout {
 export interface LogoutStore {
   /**
    * Writes the binding, replacing an older one of the same session id, and **then** reads what stands against it (law 7).
-   * A session id that was ended stays ended. The returned binding has the store's `boundAt`.
+   * A session id that was ended stays ended, unless it only inherited its end by `rebind`: a fresh login is judged by its own
+   * dates. The returned binding has the store's `boundAt`.
    */
   bind(binding: NewBinding): Promise<SessionState & { readonly binding: Binding }>
 
   /**
    * Carries a sign-on to a new session id: copies the old id's binding, dates and token keys included, to the new id,
    * then reads what stands against both, then marks the old id as ended and takes it out of the index.
-   * If the old id was ended by a logout, the new one is ended too; if it was only left behind by another change of id, the
-   * new one gets the same sign-on. Without a binding under the old id nothing is written and the state of the new id is returned.
+   * If the old id was ended by a logout, bound or not any more, the new one inherits that end; if the old id was only left behind
+   * by another change of id, the new one gets the same sign-on. Otherwise, with nothing known of the old id, nothing is written.
+   * Returns the state of the new id.
    */
   rebind(fromSessionId: string, toSessionId: string, expiresAt: number): Promise<SessionState>
 
   /** Moves a binding's expiry later, never earlier. Unknown ids are ignored. */
   renew(sessionId: string, expiresAt: number): Promise<void>
 
-  /** Records further access tokens with a bound session; if it is dead by now, they are marked too. */
-  addTokens(sessionId: string, tokenKeys: readonly string[], toleranceSeconds: number): Promise<SessionState>
+  /** Records further access tokens with a bound session (write), then reads what stands against it. Unknown ids are ignored. */
+  addTokens(sessionId: string, tokenKeys: readonly string[]): Promise<SessionState>
 
   /** One look-up: everything a verdict on this session needs. */
   read(sessionId: string): Promise<SessionState>

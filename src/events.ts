@@ -1,0 +1,68 @@
+// What happened, for logs, metrics and audit. No event holds a token, `sub`, `sid`, `jti`, session id or claim value.
+import { channel } from 'node:diagnostics_channel'
+import type { BackchannelLogoutError } from './errors.js'
+
+/** Why a logout was begun. `logout-token`: the OP said so. Anything else is the caller's own word to `terminate`. */
+export type LogoutReason = 'logout-token' | (string & {})
+
+interface AboutLogout {
+  /** As configured, never as claimed by a token. */
+  readonly issuer: string
+  readonly clientId: string
+  readonly scope: 'sid' | 'sub' | 'token'
+  readonly reason: LogoutReason
+  /** Sessions that the target named and the mark covers. */
+  readonly found: number
+  readonly destroyed: number
+  readonly failed: number
+  /** Sessions found by `sid` and left alone because they belong to another `sub`. */
+  readonly mismatched: number
+  readonly durationSeconds: number
+  /** True where the answer had been given before: a retry of this process's own. */
+  readonly background: boolean
+}
+
+export type BackchannelLogoutEvent =
+  /** A logout is complete: nothing of these sign-ons is left here. */
+  | ({
+      readonly type: 'logout'
+      /** Keycloak's sign that offline refresh tokens are dead as well. */
+      readonly revokeOfflineAccess: boolean
+    } & AboutLogout)
+  /** A verified logout is not complete; `retrying`: this process tries again by itself. */
+  | ({
+      readonly type: 'logout-failed'
+      readonly error: BackchannelLogoutError
+      readonly retrying: boolean
+    } & AboutLogout)
+  /** A request to the receiver was refused and nothing was done. `error` says by which rule. */
+  | { readonly type: 'refused'; readonly status: number; readonly error: BackchannelLogoutError }
+  /** A repeat of a completed logout; answered as the provider's `replay` option says. */
+  | { readonly type: 'replay'; readonly issuer: string; readonly clientId: string; readonly status: number }
+  /** The receiver answered, whatever it was. */
+  | { readonly type: 'answer'; readonly status: number; readonly durationSeconds: number }
+  /** A login was bound; `ended`: a logout of that sign-on had come first, and nobody was signed in. */
+  | { readonly type: 'bound'; readonly issuer: string; readonly clientId: string; readonly ended: boolean }
+  /** The application ended a session itself. */
+  | { readonly type: 'unbound' }
+  /** A dead session was presented or written again, and stayed dead. */
+  | { readonly type: 'resurrection-blocked'; readonly how: 'read' | 'write' | 'request' }
+  /** Something failed beside a request: an early key fetch, a renewal, the application's own event listener. */
+  | { readonly type: 'warning'; readonly error: BackchannelLogoutError }
+
+/** Receives every event. What it throws is not heard. */
+export type EventListener = (event: BackchannelLogoutEvent) => void
+
+const events = channel('oidc-backchannel-logout')
+
+/** Emits to the listener of the options and to the `node:diagnostics_channel` named after this package. */
+export function emitter(listener: EventListener | undefined): EventListener {
+  return (event) => {
+    try {
+      listener?.(event)
+    } catch {
+      // A listener reports on logouts; it must never be the reason that one fails.
+    }
+    if (events.hasSubscribers) events.publish(event)
+  }
+}

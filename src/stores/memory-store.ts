@@ -1,0 +1,257 @@
+// The logout store of one process: right for one node and for tests, and forgotten when the process ends.
+import { covers, type Mark, mergeMarks } from '../marks/covering.js'
+import { ExpiringMap } from './expiring-map.js'
+import type {
+  BeginLogout,
+  BegunLogout,
+  Binding,
+  CompleteLogout,
+  LogoutStore,
+  NewBinding,
+  SessionState,
+} from './logout-store.js'
+
+export interface MemoryStoreOptions {
+  /** Epoch seconds, fractions allowed. Default: the system clock. */
+  readonly clock?: () => number
+}
+
+interface BoundSession extends Binding {
+  expiresAt: number
+  tokenKeys: Set<string> | undefined
+}
+
+interface EndedSession {
+  readonly expiresAt: number
+  /** The sign-on that moved on from this id; absent where a logout ended it. */
+  readonly movedOn?: BoundSession
+  /** The id itself was never ended, an id it was moved from was. */
+  readonly inherited?: boolean
+}
+
+interface MarksOfKey {
+  readonly expiresAt: number
+  /** One for each `sub` a token named with this `sid`; nearly always one in all. */
+  readonly marks: readonly Mark[]
+}
+
+interface OpenedLogout {
+  readonly expiresAt: number
+  readonly issuedAt: number
+  readonly seenAt: number
+  readonly completed: boolean
+}
+
+/**
+ * A logout store in this process's memory. Entries end by time alone and nothing unexpired is ever dropped, so memory is
+ * bounded by sessions and logouts within their lifetimes. Other processes see none of it: from the second node on, use Redis or PostgreSQL.
+ */
+export function memoryStore(options: MemoryStoreOptions = {}): LogoutStore {
+  return new MemoryStore(options.clock ?? (() => Date.now() / 1000))
+}
+
+class MemoryStore implements LogoutStore {
+  readonly #clock: () => number
+  #lastStamp = 0
+  readonly #sessions = new ExpiringMap<BoundSession>((_, session) => this.#unindex(session))
+  readonly #ended = new ExpiringMap<EndedSession>()
+  readonly #marks = new ExpiringMap<MarksOfKey>()
+  readonly #logouts = new ExpiringMap<OpenedLogout>()
+  readonly #bySid = new Map<string, BoundSession | Set<BoundSession>>()
+  readonly #bySub = new Map<string, BoundSession | Set<BoundSession>>()
+
+  constructor(clock: () => number) {
+    this.#clock = clock
+  }
+
+  async bind(binding: NewBinding): Promise<SessionState & { readonly binding: Binding }> {
+    const now = this.#stamp()
+    const bound: BoundSession = {
+      sessionId: binding.sessionId,
+      subKey: binding.subKey,
+      sidKey: binding.sidKey,
+      issuedAt: binding.issuedAt,
+      boundAt: now,
+      expiresAt: binding.expiresAt,
+      tokenKeys: binding.tokenKeys?.length ? new Set(binding.tokenKeys) : undefined,
+    }
+    this.#put(bound, now)
+    if (this.#ended.get(binding.sessionId, now)?.inherited) this.#ended.delete(binding.sessionId)
+    return { ...this.#stateOf(binding.sessionId, now), binding: bound }
+  }
+
+  async rebind(fromSessionId: string, toSessionId: string, expiresAt: number): Promise<SessionState> {
+    const now = this.#stamp()
+    const from = this.#sessions.get(fromSessionId, now)
+    const ended = this.#ended.get(fromSessionId, now)
+    const signOn = from ?? ended?.movedOn
+    if (signOn !== undefined) {
+      const moved: BoundSession = {
+        ...signOn,
+        sessionId: toSessionId,
+        expiresAt: Math.max(signOn.expiresAt, expiresAt),
+        tokenKeys: signOn.tokenKeys && new Set(signOn.tokenKeys),
+      }
+      this.#put(moved, now)
+      if (ended === undefined) this.#ended.set(fromSessionId, { expiresAt: moved.expiresAt, movedOn: signOn }, now)
+      if (from !== undefined) this.#remove(from)
+    }
+    if (ended !== undefined && ended.movedOn === undefined && this.#ended.get(toSessionId, now) === undefined) {
+      this.#ended.set(toSessionId, { expiresAt: Math.max(ended.expiresAt, expiresAt), inherited: true }, now)
+    }
+    return this.#stateOf(toSessionId, now)
+  }
+
+  async renew(sessionId: string, expiresAt: number): Promise<void> {
+    const session = this.#sessions.get(sessionId, this.#stamp())
+    if (session !== undefined) session.expiresAt = Math.max(session.expiresAt, expiresAt)
+  }
+
+  async addTokens(sessionId: string, tokenKeys: readonly string[]): Promise<SessionState> {
+    const now = this.#stamp()
+    const session = this.#sessions.get(sessionId, now)
+    if (session !== undefined) {
+      session.tokenKeys ??= new Set()
+      for (const key of tokenKeys) session.tokenKeys.add(key)
+    }
+    return this.#stateOf(sessionId, now)
+  }
+
+  async read(sessionId: string): Promise<SessionState> {
+    return this.#stateOf(sessionId, this.#stamp())
+  }
+
+  async marks(keys: readonly string[]): Promise<{ readonly now: number; readonly marks: readonly Mark[] }> {
+    const now = this.#stamp()
+    return { now, marks: keys.flatMap((key) => this.#marksUnder(key, now)) }
+  }
+
+  async endSessions(sessionIds: readonly string[], expiresAt: number): Promise<void> {
+    const now = this.#stamp()
+    for (const sessionId of sessionIds) this.#end(sessionId, expiresAt, now)
+  }
+
+  async unbind(sessionIds: readonly string[]): Promise<void> {
+    const now = this.#stamp()
+    for (const sessionId of sessionIds) {
+      const session = this.#sessions.get(sessionId, now)
+      if (session !== undefined) this.#remove(session)
+    }
+  }
+
+  async begin(logout: BeginLogout): Promise<BegunLogout> {
+    const now = this.#stamp()
+    const { target, jti } = logout
+    const opened = jti && this.#logouts.get(jti.key, now)
+    if (opened?.completed) return { replayed: true }
+    const dates = { issuedAt: opened?.issuedAt ?? logout.issuedAt, seenAt: opened?.seenAt ?? now }
+    if (jti) this.#logouts.set(jti.key, { ...dates, expiresAt: jti.expiresAt, completed: false }, now)
+
+    const mark = this.#mark({ ...target, ...dates, expiresAt: logout.marksExpireAt }, now)
+    const sessionIds: string[] = []
+    const tokenKeys: string[] = []
+    let mismatched = 0
+    for (const session of this.#sessionsOf(target)) {
+      if (session.expiresAt <= now) continue
+      if (target.subKey !== undefined && target.subKey !== session.subKey) {
+        mismatched++
+        continue
+      }
+      if (!covers(mark, session, logout.toleranceSeconds)) continue
+      const marksExpireAt = Math.max(logout.marksExpireAt, session.expiresAt)
+      this.#end(session.sessionId, marksExpireAt, now)
+      for (const key of session.tokenKeys ?? []) {
+        this.#mark({ scope: 'token', key, ...dates, expiresAt: marksExpireAt }, now)
+        tokenKeys.push(key)
+      }
+      sessionIds.push(session.sessionId)
+    }
+    const finished = logout.mayFinish && sessionIds.length === 0
+    if (finished && jti) this.#logouts.set(jti.key, { ...dates, expiresAt: jti.expiresAt, completed: true }, now)
+    return { replayed: false, mark, sessionIds, tokenKeys, mismatched, finished }
+  }
+
+  async complete(logout: CompleteLogout): Promise<void> {
+    await this.unbind(logout.destroyedIds)
+    const { jti } = logout
+    if (!logout.done || jti === undefined) return
+    const now = this.#stamp()
+    this.#logouts.set(jti.key, { issuedAt: 0, seenAt: now, expiresAt: jti.expiresAt, completed: true }, now)
+  }
+
+  /** Strictly increasing, so that of two steps in one clock tick it is still known which came first. */
+  #stamp(): number {
+    this.#lastStamp = Math.max(this.#clock(), this.#lastStamp + 1e-6)
+    return this.#lastStamp
+  }
+
+  #stateOf(sessionId: string, now: number): SessionState {
+    const binding = this.#sessions.get(sessionId, now)
+    const ended = this.#ended.get(sessionId, now) !== undefined
+    if (binding === undefined) return { ended, marks: [] }
+    const bySub = this.#marksUnder(binding.subKey, now)
+    return {
+      ended,
+      binding,
+      marks: binding.sidKey === undefined ? bySub : [...this.#marksUnder(binding.sidKey, now), ...bySub],
+    }
+  }
+
+  #marksUnder(key: string, now: number): readonly Mark[] {
+    return this.#marks.get(key, now)?.marks ?? []
+  }
+
+  #mark(mark: Mark, now: number): Mark {
+    const others = this.#marksUnder(mark.key, now)
+    const same = others.find((other) => other.subKey === mark.subKey)
+    const merged = same === undefined ? mark : mergeMarks(same, mark)
+    const marks = [...others.filter((other) => other !== same), merged]
+    this.#marks.set(mark.key, { marks, expiresAt: Math.max(...marks.map((each) => each.expiresAt)) }, now)
+    return merged
+  }
+
+  /** An id that was left behind and is then ended by a logout must not hand its sign-on to anybody. */
+  #end(sessionId: string, expiresAt: number, now: number): void {
+    const until = Math.max(expiresAt, this.#ended.get(sessionId, now)?.expiresAt ?? 0)
+    this.#ended.set(sessionId, { expiresAt: until }, now)
+  }
+
+  #put(session: BoundSession, now: number): void {
+    const older = this.#sessions.get(session.sessionId, now)
+    if (older !== undefined) this.#unindex(older)
+    this.#sessions.set(session.sessionId, session, now)
+    addTo(this.#bySub, session.subKey, session)
+    if (session.sidKey !== undefined) addTo(this.#bySid, session.sidKey, session)
+  }
+
+  #remove(session: BoundSession): void {
+    this.#sessions.delete(session.sessionId)
+    this.#unindex(session)
+  }
+
+  #unindex(session: BoundSession): void {
+    removeFrom(this.#bySub, session.subKey, session)
+    if (session.sidKey !== undefined) removeFrom(this.#bySid, session.sidKey, session)
+  }
+
+  #sessionsOf(target: { readonly scope: 'sid' | 'sub' | 'token'; readonly key: string }): readonly BoundSession[] {
+    if (target.scope === 'token') return []
+    const found = (target.scope === 'sid' ? this.#bySid : this.#bySub).get(target.key)
+    if (found === undefined) return []
+    return found instanceof Set ? [...found] : [found]
+  }
+}
+
+/** Most users have one session: a set is made only for the second, since a set of one costs more than the session. */
+function addTo(index: Map<string, BoundSession | Set<BoundSession>>, key: string, session: BoundSession): void {
+  const found = index.get(key)
+  if (found === undefined) index.set(key, session)
+  else if (found instanceof Set) found.add(session)
+  else if (found !== session) index.set(key, new Set([found, session]))
+}
+
+function removeFrom(index: Map<string, BoundSession | Set<BoundSession>>, key: string, session: BoundSession): void {
+  const found = index.get(key)
+  if (found === session) index.delete(key)
+  else if (found instanceof Set && found.delete(session) && found.size === 0) index.delete(key)
+}
