@@ -15,20 +15,23 @@ export interface SessionBackend<Req> {
   destroy(sessionId: string): Promise<void>
   /** Called once when the receiver is created: from then on the backend keeps dead sessions dead. */
   protect(guard: SessionGuard): void
+  /** This request's sign-on was ended on purpose: a later change of its session id has nothing to carry on. */
+  released(req: Req): void
 }
 
 /** What a protected session store asks before it believes a session. */
 export interface SessionGuard {
-  /** Whether this session was ended. Rejects with `NoVerdictError` where that cannot be found out. One look-up. */
-  isEnded(sessionId: string): Promise<boolean>
+  /**
+   * Whether this session was ended. Rejects with `NoVerdictError` where that cannot be found out. One look-up.
+   * `keptUntil` (epoch seconds): how long the session's own store may keep it from now on; its binding is made to last longer.
+   */
+  isEnded(sessionId: string, keptUntil?: number): Promise<boolean>
   /** Whether this process ended it a short while ago. No look-up. */
   wasEndedHere(sessionId: string): boolean
-  /** A session id changed: the sign-on goes with it. Resolves to whether it was ended. */
-  moved(fromSessionId: string, toSessionId: string): Promise<boolean>
+  /** A session id changed: the sign-on goes with it, alive or ended. Rejects if that could not be recorded; the new id is dead then. */
+  moved(fromSessionId: string, toSessionId: string): Promise<void>
   /** The application destroys this session: marked first, destroyed by `destroyRow`, then unbound. */
   endLocally(sessionId: string, destroyRow: () => Promise<void>): Promise<void>
-  /** The session's own store will keep it until then (epoch seconds). */
-  keptUntil(sessionId: string, expiresAt: number): void
   /** A dead session was met by a read or refused a write; for the event stream. */
   resurrectionBlocked(how: 'read' | 'write'): void
 }

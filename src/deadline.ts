@@ -1,0 +1,17 @@
+// Deadlines: nothing that this package awaits from outside may hang it. A late result is dropped, never acted on twice.
+import { BackchannelLogoutError } from './errors.js'
+
+/**
+ * The outcome of `work`, or a rejection with `ERR_DEADLINE` after so many seconds, whichever comes first. The work itself
+ * is not stopped. The timer does not keep the process alive.
+ */
+export function within<T>(seconds: number, work: Promise<T>): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(
+      () => reject(new BackchannelLogoutError('ERR_DEADLINE', 'A deadline passed before the work was done')),
+      Math.max(0, seconds) * 1000,
+    )
+    timer.unref()
+    work.then(resolve, reject).finally(() => clearTimeout(timer))
+  })
+}

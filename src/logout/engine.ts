@@ -1,0 +1,302 @@
+// The order in which a sign-on dies (law 3): replay? -> mark -> evict claims -> destroy sessions -> unbind -> remember the jti.
+// Knows no HTTP and no token: it is handed a target that is believed already.
+import type { ClaimsEvictor } from '../claims/claims-evictor.js'
+import { within } from '../deadline.js'
+import { BackchannelLogoutError, type ErrorCode } from '../errors.js'
+import type { EventListener, LogoutReason } from '../events.js'
+import { DEFAULT_TOLERANCE_SECONDS, type Mark } from '../marks/covering.js'
+import type { Client, TargetKey } from '../marks/target.js'
+import type { BegunLogout, JtiKey, LogoutStore } from '../stores/logout-store.js'
+import { Background, inParallel } from './background.js'
+import type { Denials } from './denials.js'
+
+/** A believed logout. */
+export interface LogoutOrder {
+  readonly client: Client
+  readonly key: TargetKey
+  /** `iat` of the Logout Token, or the time of the call where no token is behind it. */
+  readonly issuedAt: number
+  readonly jti?: JtiKey | undefined
+  readonly reason: LogoutReason
+  readonly revokeOfflineAccess: boolean
+}
+
+/** What came of a logout. */
+export interface LogoutResult {
+  /** Nothing of what the target named survives here. False: it is denied all the same, and tried again in the background. */
+  readonly complete: boolean
+  /** The durable mark is written: whatever else failed, no node lets these sign-ons in. */
+  readonly marked: boolean
+  /** Sessions that the target named. */
+  readonly found: number
+  readonly destroyed: number
+  readonly failed: number
+  /** What kept it from being complete. */
+  readonly error?: BackchannelLogoutError
+}
+
+/** The sessions that a logout ended. Ids are credentials: use them to close connections, keep them out of logs. */
+export interface EndedSessions extends Client {
+  readonly sessionIds: readonly string[]
+  readonly reason: LogoutReason
+}
+
+export interface EngineOptions {
+  readonly store: LogoutStore
+  readonly destroySession: (sessionId: string) => Promise<void>
+  readonly claims: ClaimsEvictor | undefined
+  readonly onSessionsEnded: ((ended: EndedSessions) => void | Promise<void>) | undefined
+  readonly denials: Denials
+  readonly emit: EventListener
+  readonly clock: () => number
+  readonly sessionLifetimeSeconds: number
+  /** Deadline of each store call, each destruction and each hook. */
+  readonly stepTimeoutSeconds: number
+  readonly retry: {
+    readonly firstDelaySeconds: number
+    readonly maxDelaySeconds: number
+    readonly giveUpAfterSeconds: number
+  }
+}
+
+/** Sessions destroyed at one time for one logout. */
+const DESTROY_CONCURRENCY = 16
+
+interface OpenLogout {
+  readonly order: LogoutOrder
+  readonly release: () => void
+}
+
+interface Attempt {
+  readonly replayed: boolean
+  readonly marked: boolean
+  readonly found: number
+  readonly destroyed: number
+  readonly mismatched: number
+  readonly error?: BackchannelLogoutError
+}
+
+const NOTHING_DONE = { replayed: false, marked: false, found: 0, destroyed: 0, mismatched: 0 }
+
+export class LogoutEngine {
+  readonly #options: EngineOptions
+  readonly #background: Background<OpenLogout>
+  readonly #openByJti = new Map<string, OpenLogout>()
+
+  constructor(options: EngineOptions) {
+    this.#options = options
+    this.#background = new Background<OpenLogout>({
+      ...options.retry,
+      clock: options.clock,
+      attempt: (open) => this.#retry(open),
+      abandon: (open) => this.#abandon(open),
+    })
+  }
+
+  /**
+   * Ends what the order names, and resolves to what came of it; never rejects. After `answerWithinSeconds` it resolves as
+   * incomplete while the work goes on. `replayed`: this jti's logout was completed before, and nothing was done.
+   */
+  async end(order: LogoutOrder, answerWithinSeconds: number): Promise<LogoutResult & { readonly replayed: boolean }> {
+    const open = this.#open(order)
+    const started = this.#options.clock()
+    let answered = false
+    const attempt = this.#attempt(open).then((outcome) => {
+      this.#settle(open, outcome, { started, background: answered })
+      return outcome
+    })
+    try {
+      return resultOf(await within(answerWithinSeconds, attempt))
+    } catch (cause) {
+      answered = true
+      const error = failure('ERR_DEADLINE', 'The answer was due before the logout was done; the work goes on', cause)
+      return resultOf({ ...NOTHING_DONE, error })
+    }
+  }
+
+  close(): void {
+    this.#background.close()
+  }
+
+  #open(order: LogoutOrder): OpenLogout {
+    const known = order.jti && this.#openByJti.get(order.jti.key)
+    if (known && known.order.key.key === order.key.key && known.order.key.subKey === order.key.subKey) return known
+    const { clock, denials } = this.#options
+    const mark: Mark = { ...order.key, issuedAt: order.issuedAt, seenAt: clock(), expiresAt: this.#marksExpireAt() }
+    const open: OpenLogout = { order, release: denials.deny(mark) }
+    if (order.jti) this.#openByJti.set(order.jti.key, open)
+    return open
+  }
+
+  #close(open: OpenLogout): void {
+    open.release()
+    this.#background.remove(open)
+    const { jti } = open.order
+    if (jti && this.#openByJti.get(jti.key) === open) this.#openByJti.delete(jti.key)
+  }
+
+  #settle(open: OpenLogout, outcome: Attempt, about: { started: number; background: boolean }): void {
+    const { emit, clock } = this.#options
+    const summary = { ...this.#summary(open.order, outcome), durationSeconds: clock() - about.started }
+    if (outcome.error === undefined) {
+      this.#close(open)
+      if (outcome.replayed) return
+      const { revokeOfflineAccess } = open.order
+      emit({ type: 'logout', ...summary, revokeOfflineAccess, background: about.background })
+      return
+    }
+    const retrying = this.#background.add(open)
+    if (!retrying) this.#close(open)
+    emit({ type: 'logout-failed', ...summary, error: outcome.error, retrying, background: about.background })
+  }
+
+  async #retry(open: OpenLogout): Promise<boolean> {
+    const started = this.#options.clock()
+    const outcome = await this.#attempt(open)
+    if (outcome.error !== undefined) return false
+    this.#settle(open, outcome, { started, background: true })
+    return true
+  }
+
+  #abandon(open: OpenLogout): void {
+    this.#close(open)
+    const error = failure(
+      'ERR_DEADLINE',
+      'The logout could not be completed in its time; its marks still deny',
+      undefined,
+    )
+    const summary = this.#summary(open.order, NOTHING_DONE)
+    this.#options.emit({
+      type: 'logout-failed',
+      ...summary,
+      error,
+      retrying: false,
+      durationSeconds: this.#options.retry.giveUpAfterSeconds,
+      background: true,
+    })
+  }
+
+  #summary(order: LogoutOrder, { found, destroyed, mismatched }: Attempt) {
+    const { issuer, clientId } = order.client
+    const failed = found - destroyed
+    return { issuer, clientId, scope: order.key.scope, reason: order.reason, found, destroyed, failed, mismatched }
+  }
+
+  /** One pass through the whole order. Whatever it could not do, the next pass finds again. Never rejects. */
+  async #attempt({ order }: OpenLogout): Promise<Attempt> {
+    let begun: BegunLogout
+    try {
+      begun = await this.#step(this.#begin(order))
+    } catch (cause) {
+      return { ...NOTHING_DONE, error: failure('ERR_STORE', 'The logout store could not begin the logout', cause) }
+    }
+    if (begun.replayed) return { ...NOTHING_DONE, replayed: true }
+
+    const { sessionIds, mismatched, finished } = begun
+    for (const sessionId of sessionIds) this.#options.denials.sessionEnded(sessionId)
+    const outcome = { replayed: false, marked: true, found: sessionIds.length, mismatched }
+    if (finished) return { ...outcome, destroyed: sessionIds.length }
+
+    const notEvicted = await this.#evict(order, begun)
+    const destroyedIds = await this.#destroy(sessionIds)
+    const notAnnounced = await this.#announce(order, sessionIds)
+    const notFollowed = notEvicted ?? notAnnounced
+    const done = notFollowed === undefined && destroyedIds.length === sessionIds.length
+    const notCompleted = await this.#complete({
+      jti: order.jti,
+      // A session stays bound until all that hangs on it is done: the retry knows tokens and connections only through its binding.
+      destroyedIds: notFollowed === undefined ? destroyedIds : [],
+      done,
+    })
+    const notDestroyed =
+      destroyedIds.length === sessionIds.length
+        ? undefined
+        : failure('ERR_SESSIONS', 'Not every session of the logout could be destroyed', undefined)
+    const error = notDestroyed ?? notFollowed ?? notCompleted
+    return { ...outcome, destroyed: destroyedIds.length, ...(error && { error }) }
+  }
+
+  #begin(order: LogoutOrder): Promise<BegunLogout> {
+    const { store, claims, onSessionsEnded } = this.#options
+    return store.begin({
+      target: order.key,
+      issuedAt: order.issuedAt,
+      jti: order.jti,
+      marksExpireAt: this.#marksExpireAt(),
+      toleranceSeconds: DEFAULT_TOLERANCE_SECONDS,
+      mayFinish: claims === undefined && onSessionsEnded === undefined,
+    })
+  }
+
+  async #evict(order: LogoutOrder, { mark, tokenKeys }: { mark: Mark; tokenKeys: readonly string[] }) {
+    const { claims } = this.#options
+    if (claims === undefined) return undefined
+    return this.#hook('Cached claims could not be evicted', () => claims.evict({ target: order.key, mark, tokenKeys }))
+  }
+
+  async #announce({ client, reason }: LogoutOrder, sessionIds: readonly string[]) {
+    const { onSessionsEnded } = this.#options
+    if (onSessionsEnded === undefined || sessionIds.length === 0) return undefined
+    const { issuer, clientId } = client
+    return this.#hook('The hook onSessionsEnded failed', () =>
+      onSessionsEnded({ issuer, clientId, sessionIds, reason }),
+    )
+  }
+
+  async #hook(sentence: string, call: () => void | Promise<void>): Promise<BackchannelLogoutError | undefined> {
+    try {
+      const pending = call()
+      if (pending !== undefined) await this.#step(pending)
+      return undefined
+    } catch (cause) {
+      return failure('ERR_EVICT', sentence, cause)
+    }
+  }
+
+  async #destroy(sessionIds: readonly string[]): Promise<readonly string[]> {
+    const destroyed: string[] = []
+    await inParallel(DESTROY_CONCURRENCY, sessionIds, async (sessionId) => {
+      try {
+        await this.#step(this.#options.destroySession(sessionId))
+        destroyed.push(sessionId)
+      } catch {
+        // Counted by its absence: the session is marked, stays bound, and the next pass finds it.
+      }
+    })
+    return destroyed
+  }
+
+  async #complete(logout: Parameters<LogoutStore['complete']>[0]): Promise<BackchannelLogoutError | undefined> {
+    try {
+      await this.#step(this.#options.store.complete(logout))
+      return undefined
+    } catch (cause) {
+      return failure('ERR_STORE', 'The logout store could not complete the logout', cause)
+    }
+  }
+
+  #step<T>(work: Promise<T>): Promise<T> {
+    return within(this.#options.stepTimeoutSeconds, work)
+  }
+
+  #marksExpireAt(): number {
+    return this.#options.clock() + this.#options.sessionLifetimeSeconds
+  }
+}
+
+function resultOf(attempt: Attempt): LogoutResult & { readonly replayed: boolean } {
+  const { replayed, marked, found, destroyed, error } = attempt
+  return {
+    complete: error === undefined,
+    replayed,
+    marked,
+    found,
+    destroyed,
+    failed: found - destroyed,
+    ...(error && { error }),
+  }
+}
+
+function failure(code: ErrorCode, message: string, cause: unknown): BackchannelLogoutError {
+  return new BackchannelLogoutError(code, message, { cause })
+}

@@ -1,0 +1,180 @@
+// What lives: binding a login to its local session, and the verdict on a session that is presented again.
+// Writes first and then looks (law 7); where it cannot look, it says so and lets nobody in (law 8).
+import { within } from '../deadline.js'
+import { BackchannelLogoutError, NoVerdictError } from '../errors.js'
+import type { EventListener } from '../events.js'
+import { covers, DEFAULT_TOLERANCE_SECONDS } from '../marks/covering.js'
+import { type Client, sidKey, subKey } from '../marks/target.js'
+import type { LocalSession, SessionGuard } from '../sessions/session-backend.js'
+import type { LogoutStore, SessionState } from '../stores/logout-store.js'
+import type { Denials } from './denials.js'
+
+/** What the ID Token of a login says of the sign-on. */
+export interface Login {
+  readonly client: Client
+  readonly sub: string
+  readonly sid?: string | undefined
+  /** `iat` of the ID Token; absent counts as older than any logout. */
+  readonly issuedAt?: number | undefined
+  readonly tokenKeys: readonly string[]
+}
+
+export interface SignOnsOptions {
+  readonly store: LogoutStore
+  readonly destroySession: (sessionId: string) => Promise<void>
+  readonly denials: Denials
+  readonly emit: EventListener
+  readonly clock: () => number
+  readonly sessionLifetimeSeconds: number
+  readonly stepTimeoutSeconds: number
+}
+
+export class SignOns implements SessionGuard {
+  readonly #options: SignOnsOptions
+
+  constructor(options: SignOnsOptions) {
+    this.#options = options
+  }
+
+  /**
+   * Ties a login to its session, and resolves to whether a logout of that sign-on had come first: then the session is destroyed
+   * and nobody is signed in. Rejects with `ERR_STORE` if it could not be recorded; the session id is dead in this process then.
+   */
+  async bind(session: LocalSession, login: Login): Promise<{ readonly ended: boolean }> {
+    const { store, denials, emit } = this.#options
+    const { sessionId } = session
+    let state: SessionState
+    try {
+      state = await this.#step(
+        store.bind({
+          sessionId,
+          subKey: subKey(login.client, login.sub),
+          sidKey: login.sid === undefined ? undefined : sidKey(login.client, login.sid),
+          issuedAt: login.issuedAt,
+          expiresAt: this.#outlasting(session.expiresAt),
+          tokenKeys: login.tokenKeys,
+        }),
+      )
+    } catch (cause) {
+      // The response may still save this session with the user in it, and no logout would ever find it.
+      denials.sessionEnded(sessionId)
+      throw new BackchannelLogoutError('ERR_STORE', 'The login could not be bound to its session', { cause })
+    }
+    const ended = this.#isDead(state)
+    if (ended) await this.#endNow(sessionId)
+    else denials.sessionLives(sessionId)
+    emit({ type: 'bound', issuer: login.client.issuer, clientId: login.client.clientId, ended })
+    return { ended }
+  }
+
+  async isEnded(sessionId: string, keptUntil?: number): Promise<boolean> {
+    let state: SessionState
+    try {
+      state = await this.#step(this.#options.store.read(sessionId))
+    } catch (cause) {
+      throw new NoVerdictError(cause)
+    }
+    if (this.#isDead(state)) return true
+    this.#renew(state, keptUntil)
+    return false
+  }
+
+  wasEndedHere(sessionId: string): boolean {
+    return this.#options.denials.wasEnded(sessionId)
+  }
+
+  async moved(fromSessionId: string, toSessionId: string): Promise<void> {
+    const { store, clock, sessionLifetimeSeconds, denials } = this.#options
+    try {
+      const expiresAt = clock() + sessionLifetimeSeconds
+      const state = await this.#step(store.rebind(fromSessionId, toSessionId, expiresAt))
+      if (this.#isDead(state)) denials.sessionEnded(toSessionId)
+    } catch (cause) {
+      denials.sessionEnded(toSessionId)
+      throw new NoVerdictError(cause)
+    }
+  }
+
+  async endLocally(sessionId: string, destroyRow: () => Promise<void>): Promise<void> {
+    const { store, emit } = this.#options
+    const unmarked = await this.#markIfBound(sessionId)
+    await destroyRow()
+    if (unmarked !== undefined) throw unmarked
+    if (!this.wasEndedHere(sessionId)) return
+    try {
+      await this.#step(store.unbind([sessionId]))
+    } catch (cause) {
+      throw new BackchannelLogoutError('ERR_STORE', 'The session is ended, but its binding could not be removed', {
+        cause,
+      })
+    }
+    emit({ type: 'unbound' })
+  }
+
+  resurrectionBlocked(how: 'read' | 'write'): void {
+    this.#options.emit({ type: 'resurrection-blocked', how })
+  }
+
+  /** An unbound session needs no mark: nobody is signed in with it, and visitors could fill the store with marks. */
+  async #markIfBound(sessionId: string): Promise<BackchannelLogoutError | undefined> {
+    const { store, clock, sessionLifetimeSeconds, denials } = this.#options
+    try {
+      const state = await this.#step(store.read(sessionId))
+      if (state.binding === undefined && !state.ended) return undefined
+      denials.sessionEnded(sessionId)
+      const expiresAt = Math.max(clock() + sessionLifetimeSeconds, state.binding?.expiresAt ?? 0)
+      await this.#step(store.endSessions([sessionId], expiresAt))
+      return undefined
+    } catch (cause) {
+      denials.sessionEnded(sessionId)
+      return new BackchannelLogoutError('ERR_STORE', 'The session was destroyed, but its end could not be marked', {
+        cause,
+      })
+    }
+  }
+
+  async #endNow(sessionId: string): Promise<void> {
+    const { store, denials, destroySession, clock, sessionLifetimeSeconds } = this.#options
+    denials.sessionEnded(sessionId)
+    try {
+      await this.#step(store.endSessions([sessionId], clock() + sessionLifetimeSeconds))
+      await this.#step(destroySession(sessionId))
+      await this.#step(store.unbind([sessionId]))
+    } catch (cause) {
+      const error = new BackchannelLogoutError('ERR_STORE', 'A login that was logged out could not be cleaned up', {
+        cause,
+      })
+      this.#options.emit({ type: 'warning', error })
+    }
+  }
+
+  #isDead({ ended, binding, marks }: SessionState): boolean {
+    if (ended) return true
+    if (binding === undefined) return false
+    const denied = this.#options.denials.marksUnder([binding.sidKey, binding.subKey])
+    return [...marks, ...denied].some((mark) => covers(mark, binding, DEFAULT_TOLERANCE_SECONDS))
+  }
+
+  /** A binding must outlast its session, or a logout would not find it; so it follows a session that is kept alive by use. */
+  #renew({ binding }: SessionState, keptUntil: number | undefined): void {
+    if (binding === undefined) return
+    const { store, clock, sessionLifetimeSeconds, emit } = this.#options
+    const needed = Math.max(keptUntil ?? 0, clock() + sessionLifetimeSeconds / 2)
+    if (binding.expiresAt >= needed) return
+    this.#step(store.renew(binding.sessionId, this.#outlasting(keptUntil))).catch((cause: unknown) => {
+      const error = new BackchannelLogoutError('ERR_STORE', 'A binding could not be renewed', { cause })
+      emit({ type: 'warning', error })
+    })
+  }
+
+  /** Half a lifetime beyond what is needed, so that renewals are rare. */
+  #outlasting(keptUntil = 0): number {
+    const { clock, sessionLifetimeSeconds } = this.#options
+    const now = clock()
+    return Math.max(now + sessionLifetimeSeconds, keptUntil + sessionLifetimeSeconds / 2)
+  }
+
+  #step<T>(work: Promise<T>): Promise<T> {
+    return within(this.#options.stepTimeoutSeconds, work)
+  }
+}

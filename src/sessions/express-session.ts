@@ -1,0 +1,240 @@
+// express-session as a session backend: any of its stores, patched in place so that a dead session stays dead.
+// Knows the store contract of express-session 1.x and nothing of any driver.
+import { BackchannelLogoutError } from '../errors.js'
+import type { LocalSession, SessionBackend, SessionGuard } from './session-backend.js'
+
+/** A session's data as express-session hands it to its store: of it, only the cookie matters here. */
+interface StoredSession {
+  readonly cookie?:
+    | {
+        readonly expires?: Date | string | boolean | null | undefined
+        readonly originalMaxAge?: number | null | undefined
+        readonly maxAge?: number | null | undefined
+      }
+    | undefined
+}
+
+/** A request that went through `session()`, or the session's id and expiry where another framework holds the store. */
+export type SessionRequest =
+  | { readonly sessionID?: string | undefined; readonly session?: StoredSession | null | undefined }
+  | LocalSession
+
+// biome-ignore lint/suspicious/noExplicitAny: the stores' own types disagree on callbacks, promises and session data.
+type StoreMethod = (...args: any[]) => unknown
+
+/** The store contract of express-session, as its documentation has it. */
+export interface ExpressSessionStore {
+  get: StoreMethod
+  set: StoreMethod
+  destroy: StoreMethod
+  touch?: StoreMethod
+  regenerate?: StoreMethod
+  generate?: StoreMethod
+}
+
+export interface ExpressSessionsOptions {
+  /**
+   * Reads each destroyed session back, and takes it for failed if it is still there: for stores that report a success
+   * they did not have (one read more per destroyed session). Default `false`.
+   */
+  readonly verifyDestroyed?: boolean
+}
+
+/**
+ * Sessions of express-session. The store is patched in place when the receiver is created, so create the receiver before
+ * `session({ store })` is called: express-session looks at `touch` only then.
+ *
+ * From then on a dead session's `get` finds nothing, a late `set` or `touch` does not bring it back, `regenerate` carries the
+ * sign-on to the new id, and `destroy` ends the sign-on for good.
+ */
+export function expressSessions(
+  store: ExpressSessionStore,
+  options: ExpressSessionsOptions = {},
+): SessionBackend<SessionRequest> {
+  if (typeof store?.get !== 'function' || typeof store.set !== 'function' || typeof store.destroy !== 'function') {
+    throw new TypeError(
+      'expressSessions() needs the session store itself, the one that session({ store }) is given: an object with get, set and destroy',
+    )
+  }
+  const protection = protectionOf(store)
+  return {
+    sessionOf: localSessionOf,
+    destroy: (sessionId) => protection.destroyRow(sessionId, options.verifyDestroyed ?? false),
+    protect: (guard) => protection.add(guard),
+    released: (req) => protection.release(req),
+  }
+}
+
+function localSessionOf(req: SessionRequest): LocalSession | undefined {
+  if ('sessionId' in req && typeof req.sessionId === 'string') return req
+  if (!('sessionID' in req) || typeof req.sessionID !== 'string' || !req.session) return undefined
+  return { sessionId: req.sessionID, expiresAt: rowExpiry(req.session) }
+}
+
+/** Until when the store may keep the row (epoch seconds), reading what a touch would make of it. */
+function rowExpiry(session: StoredSession): number | undefined {
+  const { cookie } = session
+  const lifetime = cookie?.originalMaxAge ?? cookie?.maxAge
+  if (typeof lifetime === 'number' && Number.isFinite(lifetime)) return (Date.now() + lifetime) / 1000
+  const { expires } = cookie ?? {}
+  if (!(expires instanceof Date) && typeof expires !== 'string') return undefined
+  const at = new Date(expires).getTime() / 1000
+  return Number.isFinite(at) ? at : undefined
+}
+
+const PROTECTION = Symbol.for('oidc-backchannel-logout.session-store-protection')
+
+/** One for each store, however many receivers share it: protecting twice is harmless. */
+function protectionOf(store: ExpressSessionStore): StoreProtection {
+  const known: unknown = Reflect.get(store, PROTECTION)
+  if (known instanceof StoreProtection) return known
+  const protection = new StoreProtection(store)
+  Object.defineProperty(store, PROTECTION, { value: protection })
+  return protection
+}
+
+type Callback = ((error: unknown, value?: unknown) => void) | undefined
+
+class StoreProtection {
+  readonly #store: ExpressSessionStore
+  readonly #inner: Pick<ExpressSessionStore, 'get' | 'set' | 'destroy' | 'touch'>
+  readonly #guards: SessionGuard[] = []
+  readonly #released = new WeakSet<object>()
+
+  constructor(store: ExpressSessionStore) {
+    this.#store = store
+    const { get, set, destroy, touch } = store
+    this.#inner = touch === undefined ? { get, set, destroy } : { get, set, destroy, touch }
+  }
+
+  add(guard: SessionGuard): void {
+    this.#guards.push(guard)
+    if (this.#guards.length === 1) this.#patch()
+  }
+
+  release(req: object): void {
+    this.#released.add(req)
+  }
+
+  async destroyRow(sessionId: string, verify: boolean): Promise<void> {
+    await this.#call('destroy', sessionId)
+    if (verify && (await this.#call('get', sessionId))) {
+      throw new BackchannelLogoutError('ERR_SESSIONS', 'The session store reported a destruction that did not happen')
+    }
+  }
+
+  /** On the instance: a Proxy breaks stores with private fields, a wrapper loses their events and own methods. */
+  #patch(): void {
+    const store = this.#store
+    store.get = (sessionId: string, callback?: Callback) => settle(this.#get(sessionId), callback)
+    store.set = (sessionId: string, session: StoredSession, callback?: Callback) =>
+      settle(this.#set(sessionId, session), callback)
+    store.destroy = (sessionId: string, callback?: Callback) => settle(this.#destroy(sessionId), callback)
+    if (store.touch !== undefined) {
+      store.touch = (sessionId: string, session: StoredSession, callback?: Callback) =>
+        settle(this.#touch(sessionId, session), callback)
+    }
+    if (store.regenerate !== undefined) {
+      store.regenerate = (req: { sessionID: string }, callback?: Callback) => settle(this.#regenerate(req), callback)
+    }
+  }
+
+  /** Reads, then asks: a row that came back in the meantime is found dead as well. */
+  async #get(sessionId: string): Promise<unknown> {
+    const session = await this.#call('get', sessionId)
+    if (session === null || session === undefined) return session
+    const { cookie } = Object(session) as StoredSession
+    if (!(await this.#isEnded(sessionId, rowExpiry({ cookie })))) return session
+    this.#blocked('read')
+    await this.#destroyQuietly(sessionId)
+    return null
+  }
+
+  /** Writes, then asks, then undoes: a check before the write would leave a window (law 7). */
+  async #set(sessionId: string, session: StoredSession): Promise<void> {
+    if (this.#guards.some((guard) => guard.wasEndedHere(sessionId))) return this.#refuse(sessionId)
+    await this.#call('set', sessionId, session)
+    let ended: boolean
+    try {
+      ended = await this.#isEnded(sessionId, rowExpiry(session))
+    } catch {
+      return // No verdict: the row stays, and no read will believe it without one.
+    }
+    if (ended) await this.#refuse(sessionId)
+  }
+
+  /**
+   * Asks nothing of the store, so that a request which only reads pays one look-up: few stores revive a row by `touch`, and
+   * one that does meets this process's own memory of what it ended, or else the next read.
+   */
+  async #touch(sessionId: string, session: StoredSession): Promise<void> {
+    const ended = () => this.#guards.some((guard) => guard.wasEndedHere(sessionId))
+    if (ended()) return this.#refuse(sessionId)
+    await this.#call('touch', sessionId, session)
+    if (ended()) await this.#refuse(sessionId)
+  }
+
+  async #destroy(sessionId: string): Promise<void> {
+    const destroyRow = () => this.destroyRow(sessionId, false)
+    const endAll = this.#guards.reduce((next, guard) => () => guard.endLocally(sessionId, next), destroyRow)
+    await endAll()
+  }
+
+  /** What express-session's own `regenerate` does, and the sign-on moves with the id. */
+  async #regenerate(req: { sessionID: string }): Promise<void> {
+    const from = req.sessionID
+    let failure: unknown
+    try {
+      await this.destroyRow(from, false)
+    } catch (error) {
+      failure = error
+    }
+    this.#store.generate?.(req)
+    if (!this.#released.has(req)) {
+      for (const guard of this.#guards) await guard.moved(from, req.sessionID)
+    }
+    if (failure !== undefined) throw failure
+  }
+
+  async #isEnded(sessionId: string, keptUntil: number | undefined): Promise<boolean> {
+    for (const guard of this.#guards) {
+      if (await guard.isEnded(sessionId, keptUntil)) return true
+    }
+    return false
+  }
+
+  async #refuse(sessionId: string): Promise<void> {
+    this.#blocked('write')
+    await this.#destroyQuietly(sessionId)
+  }
+
+  #blocked(how: 'read' | 'write'): void {
+    for (const guard of this.#guards) guard.resurrectionBlocked(how)
+  }
+
+  /** The mark denies this session whether or not its row goes now; the response under way is not to blame if it does not. */
+  async #destroyQuietly(sessionId: string): Promise<void> {
+    try {
+      await this.#call('destroy', sessionId)
+    } catch {}
+  }
+
+  /** A promise settles once: double, synchronous and late callbacks, rejections and throws all end here. */
+  #call(method: 'get' | 'set' | 'destroy' | 'touch', ...args: unknown[]): Promise<unknown> {
+    return new Promise((resolve, reject) => {
+      const done = (error: unknown, value?: unknown) => (error ? reject(error) : resolve(value))
+      const returned: unknown = this.#inner[method]?.call(this.#store, ...args, done)
+      if (returned instanceof Promise) returned.catch(reject)
+    })
+  }
+}
+
+/** Answers by callback as the contract has it, outside of the promise so that a throwing callback is the caller's own. */
+function settle(work: Promise<unknown>, callback: Callback): Promise<unknown> | undefined {
+  if (callback === undefined) return work
+  work.then(
+    (value) => process.nextTick(callback, null, value),
+    (error: unknown) => process.nextTick(callback, error),
+  )
+  return undefined
+}
