@@ -1,2 +1,4 @@
 // The face of the testing kit: named re-exports, nothing else.
+
+export * from './fake-op.js'
 export * from './token-mint.js'
