@@ -7,6 +7,7 @@ import { covers, DEFAULT_TOLERANCE_SECONDS } from '../marks/covering.js'
 import { type Client, sidKey, subKey } from '../marks/target.js'
 import type { LocalSession, SessionGuard } from '../sessions/session-backend.js'
 import type { LogoutStore, SessionState } from '../stores/logout-store.js'
+import { inParallel } from './background.js'
 import type { Denials } from './denials.js'
 
 /** What the ID Token of a login says of the sign-on. */
@@ -17,6 +18,15 @@ export interface Login {
   /** `iat` of the ID Token; absent counts as older than any logout. */
   readonly issuedAt?: number | undefined
   readonly tokenKeys: readonly string[]
+}
+
+/** A sign-on as a stateless session carries it: plain JSON, to be kept where the user cannot change it. */
+export interface StatelessSignOn extends Client {
+  readonly sub: string
+  readonly sid?: string
+  readonly issuedAt?: number
+  /** The store's clock when it was made; after `sessionLifetimeSeconds` it is over, since marks are kept no longer. */
+  readonly boundAt: number
 }
 
 export interface SignOnsOptions {
@@ -77,6 +87,64 @@ export class SignOns implements SessionGuard {
     if (this.#isDead(state)) return true
     this.#renew(state, keptUntil)
     return false
+  }
+
+  /** Records further access tokens with a bound session; where it is dead by now, they are denied like the first ones. */
+  async addTokens(sessionId: string, tokenKeys: readonly string[]): Promise<{ readonly ended: boolean }> {
+    const { store, clock, sessionLifetimeSeconds, denials } = this.#options
+    try {
+      const state = await this.#step(store.addTokens(sessionId, tokenKeys))
+      if (!this.#isDead(state)) return { ended: false }
+      denials.sessionEnded(sessionId)
+      const marksExpireAt = clock() + sessionLifetimeSeconds
+      await inParallel(4, tokenKeys, async (key) => {
+        const target = { scope: 'token', key } as const
+        const about = { issuedAt: clock(), marksExpireAt, toleranceSeconds: DEFAULT_TOLERANCE_SECONDS, mayFinish: true }
+        await this.#step(store.begin({ target, ...about }))
+      })
+      return { ended: true }
+    } catch (cause) {
+      throw new BackchannelLogoutError('ERR_STORE', 'The tokens could not be recorded with their session', { cause })
+    }
+  }
+
+  /** Makes the record of a stateless login, or `undefined` if a logout of that sign-on had come first. */
+  async signOn(login: Login): Promise<StatelessSignOn | undefined> {
+    const { client, sub, sid, issuedAt } = login
+    let now: number
+    try {
+      now = (await this.#step(this.#options.store.marks([]))).now
+    } catch (cause) {
+      throw new BackchannelLogoutError('ERR_STORE', 'The login could not be checked against the marks', { cause })
+    }
+    const { issuer, clientId } = client
+    const record: StatelessSignOn = {
+      issuer,
+      clientId,
+      sub,
+      ...(sid !== undefined && { sid }),
+      ...(issuedAt !== undefined && { issuedAt }),
+      boundAt: now,
+    }
+    const ended = !(await this.isLive(record))
+    this.#options.emit({ type: 'bound', issuer, clientId, ended })
+    return ended ? undefined : record
+  }
+
+  /** Whether a stateless sign-on still lives. Rejects with `NoVerdictError` where that cannot be found out. One look-up. */
+  async isLive(record: StatelessSignOn): Promise<boolean> {
+    const sub = subKey(record, record.sub)
+    const keys = record.sid === undefined ? [sub] : [sidKey(record, record.sid), sub]
+    const signOn = { subKey: sub, issuedAt: record.issuedAt, boundAt: record.boundAt }
+    const { store, denials, sessionLifetimeSeconds } = this.#options
+    try {
+      const { now, marks } = await this.#step(store.marks(keys))
+      if (!(record.boundAt > now - sessionLifetimeSeconds)) return false
+      const standing = [...marks, ...denials.marksUnder(keys)]
+      return !standing.some((mark) => covers(mark, signOn, DEFAULT_TOLERANCE_SECONDS))
+    } catch (cause) {
+      throw new NoVerdictError(cause)
+    }
   }
 
   wasEndedHere(sessionId: string): boolean {

@@ -117,8 +117,8 @@ class StoreProtection {
   }
 
   async destroyRow(sessionId: string, verify: boolean): Promise<void> {
-    await this.#call('destroy', sessionId)
-    if (verify && (await this.#call('get', sessionId))) {
+    await this.#call('destroy', sessionId).catch(unlessMissing)
+    if (verify && (await this.#call('get', sessionId).catch(unlessMissing))) {
       throw new BackchannelLogoutError('ERR_SESSIONS', 'The session store reported a destruction that did not happen')
     }
   }
@@ -229,9 +229,18 @@ class StoreProtection {
   }
 }
 
+/** Stores on a file system say ENOENT where express-session means: no such session. */
+function unlessMissing(error: unknown): undefined {
+  if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined
+  throw error
+}
+
 /** Answers by callback as the contract has it, outside of the promise so that a throwing callback is the caller's own. */
 function settle(work: Promise<unknown>, callback: Callback): Promise<unknown> | undefined {
-  if (callback === undefined) return work
+  if (callback === undefined) {
+    work.catch(() => {}) // A caller who wants neither callback nor promise must not be ended by an unhandled rejection.
+    return work
+  }
   work.then(
     (value) => process.nextTick(callback, null, value),
     (error: unknown) => process.nextTick(callback, error),

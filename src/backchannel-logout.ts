@@ -1,0 +1,197 @@
+// Wires the rooms into the object that users hold. Every decision is made further down.
+import type { IncomingMessage } from 'node:http'
+import { BackchannelLogoutError } from './errors.js'
+import { emitter, type LogoutReason } from './events.js'
+import { type NodeHandler, nodeHandler } from './http/node-handler.js'
+import { type WebHandler, webHandler } from './http/web-handler.js'
+import { type LoginTokens, loginOf } from './login.js'
+import { Denials } from './logout/denials.js'
+import { LogoutEngine, type LogoutResult } from './logout/engine.js'
+import { type Login, SignOns, type StatelessSignOn } from './logout/sign-ons.js'
+import { type Client, type LogoutTarget, targetKey, tokenKey } from './marks/target.js'
+import { type BackchannelLogoutOptions, resolveOptions } from './options.js'
+import type { LocalSession } from './sessions/session-backend.js'
+import { type ConnectHandler, type GuardOptions, statelessGuard } from './sessions/stateless-guard.js'
+import { providerDirectory } from './token/provider-directory.js'
+import { verifyLogoutToken } from './token/verify-logout-token.js'
+
+/** The receiver and what belongs to it; made by `createBackchannelLogout`. */
+export interface BackchannelLogout<Req = unknown> {
+  /**
+   * The handler for the `backchannel_logout_uri`, for Express 4 and 5 and Node's http. Mount it before session, CSRF and login
+   * middleware: many OPs follow redirects and would take a login page's 200 for success. Body parsers may come before or after.
+   */
+  receiver(): NodeHandler
+  /** The same for Web `Request` and `Response`: `export const POST = logout.fetch`. Never rejects. */
+  readonly fetch: WebHandler
+  /**
+   * Ties a login to its local session, once the session id is final and before the response. `claims` are those of the validated
+   * ID Token of this login. `ended`: a logout of this sign-on arrived first; the session is destroyed and nobody is signed in.
+   *
+   * @throws BackchannelLogoutError `ERR_ID_TOKEN` if the claims are not of a configured provider, `ERR_STORE` if the login could
+   * not be recorded; in both cases the login must not stand.
+   */
+  bind(req: Req, claims: IdTokenClaims | undefined, tokens?: LoginTokens): Promise<{ readonly ended: boolean }>
+  /** Records further access tokens, as a refresh brings them, with a bound session. `ended` as in `bind`. */
+  addTokens(req: Req, tokens: LoginTokens): Promise<{ readonly ended: boolean }>
+  /** A local logout: the session is marked, destroyed and unbound; a request still under way does not bring it back. */
+  unbind(req: Req): Promise<void>
+  /**
+   * Ends a target without a Logout Token: an administrator, a leaver process, another protocol. Idempotent; never rejects at run
+   * time: read `complete`. Waits `deadlineSeconds` (default 10), and goes on in the background after that.
+   */
+  terminate(target: LogoutTarget, options?: TerminateOptions): Promise<LogoutResult>
+  /**
+   * For stateless sessions: the record of a login to be kept in the cookie, or `undefined` if a logout of it had come first.
+   *
+   * @throws BackchannelLogoutError as `bind`
+   */
+  signOn(claims: IdTokenClaims | undefined): Promise<StatelessSignOn | undefined>
+  /** For stateless sessions: whether such a record still counts. Rejects with `NoVerdictError` where nobody knows. */
+  isLive(signOn: StatelessSignOn): Promise<boolean>
+  /** For stateless sessions: Express middleware that asks on each request about the record which `read` finds in it. */
+  guard<R extends IncomingMessage>(
+    read: (req: R) => StatelessSignOn | null | undefined | Promise<StatelessSignOn | null | undefined>,
+    options?: GuardOptions<R>,
+  ): ConnectHandler<R>
+  /** Fetches metadata and keys ahead of the first Logout Token. Resolves even if the OP is down; the event `warning` says so. */
+  prepare(): Promise<void>
+  /** Stops background completion, e.g. when the app shuts down. The receiver still answers. */
+  close(): void
+}
+
+/** Claims of an ID Token, as any OpenID Connect client library gives them. */
+export type IdTokenClaims = Readonly<Record<string, unknown>>
+
+export interface TerminateOptions {
+  /** Your own word for why; it appears in events. Default `terminated`. */
+  readonly reason?: LogoutReason
+  readonly deadlineSeconds?: number
+}
+
+/** Fetching keys ahead may take longer than while an OP waits for the answer. */
+const PREPARE_TIMEOUT_SECONDS = 10
+
+/**
+ * Makes the Back-Channel Logout receiver (OpenID Connect Back-Channel Logout 1.0). Call it before `session({ store })`, since it
+ * protects the store that `sessions` names.
+ *
+ * @throws TypeError for a missing, unknown or unusable option; the message names it and the remedy.
+ */
+export function createBackchannelLogout<Req = unknown>(given: BackchannelLogoutOptions<Req>): BackchannelLogout<Req> {
+  const options = resolveOptions(given)
+  const { store, clock, claims, onSessionsEnded, sessionLifetimeSeconds, stepTimeoutSeconds } = options
+  const { sessions } = given
+  const directory = providerDirectory(options.provider)
+  const emit = emitter(options.onEvent)
+  const denials = new Denials(clock)
+  const destroySession = async (sessionId: string) => sessions?.destroy(sessionId)
+  const shared = { store, destroySession, denials, emit, clock, sessionLifetimeSeconds, stepTimeoutSeconds }
+  const engine = new LogoutEngine({
+    ...shared,
+    claims,
+    onSessionsEnded,
+    retry: { firstDelaySeconds: 1, maxDelaySeconds: 30, giveUpAfterSeconds: options.retryForSeconds },
+  })
+  const signOns = new SignOns(shared)
+  sessions?.protect(signOns)
+
+  const received = {
+    verify: (token: string) =>
+      verifyLogoutToken(token, directory, clock(), AbortSignal.timeout(stepTimeoutSeconds * 1000)),
+    engine,
+    emit,
+    clock,
+    answerDeadlineSeconds: options.answerDeadlineSeconds,
+    bodyLimitBytes: options.bodyLimitBytes,
+  }
+  const receiver = nodeHandler(received)
+
+  const sessionOf = (req: Req, method: string): LocalSession => {
+    if (sessions === undefined) {
+      throw new TypeError(
+        `${method}() needs the option sessions, e.g. expressSessions(store); without it use signOn() and guard()`,
+      )
+    }
+    const session = sessions.sessionOf(req)
+    if (session === undefined) {
+      throw new TypeError(`${method}() was called on a request that has no session: mount session() before this route`)
+    }
+    return session
+  }
+  const login = (idToken: IdTokenClaims | undefined, tokens?: LoginTokens): Promise<Login> =>
+    loginOf(idToken, tokens, directory)
+
+  return {
+    receiver: () => receiver,
+    fetch: webHandler(received),
+    async bind(req, idToken, tokens) {
+      const session = sessionOf(req, 'bind')
+      try {
+        return await signOns.bind(session, await login(idToken, tokens))
+      } catch (error) {
+        denials.sessionEnded(session.sessionId) // Whatever kept the login from being bound, its session must not be saved.
+        throw error
+      }
+    },
+    async addTokens(req, tokens) {
+      const keys = [tokens.accessToken].flatMap((token) => (token === undefined ? [] : [tokenKey(token)]))
+      return signOns.addTokens(sessionOf(req, 'addTokens').sessionId, keys)
+    },
+    async unbind(req) {
+      const { sessionId } = sessionOf(req, 'unbind')
+      sessions?.released(req)
+      await signOns.endLocally(sessionId, () => destroySession(sessionId))
+    },
+    async terminate(target, { reason = 'terminated', deadlineSeconds = 10 } = {}) {
+      const order = {
+        client: clientOf(target),
+        key: keyOfTarget(target),
+        issuedAt: clock(),
+        reason,
+        revokeOfflineAccess: false,
+      }
+      const { replayed: _, ...result } = await engine.end(order, deadlineSeconds)
+      return result
+    },
+    signOn: async (idToken) => signOns.signOn(await login(idToken)),
+    isLive: (signOn) => signOns.isLive(signOn),
+    guard: (read, guardOptions) =>
+      statelessGuard(
+        read,
+        (signOn: StatelessSignOn) => signOns.isLive(signOn),
+        () => emit({ type: 'resurrection-blocked', how: 'request' }),
+        guardOptions,
+      ),
+    async prepare() {
+      try {
+        await directory.prepare(AbortSignal.timeout(PREPARE_TIMEOUT_SECONDS * 1000))
+      } catch (cause) {
+        const error =
+          cause instanceof BackchannelLogoutError
+            ? cause
+            : new BackchannelLogoutError('ERR_KEYS_UNAVAILABLE', 'Metadata and keys could not be fetched ahead', {
+                cause,
+              })
+        emit({ type: 'warning', error })
+      }
+    },
+    close: () => engine.close(),
+  }
+}
+
+function clientOf({ issuer, clientId }: Client): Client {
+  if (typeof issuer !== 'string' || typeof clientId !== 'string') {
+    throw new TypeError('terminate() needs a target with issuer and clientId, as configured for the provider')
+  }
+  return { issuer, clientId }
+}
+
+function keyOfTarget(target: LogoutTarget) {
+  const { sid, sub } = target
+  const isId = (value: unknown) => typeof value === 'string' && value !== ''
+  if (!(sid === undefined ? isId(sub) : isId(sid) && (sub === undefined || isId(sub)))) {
+    throw new TypeError('terminate() needs a target with a sid or a sub, each a non-empty string')
+  }
+  return targetKey(target)
+}

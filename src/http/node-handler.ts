@@ -1,0 +1,62 @@
+// The skin for Node's http, Express 4 and 5 and everything connect-style. Never calls `next`, never throws.
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { Answer } from './answer.js'
+import { assertForm, BoundedBody, badRequest, tokenOfForm, tokenOfParsedBody } from './logout-request.js'
+import { type ReceiverOptions, receive } from './receive.js'
+
+/** A request handler for Node's http module; Express takes it as it is. */
+export type NodeHandler = (req: IncomingMessage & { body?: unknown }, res: ServerResponse) => void
+
+export function nodeHandler(options: ReceiverOptions): NodeHandler {
+  return (req, res) => {
+    const readToken = () => readNodeToken(req, options)
+    void receive({ method: req.method, readToken }, options).then((answer) => send(res, req, answer))
+  }
+}
+
+async function readNodeToken(
+  req: IncomingMessage & { body?: unknown },
+  { bodyLimitBytes, answerDeadlineSeconds }: ReceiverOptions,
+): Promise<string> {
+  assertForm(req.headers['content-type'], wasParsed(req) ? undefined : req.headers['content-encoding'])
+  if (wasParsed(req)) return tokenOfParsedBody(req.body)
+  const body = new BoundedBody(bodyLimitBytes, req.headers['content-length'])
+  await readInto(body, req, answerDeadlineSeconds)
+  return tokenOfForm(body.text())
+}
+
+/** Some parsers leave an empty `req.body` behind without having read anything: the stream itself knows. */
+function wasParsed(req: IncomingMessage): boolean {
+  return req.readableDidRead || req.readableEnded
+}
+
+function readInto(body: BoundedBody, req: IncomingMessage, deadlineSeconds: number): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const late = setTimeout(() => settle(() => reject(badRequest('body_late'))), deadlineSeconds * 1000)
+    const onData = (chunk: Uint8Array | string) => {
+      try {
+        body.push(typeof chunk === 'string' ? Buffer.from(chunk, 'latin1') : chunk)
+      } catch (error) {
+        settle(() => reject(error))
+      }
+    }
+    const onEnd = () => settle(resolve)
+    const onGone = (cause?: unknown) => settle(() => reject(badRequest('body_aborted', cause)))
+    const settle = (outcome: () => void) => {
+      clearTimeout(late)
+      req.off('data', onData).off('end', onEnd).off('error', onGone).off('close', onGone)
+      req.pause()
+      outcome()
+    }
+    req.on('data', onData).on('end', onEnd).on('error', onGone).on('close', onGone)
+  })
+}
+
+function send(res: ServerResponse, req: IncomingMessage, { status, headers, body }: Answer): void {
+  if (res.headersSent || res.destroyed) return
+  res.on('error', () => {}) // The sender may be gone; there is nobody left to tell.
+  res.writeHead(status, headers)
+  res.end(body, () => {
+    if (headers.Connection === 'close') req.destroy()
+  })
+}

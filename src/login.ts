@@ -1,0 +1,49 @@
+// From the claims of an ID Token to the sign-on they stand for. The token itself was validated by the app's client library.
+import { BackchannelLogoutError } from './errors.js'
+import type { Login } from './logout/sign-ons.js'
+import { tokenKey } from './marks/target.js'
+import type { ProviderDirectory } from './token/provider-directory.js'
+
+/** Tokens that live and die with the session; only their hashes are kept. */
+export interface LoginTokens {
+  readonly accessToken?: string | undefined
+}
+
+/** @throws BackchannelLogoutError `ERR_ID_TOKEN`, with the claim */
+export async function loginOf(
+  claims: Readonly<Record<string, unknown>> | undefined,
+  tokens: LoginTokens | undefined,
+  directory: ProviderDirectory,
+): Promise<Login> {
+  if (typeof claims !== 'object' || claims === null) throw notAnIdToken('claims_missing', undefined)
+  const { iss, aud, sub, sid, iat } = claims
+  if (typeof iss !== 'string') throw notAnIdToken('iss_missing', 'iss')
+  const audiences: readonly unknown[] = Array.isArray(aud) ? aud : [aud]
+  const candidates = await directory.forIssuer(iss)
+  const provider = candidates.find(({ client }) => audiences.includes(client.clientId))
+  if (candidates.length === 0) throw notAnIdToken('iss_unknown', 'iss')
+  if (provider === undefined) throw notAnIdToken('aud_unknown', 'aud')
+  if (typeof sub !== 'string' || sub === '') throw notAnIdToken('sub_missing', 'sub')
+  if (sid !== undefined && sid !== null && (typeof sid !== 'string' || sid === ''))
+    throw notAnIdToken('sid_invalid', 'sid')
+  return {
+    client: provider.client,
+    sub,
+    sid: sid ?? undefined,
+    issuedAt: typeof iat === 'number' && Number.isFinite(iat) ? iat : undefined,
+    tokenKeys: tokens?.accessToken === undefined ? [] : [tokenKey(tokens.accessToken)],
+  }
+}
+
+const SENTENCES = {
+  claims_missing: 'There are no ID Token claims: was the scope openid requested, and the ID Token validated?',
+  iss_missing: 'These are not the claims of an ID Token: they name no issuer',
+  iss_unknown: 'The ID Token is of an issuer that is not configured as a provider',
+  aud_unknown: 'The ID Token is for a client id that is not configured for its issuer',
+  sub_missing: 'These are not the claims of an ID Token: they name no subject',
+  sid_invalid: 'The sid of the ID Token is not a string',
+} as const
+
+function notAnIdToken(reason: keyof typeof SENTENCES, claim: string | undefined): BackchannelLogoutError {
+  return new BackchannelLogoutError('ERR_ID_TOKEN', SENTENCES[reason], { reason, ...(claim && { claim }) })
+}

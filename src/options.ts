@@ -1,0 +1,115 @@
+// Every option of the receiver, its default, and the check it passes when the app boots.
+import type { ClaimsEvictor } from './claims/claims-evictor.js'
+import type { EventListener } from './events.js'
+import type { EndedSessions } from './logout/engine.js'
+import type { SessionBackend } from './sessions/session-backend.js'
+import type { LogoutStore } from './stores/logout-store.js'
+import { memoryStore } from './stores/memory-store.js'
+import type { ProviderSource } from './token/provider-directory.js'
+
+export interface BackchannelLogoutOptions<Req = unknown> {
+  /** The OpenID Provider, a list of them, or a function of the issuer for those that are known only at run time. */
+  readonly provider: ProviderSource
+  /** Bindings, marks and completed jtis. Default: `memoryStore()`, which is right for one process only. */
+  readonly store?: LogoutStore
+  /** The local sessions, e.g. `expressSessions(store)`. Leave it out where sessions are stateless and use `guard`. */
+  readonly sessions?: SessionBackend<Req>
+  /** Cached introspection claims, to be evicted by each logout. */
+  readonly claims?: ClaimsEvictor
+  /** Hears everything that happens; for logs, metrics and audit. */
+  readonly onEvent?: EventListener
+  /**
+   * Receives the sessions that a logout ended, after they were marked and destroyed: close their sockets and streams here. If
+   * it throws or rejects, the logout counts as failed and is tried again, so it may be called more than once for a session.
+   */
+  readonly onSessionsEnded?: (ended: EndedSessions) => void | Promise<void>
+  /**
+   * Longest life of a stateless session, and how long marks and bindings are kept; a session of a store that is used or may
+   * be kept longer keeps its binding as long. Seconds; default 30 days.
+   */
+  readonly sessionLifetimeSeconds?: number
+  /** From request to answer. Seconds; default 2, since OPs wait as little as 2.5. */
+  readonly answerDeadlineSeconds?: number
+  /** Deadline of each store call, destruction and hook. Seconds; default 5. What is late goes on in the background. */
+  readonly stepTimeoutSeconds?: number
+  /** How long an unfinished logout is tried again in the background. Seconds; default 3600; 0: not at all. */
+  readonly retryForSeconds?: number
+  /** Largest request body. Bytes; default 65,536. */
+  readonly bodyLimitBytes?: number
+  /** The one clock: epoch seconds, fractions allowed. Default: the system clock. */
+  readonly clock?: () => number
+}
+
+const DEFAULTS = {
+  sessionLifetimeSeconds: 30 * 24 * 3600,
+  answerDeadlineSeconds: 2,
+  stepTimeoutSeconds: 5,
+  retryForSeconds: 3600,
+  bodyLimitBytes: 65_536,
+} as const
+
+const KNOWN = new Set([
+  ...Object.keys(DEFAULTS),
+  ...['provider', 'store', 'sessions', 'claims', 'onEvent', 'onSessionsEnded', 'clock'],
+])
+
+const STORE_METHODS = [
+  ...['bind', 'rebind', 'renew', 'addTokens', 'read', 'marks', 'endSessions', 'unbind', 'begin', 'complete'],
+] as const satisfies readonly (keyof LogoutStore)[]
+
+/** Checks what the app was started with. `TypeError` names the option and what it should be. */
+export function resolveOptions<Req>(options: BackchannelLogoutOptions<Req>) {
+  if (typeof options !== 'object' || options === null) {
+    throw new TypeError('createBackchannelLogout() needs options, at least { provider: { issuer, clientId } }')
+  }
+  for (const name of Object.keys(options)) {
+    if (!KNOWN.has(name)) {
+      throw new TypeError(
+        `"${name}" is no option of createBackchannelLogout(); it knows ${[...KNOWN].sort().join(', ')}`,
+      )
+    }
+  }
+  const clock = options.clock ?? (() => Date.now() / 1000)
+  const resolved = {
+    ...DEFAULTS,
+    ...withoutUndefined(options),
+    clock,
+    store: options.store ?? memoryStore({ clock }),
+  }
+  positive('sessionLifetimeSeconds', resolved.sessionLifetimeSeconds)
+  positive('answerDeadlineSeconds', resolved.answerDeadlineSeconds)
+  positive('stepTimeoutSeconds', resolved.stepTimeoutSeconds)
+  positive('bodyLimitBytes', resolved.bodyLimitBytes)
+  if (!(resolved.retryForSeconds >= 0)) throw new TypeError('retryForSeconds must be a number of seconds, 0 or more')
+  functionIfGiven('clock', options.clock)
+  functionIfGiven('onEvent', options.onEvent)
+  functionIfGiven('onSessionsEnded', options.onSessionsEnded)
+  for (const method of STORE_METHODS) {
+    if (typeof resolved.store[method] !== 'function') {
+      throw new TypeError(`store must be a logout store such as memoryStore(); it has no method "${method}"`)
+    }
+  }
+  if (options.sessions !== undefined && typeof options.sessions.destroy !== 'function') {
+    throw new TypeError(
+      'sessions must be a session backend such as expressSessions(sessionStore), not the session store itself',
+    )
+  }
+  if (options.claims !== undefined && typeof options.claims.evict !== 'function') {
+    throw new TypeError('claims must be a claims cache, as createClaims() makes it')
+  }
+  return resolved
+}
+
+function withoutUndefined<T extends object>(options: T): T {
+  return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as T
+}
+
+function positive(name: string, value: unknown): void {
+  if (typeof value !== 'number' || !Number.isFinite(value) || value <= 0) {
+    throw new TypeError(`${name} must be a number greater than 0`)
+  }
+}
+
+function functionIfGiven(name: string, value: unknown): void {
+  if (value !== undefined && typeof value !== 'function') throw new TypeError(`${name} must be a function`)
+}
