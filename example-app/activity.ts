@@ -1,0 +1,102 @@
+// What happened, in sentences for people: the last few hundred entries, and whoever wants to hear the next.
+import type { BackchannelLogoutEvent } from 'oidc-backchannel-logout'
+import type { OpEvent } from './op.js'
+
+export interface Entry {
+  readonly id: number
+  /** ISO 8601. */
+  readonly at: string
+  /** `op` or a client id. */
+  readonly source: string
+  readonly tone: 'begin' | 'end' | 'ok' | 'bad' | 'plain'
+  readonly text: string
+}
+
+type Said = Pick<Entry, 'tone' | 'text'>
+
+const KEPT = 300
+
+export class Activity {
+  readonly #entries: Entry[] = []
+  readonly #listeners = new Set<(entry: Entry) => void>()
+  #lastId = 0
+
+  add(source: string, said: Said): void {
+    this.#lastId += 1
+    const entry = { id: this.#lastId, at: new Date().toISOString(), source, ...said }
+    this.#entries.push(entry)
+    if (this.#entries.length > KEPT) this.#entries.shift()
+    for (const listener of this.#listeners) listener(entry)
+  }
+
+  /** Entries after that id, oldest first. */
+  since(id: number): readonly Entry[] {
+    return this.#entries.filter((entry) => entry.id > id)
+  }
+
+  /** Returns how to stop listening. */
+  listen(listener: (entry: Entry) => void): () => void {
+    this.#listeners.add(listener)
+    return () => this.#listeners.delete(listener)
+  }
+}
+
+/** What the OP did; `nameOf` knows users and clients. */
+export function sayOp(event: OpEvent, nameOf: (id: string) => string): Said {
+  switch (event.type) {
+    case 'signed-in':
+      return { tone: 'begin', text: `${nameOf(event.sub)} signed in for ${nameOf(event.clientId)}` }
+    case 'sending':
+      return { tone: 'plain', text: `Sends ${nameOf(event.clientId)} a Logout Token` }
+    case 'logged-out':
+      return sayLoggedOut(event, nameOf)
+  }
+}
+
+function sayLoggedOut(event: Extract<OpEvent, { type: 'logged-out' }>, nameOf: (id: string) => string): Said {
+  const { sub, confirmedBy, refusedBy } = event
+  const who = sub === undefined ? 'A browser' : nameOf(sub)
+  const names = (ids: readonly string[]) => new Intl.ListFormat('en').format(ids.map(nameOf))
+  if (refusedBy.length > 0)
+    return { tone: 'bad', text: `${who} is logged out, but ${names(refusedBy)} did not confirm it` }
+  if (confirmedBy.length > 0) return { tone: 'ok', text: `${who} is logged out, confirmed by ${names(confirmedBy)}` }
+  return { tone: 'ok', text: `${who} is logged out; no application had to be told` }
+}
+
+export const RECEIVED: Said = { tone: 'plain', text: 'Logout Token received' }
+
+/** What an RP did. Its events name nobody, so neither does this. */
+export function sayRp(event: BackchannelLogoutEvent): Said {
+  switch (event.type) {
+    case 'bound':
+      return event.ended
+        ? { tone: 'end', text: 'A sign-in arrived after its own logout: nobody is signed in' }
+        : { tone: 'begin', text: 'Session opened and bound to the sign-on' }
+    case 'unbound':
+      return { tone: 'end', text: 'Logged out here: session ended' }
+    case 'logout':
+      return {
+        tone: 'end',
+        text: event.destroyed === 0 ? 'No session left to end' : `${sessions(event.destroyed)} ended`,
+      }
+    case 'logout-failed':
+      return { tone: 'bad', text: `${sessions(event.failed)} not ended yet${event.retrying ? ', trying again' : ''}` }
+    case 'answer':
+      return {
+        tone: event.status === 200 ? 'ok' : 'bad',
+        text: `Answered ${event.status} after ${Math.ceil(event.durationSeconds * 1000)} ms`,
+      }
+    case 'refused':
+      return { tone: 'bad', text: `Refused: ${event.error.message}` }
+    case 'replay':
+      return { tone: 'plain', text: 'The same Logout Token again: nothing to do' }
+    case 'resurrection-blocked':
+      return { tone: 'plain', text: 'An ended session was turned away' }
+    case 'warning':
+      return { tone: 'bad', text: event.error.message }
+  }
+}
+
+function sessions(count: number): string {
+  return count === 1 ? '1 session' : `${count} sessions`
+}

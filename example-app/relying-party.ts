@@ -1,0 +1,204 @@
+// One Relying Party, whole: signs users in at any OpenID Provider and hears from it when they are logged out.
+// Knows nothing of the demo around it.
+import { createHash } from 'node:crypto'
+import { promisify } from 'node:util'
+import express, { type Express, type Request } from 'express'
+import session from 'express-session'
+import { type BackchannelLogoutEvent, createBackchannelLogout, expressSessions } from 'oidc-backchannel-logout'
+import * as oidc from 'openid-client'
+import { endedPage, homePage, loggedOutPage, signInFailedPage } from './relying-party-pages.js'
+
+const SESSION_SECONDS = 8 * 3600
+
+declare module 'express-session' {
+  interface SessionData {
+    /** What this browser's sign-in must come back with. */
+    signIn: { readonly state: string; readonly nonce: string; readonly codeVerifier: string }
+    user: { readonly sub: string; readonly sid?: string | undefined; readonly idToken: string }
+  }
+}
+
+export interface RpConfig {
+  readonly issuer: string
+  readonly clientId: string
+  readonly clientSecret: string
+  /** Where browsers and the OP reach this RP: an origin without a trailing slash. */
+  readonly baseUrl: string
+  readonly sessionSecret: string
+  readonly sessionStore?: session.Store | undefined
+  readonly onEvent?: ((event: BackchannelLogoutEvent) => void) | undefined
+  /** For the pages: what the RP is called, and where the demo's overview is. */
+  readonly name?: string | undefined
+  readonly overviewUrl?: string | undefined
+}
+
+export interface Rp {
+  readonly app: Express
+  close(): void
+}
+
+/** The RP as an Express app. Throws a `TypeError` if the issuer could be impersonated by anybody on the way. */
+export function createRp(config: RpConfig): Rp {
+  const { issuer, clientId, baseUrl, name = 'Relying Party', overviewUrl, onEvent } = config
+  const insecure = assertIssuer(issuer)
+  const look = { where: name, overviewUrl }
+  const sessionStore = config.sessionStore ?? new session.MemoryStore()
+  const provider = lazily(() => discover(config, insecure))
+
+  // Before session({ store }): the receiver protects the store against sessions that come back.
+  const logout = createBackchannelLogout({
+    provider: { issuer, clientId },
+    sessions: expressSessions(sessionStore),
+    ...(onEvent && { onEvent }),
+  })
+  // The OP waits two or three seconds for an answer, so its keys are fetched before it needs one.
+  void logout.prepare()
+
+  const app = express()
+  app.disable('x-powered-by')
+
+  // Before sessions, CSRF checks and login walls: the OP has no cookie, and would take a login page's 200 for success.
+  app.all('/backchannel-logout', logout.receiver())
+
+  // The OP notifies the RP that began a logout as well, so the session is gone when the browser arrives here: ask for none.
+  app.get('/logged-out', (_req, res) => {
+    res.send(loggedOutPage(look))
+  })
+
+  const cookie = {
+    // Browsers keep cookies per host, not per port: two RPs on one host must not overwrite each other's.
+    name: `rp_${createHash('sha256').update(`${issuer} ${clientId}`).digest('hex').slice(0, 8)}`,
+    // Lax: the callback arrives from the OP's site with its cookie, a forged POST /logout arrives without.
+    options: { httpOnly: true, sameSite: 'lax', secure: baseUrl.startsWith('https:'), maxAge: SESSION_SECONDS * 1000 },
+  } as const
+  app.use(
+    session({
+      store: sessionStore,
+      name: cookie.name,
+      secret: config.sessionSecret,
+      cookie: cookie.options,
+      resave: false,
+      saveUninitialized: false,
+    }),
+  )
+
+  app.get('/', (req, res) => {
+    res.set('Cache-Control', 'no-store').send(homePage({ ...look, user: req.session.user }))
+  })
+
+  app.get('/me', (req, res) => {
+    const { user } = req.session
+    res.set('Cache-Control', 'no-store')
+    if (user) res.json({ sub: user.sub, sid: user.sid })
+    else res.status(401).json({ error: 'not_signed_in' })
+  })
+
+  app.get('/login', async (req, res) => {
+    const op = await provider()
+    const signIn = {
+      state: oidc.randomState(),
+      nonce: oidc.randomNonce(),
+      codeVerifier: oidc.randomPKCECodeVerifier(),
+    }
+    req.session.signIn = signIn
+    const url = oidc.buildAuthorizationUrl(op, {
+      redirect_uri: `${baseUrl}/callback`,
+      scope: 'openid',
+      state: signIn.state,
+      nonce: signIn.nonce,
+      code_challenge: await oidc.calculatePKCECodeChallenge(signIn.codeVerifier),
+      code_challenge_method: 'S256',
+    })
+    res.redirect(303, url.href)
+  })
+
+  app.get('/callback', async (req, res) => {
+    const tokens = await redeem(req)
+    const claims = tokens?.claims()
+    if (!tokens?.id_token || !claims) {
+      res.status(400).send(signInFailedPage(look))
+      return
+    }
+    // A new id before anybody is signed in, against session fixation; bind only after it, since a binding is to the final id.
+    await regenerate(req)
+    // Before the session holds a user: should this fail, there is no signed-in session that a logout could not find.
+    const { ended } = await logout.bind(req, claims)
+    if (ended) {
+      res.status(403).send(endedPage(look))
+      return
+    }
+    const { sid } = claims
+    req.session.user = { sub: claims.sub, sid: typeof sid === 'string' ? sid : undefined, idToken: tokens.id_token }
+    await save(req)
+    res.redirect(303, '/')
+  })
+
+  app.post('/logout', async (req, res) => {
+    const { user } = req.session
+    await logout.unbind(req)
+    res.clearCookie(cookie.name, cookie.options)
+    res.redirect(303, await endSessionUrl(user?.idToken))
+  })
+
+  async function redeem(req: Request) {
+    const { signIn } = req.session
+    if (!signIn) return undefined
+    try {
+      return await oidc.authorizationCodeGrant(await provider(), new URL(req.originalUrl, baseUrl), {
+        expectedState: signIn.state,
+        expectedNonce: signIn.nonce,
+        pkceCodeVerifier: signIn.codeVerifier,
+        idTokenExpected: true,
+      })
+    } catch {
+      // Cancelled by the user, expired, replayed or forged: to the browser it is all the same.
+      return undefined
+    }
+  }
+
+  /** Where a local logout goes on: to the OP's own logout, if it has one and can be reached. */
+  async function endSessionUrl(idToken: string | undefined): Promise<string> {
+    if (idToken === undefined) return '/logged-out'
+    try {
+      return oidc.buildEndSessionUrl(await provider(), {
+        id_token_hint: idToken,
+        post_logout_redirect_uri: `${baseUrl}/logged-out`,
+      }).href
+    } catch {
+      return '/logged-out'
+    }
+  }
+
+  return { app, close: () => logout.close() }
+}
+
+/** Whether the issuer speaks plain `http:`, which is accepted only where nobody is on the way. */
+function assertIssuer(issuer: string): boolean {
+  const { protocol, hostname } = new URL(issuer)
+  if (protocol === 'https:') return false
+  if (protocol === 'http:' && ['127.0.0.1', '[::1]', 'localhost'].includes(hostname)) return true
+  throw new TypeError(
+    'The issuer must be an https: URL; http: is accepted on loopback only (127.0.0.1, [::1], localhost)',
+  )
+}
+
+function discover({ issuer, clientId, clientSecret }: RpConfig, insecure: boolean): Promise<oidc.Configuration> {
+  return oidc.discovery(new URL(issuer), clientId, undefined, oidc.ClientSecretBasic(clientSecret), {
+    execute: insecure ? [oidc.allowInsecureRequests] : [],
+  })
+}
+
+/** Once it has worked: an RP that is started before its OP finds it at the first sign-in. */
+function lazily<T>(make: () => Promise<T>): () => Promise<T> {
+  let made: Promise<T> | undefined
+  return () => {
+    made ??= make().catch((error: unknown) => {
+      made = undefined
+      throw error
+    })
+    return made
+  }
+}
+
+const regenerate = (req: Request) => promisify(req.session.regenerate.bind(req.session))()
+const save = (req: Request) => promisify(req.session.save.bind(req.session))()

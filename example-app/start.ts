@@ -1,0 +1,24 @@
+// `npm start`: runs the demo until it is stopped. PORT is the first of three ports; without it any free ones are taken.
+import { startDemo } from './demo.js'
+import { untilStopped } from './until-stopped.js'
+
+async function main(): Promise<void> {
+  const demo = await startDemo({ port: Number(process.env.PORT ?? 0) })
+  const row = (name: string, url: string) => `  ${name.padEnd(16)} ${url}`
+  console.log(
+    [
+      'ready: open the overview in a browser, and again in a private window',
+      row('overview', demo.issuer),
+      row('OpenID Provider', demo.issuer),
+      ...demo.rps.map(({ name, url }) => row(name, url)),
+      'Ctrl-C stops everything',
+    ].join('\n'),
+  )
+  await untilStopped()
+  await demo.close()
+}
+
+main().catch((error: unknown) => {
+  console.error(error instanceof Error ? error.message : error)
+  process.exitCode = 1
+})
