@@ -82,7 +82,7 @@ export function createBackchannelLogout<Req = unknown>(given: BackchannelLogoutO
   const options = resolveOptions(given)
   const { store, clock, claims, onSessionsEnded, sessionLifetimeSeconds, stepTimeoutSeconds } = options
   const { sessions } = given
-  const directory = providerDirectory(options.provider)
+  const directory = providerDirectory(options.provider, { clock })
   const emit = emitter(options.onEvent)
   const denials = new Denials(clock)
   const destroySession = async (sessionId: string) => sessions?.destroy(sessionId)
