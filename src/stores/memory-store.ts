@@ -77,11 +77,12 @@ class MemoryStore implements LogoutStore {
     }
     this.#put(bound, now)
     if (this.#ended.get(binding.sessionId, now)?.inherited) this.#ended.delete(binding.sessionId)
-    return { ...this.#stateOf(binding.sessionId, now), binding: bound }
+    return { ...this.#stateOf(binding.sessionId, now), binding: copyOf(bound) }
   }
 
   async rebind(fromSessionId: string, toSessionId: string, expiresAt: number): Promise<SessionState> {
     const now = this.#stamp()
+    if (fromSessionId === toSessionId) return this.#stateOf(toSessionId, now)
     const from = this.#sessions.get(fromSessionId, now)
     const ended = this.#ended.get(fromSessionId, now)
     const signOn = from ?? ended?.movedOn
@@ -192,13 +193,14 @@ class MemoryStore implements LogoutStore {
     const bySub = this.#marksUnder(binding.subKey, now)
     return {
       ended,
-      binding,
+      binding: copyOf(binding),
       marks: binding.sidKey === undefined ? bySub : [...this.#marksUnder(binding.sidKey, now), ...bySub],
     }
   }
 
   #marksUnder(key: string, now: number): readonly Mark[] {
-    return this.#marks.get(key, now)?.marks ?? []
+    const marks = this.#marks.get(key, now)?.marks ?? []
+    return marks.every((mark) => mark.expiresAt > now) ? marks : marks.filter((mark) => mark.expiresAt > now)
   }
 
   #mark(mark: Mark, now: number): Mark {
@@ -240,6 +242,11 @@ class MemoryStore implements LogoutStore {
     if (found === undefined) return []
     return found instanceof Set ? [...found] : [found]
   }
+}
+
+/** A caller's binding stays as it was read, whatever happens to the session afterwards. */
+function copyOf({ sessionId, subKey, sidKey, issuedAt, boundAt, expiresAt }: Binding): Binding {
+  return { sessionId, subKey, sidKey, issuedAt, boundAt, expiresAt }
 }
 
 /** Most users have one session: a set is made only for the second, since a set of one costs more than the session. */
