@@ -1,0 +1,12 @@
+import { describe, it } from 'vitest'
+import { memoryStore } from '../../src/stores/memory-store.js'
+import { logoutStoreContract } from '../../src/testing/logout-store-suite.js'
+
+describe('memory store', () => {
+  const cases = logoutStoreContract({
+    async create() {
+      return { store: memoryStore(), now: async () => Date.now() / 1000, dispose() {} }
+    },
+  })
+  for (const { name, run } of cases) it(name, run)
+})
