@@ -96,7 +96,9 @@ function sessionsAt({ clientId, sessionStore }: Place): Promise<PlaceSession[]> 
       if (error) reject(error)
       else
         resolve(
-          Object.values(rows ?? {}).flatMap(({ user }) => (user ? [{ clientId, sub: user.sub, sid: user.sid }] : [])),
+          Object.values(rows ?? {}).flatMap(({ signOn }) =>
+            signOn ? [{ clientId, sub: signOn.sub, sid: signOn.sid }] : [],
+          ),
         )
     })
   })

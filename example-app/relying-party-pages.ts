@@ -8,14 +8,14 @@ interface Look {
 
 const signInAgain = html`<div class="actions"><a class="button primary" href="/login">Sign in</a></div>`
 
-export function homePage({ user, ...look }: Look & { readonly user: { readonly sub: string } | undefined }): string {
-  if (user === undefined) {
+export function homePage({ sub, ...look }: Look & { readonly sub: string | undefined }): string {
+  if (sub === undefined) {
     const body = html`<p>Nobody is signed in here.</p>${signInAgain}`
     return page({ ...look, title: 'Welcome', body })
   }
   const body = html`<p>You are signed in. This page asks the session store again each time you load it.</p>
 <form method="post" action="/logout"><button>Log out</button></form>`
-  return page({ ...look, title: `Hello, ${user.sub}`, body })
+  return page({ ...look, title: `Hello, ${sub}`, body })
 }
 
 export function loggedOutPage(look: Look): string {

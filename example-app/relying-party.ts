@@ -13,8 +13,8 @@ const SESSION_SECONDS = 8 * 3600
 declare module 'express-session' {
   interface SessionData {
     /** What this browser's sign-in must come back with. */
-    signIn: { readonly state: string; readonly nonce: string; readonly codeVerifier: string }
-    user: { readonly sub: string; readonly sid?: string | undefined; readonly idToken: string }
+    pendingSignIn: { readonly state: string; readonly nonce: string; readonly codeVerifier: string }
+    signOn: { readonly sub: string; readonly sid?: string | undefined; readonly idToken: string }
   }
 }
 
@@ -83,30 +83,30 @@ export function createRp(config: RpConfig): Rp {
   )
 
   app.get('/', (req, res) => {
-    res.set('Cache-Control', 'no-store').send(homePage({ ...look, user: req.session.user }))
+    res.set('Cache-Control', 'no-store').send(homePage({ ...look, sub: req.session.signOn?.sub }))
   })
 
   app.get('/me', (req, res) => {
-    const { user } = req.session
+    const { signOn } = req.session
     res.set('Cache-Control', 'no-store')
-    if (user) res.json({ sub: user.sub, sid: user.sid })
+    if (signOn) res.json({ sub: signOn.sub, sid: signOn.sid })
     else res.status(401).json({ error: 'not_signed_in' })
   })
 
   app.get('/login', async (req, res) => {
     const op = await provider()
-    const signIn = {
+    const pending = {
       state: oidc.randomState(),
       nonce: oidc.randomNonce(),
       codeVerifier: oidc.randomPKCECodeVerifier(),
     }
-    req.session.signIn = signIn
+    req.session.pendingSignIn = pending
     const url = oidc.buildAuthorizationUrl(op, {
       redirect_uri: `${baseUrl}/callback`,
       scope: 'openid',
-      state: signIn.state,
-      nonce: signIn.nonce,
-      code_challenge: await oidc.calculatePKCECodeChallenge(signIn.codeVerifier),
+      state: pending.state,
+      nonce: pending.nonce,
+      code_challenge: await oidc.calculatePKCECodeChallenge(pending.codeVerifier),
       code_challenge_method: 'S256',
     })
     res.redirect(303, url.href)
@@ -128,26 +128,26 @@ export function createRp(config: RpConfig): Rp {
       return
     }
     const { sid } = claims
-    req.session.user = { sub: claims.sub, sid: typeof sid === 'string' ? sid : undefined, idToken: tokens.id_token }
+    req.session.signOn = { sub: claims.sub, sid: typeof sid === 'string' ? sid : undefined, idToken: tokens.id_token }
     await save(req)
     res.redirect(303, '/')
   })
 
   app.post('/logout', async (req, res) => {
-    const { user } = req.session
+    const { signOn } = req.session
     await logout.unbind(req)
     res.clearCookie(cookie.name, cookie.options)
-    res.redirect(303, await endSessionUrl(user?.idToken))
+    res.redirect(303, await endSessionUrl(signOn?.idToken))
   })
 
   async function redeem(req: Request) {
-    const { signIn } = req.session
-    if (!signIn) return undefined
+    const { pendingSignIn: pending } = req.session
+    if (!pending) return undefined
     try {
       return await oidc.authorizationCodeGrant(await provider(), new URL(req.originalUrl, baseUrl), {
-        expectedState: signIn.state,
-        expectedNonce: signIn.nonce,
-        pkceCodeVerifier: signIn.codeVerifier,
+        expectedState: pending.state,
+        expectedNonce: pending.nonce,
+        pkceCodeVerifier: pending.codeVerifier,
         idTokenExpected: true,
       })
     } catch {
