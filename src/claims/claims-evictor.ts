@@ -18,4 +18,10 @@ export interface EndedClaims {
  */
 export interface ClaimsEvictor {
   evict(ended: EndedClaims): void | Promise<void>
+
+  /**
+   * Marks must be kept at least this long, or a token could outlive the mark that denies it. Seconds, tolerance included.
+   * Read once, when the app boots.
+   */
+  readonly marksLifetimeSeconds?: number
 }

@@ -1,0 +1,48 @@
+// Why nobody can say whether an access token is good, in words that cannot hold a secret.
+import { BackchannelLogoutError } from '../errors.js'
+
+const SENTENCES = {
+  /** The authorization server could not be asked, or gave an error (5xx, a redirect, a network failure). */
+  introspection_failed: 'The authorization server could not be asked about the access token',
+  /** 400, 401 or 403: said to us as a client, and so not about the token (RFC 7662 2.3). */
+  introspection_refused: 'The authorization server refused this API as a client of its introspection endpoint',
+  introspection_late: 'The authorization server did not answer in time',
+  /** Not an answer of RFC 7662 2.2, or not signed as RFC 9701 5 demands where that is configured. */
+  answer_malformed: 'The answer of the authorization server is not an introspection response',
+  enrich_failed: 'The hook enrich failed',
+  store_failed: 'The logout store could not be asked about the access token',
+} as const
+
+/** `reason` of an `ERR_NO_VERDICT` about an access token. */
+export type NoVerdictReason = keyof typeof SENTENCES
+
+/** `ERR_NO_VERDICT`: neither let in nor refused; answered 503, never 401. */
+export function noVerdict(reason: NoVerdictReason, cause?: unknown): BackchannelLogoutError {
+  return new BackchannelLogoutError('ERR_NO_VERDICT', SENTENCES[reason], { reason, cause })
+}
+
+/**
+ * What is left of an error when all that could hold a token or a claim is taken away: its name, code and HTTP status. Causes
+ * of HTTP clients hold requests and bodies, and errors are printed whole.
+ */
+export function outline(error: unknown): Error {
+  const words = [nameOf(error), codeOf(error), statusOf(error)].filter((word) => word !== undefined)
+  return new Error(words.join(' '))
+}
+
+function nameOf(error: unknown): string {
+  return error instanceof Error ? error.constructor.name : typeof error
+}
+
+function codeOf(error: unknown): string | undefined {
+  if (!(error instanceof Error)) return undefined
+  if ('code' in error && typeof error.code === 'string') return error.code
+  return codeOf(error.cause)
+}
+
+/** HTTP status of the answer behind an error, if there was one. */
+export function statusOf(error: unknown): number | undefined {
+  if (!(error instanceof Error)) return undefined
+  if ('status' in error && typeof error.status === 'number') return error.status
+  return error.cause instanceof Response ? error.cause.status : undefined
+}
