@@ -56,9 +56,8 @@ const DEFECTS: Readonly<Record<string, Defect>> = {
         const begun = await store.begin(logout)
         if (begun.replayed) return begun
         const older = largest.get(begun.mark.key)
-        const mark = { ...begun.mark, seenAt: Math.max(begun.mark.seenAt, older?.seenAt ?? 0, Date.now() / 1000) }
-        largest.set(mark.key, mark)
-        return { ...begun, mark }
+        largest.set(begun.mark.key, begun.mark)
+        return older === undefined ? begun : { ...begun, mark: { ...begun.mark, seenAt: older.seenAt + 1 } }
       },
     }
   },
