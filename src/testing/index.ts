@@ -1,4 +1,5 @@
 // The face of the testing kit: named re-exports, nothing else.
 
 export * from './fake-op.js'
+export * from './logout-store-suite.js'
 export * from './token-mint.js'

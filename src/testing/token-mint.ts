@@ -182,6 +182,11 @@ export const DEFECTS = [
     change: () => ({ segments: ([h = '', p = '', s = '']) => [h, base64url(renamedSub(p)), s] }),
   },
   {
+    name: 'key-in-header',
+    rule: 'RFC 8725 3.10',
+    change: (v) => ({ signer: 'foreign', header: { jwk: v.foreignKey } }),
+  },
+  {
     name: 'crit-unknown',
     rule: 'RFC 7515 4.1.11',
     change: () => ({ header: { crit: ['x-unheard'], 'x-unheard': 1 } }),
