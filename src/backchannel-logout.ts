@@ -120,7 +120,7 @@ export function createBackchannelLogout<Req = unknown>(given: BackchannelLogoutO
     return session
   }
   const login = (idToken: IdTokenClaims | undefined, tokens?: LoginTokens): Promise<Login> =>
-    loginOf(idToken, tokens, directory)
+    loginOf(idToken, tokens, directory, (error) => emit({ type: 'warning', error }))
 
   return {
     receiver: () => receiver,

@@ -27,6 +27,8 @@ export type {
   SessionState,
 } from './stores/logout-store.js'
 export { type MemoryStoreOptions, memoryStore } from './stores/memory-store.js'
-export { preset } from './token/presets.js'
-export type { ProviderOptions } from './token/provider.js'
+export type { KeysUnavailable } from './token/keys-unavailable.js'
+export { type PresetName, preset } from './token/presets.js'
+export type { DecryptionOptions, ProviderOptions } from './token/provider.js'
 export type { ProviderSource } from './token/provider-directory.js'
+export type { TokenRefusal } from './token/token-refusal.js'

@@ -9,11 +9,16 @@ export interface LoginTokens {
   readonly accessToken?: string | undefined
 }
 
-/** @throws BackchannelLogoutError `ERR_ID_TOKEN`, with the claim */
+/**
+ * `onWarning` hears of a login that a later Logout Token will not find: its provider is said to name sessions, and it named none.
+ *
+ * @throws BackchannelLogoutError `ERR_ID_TOKEN`, with the claim
+ */
 export async function loginOf(
   claims: Readonly<Record<string, unknown>> | undefined,
   tokens: LoginTokens | undefined,
   directory: ProviderDirectory,
+  onWarning: (error: BackchannelLogoutError) => void,
 ): Promise<Login> {
   if (typeof claims !== 'object' || claims === null) throw notAnIdToken('claims_missing', undefined)
   const { iss, aud, sub, sid, iat } = claims
@@ -26,6 +31,8 @@ export async function loginOf(
   if (typeof sub !== 'string' || sub === '') throw notAnIdToken('sub_missing', 'sub')
   if (sid !== undefined && sid !== null && (typeof sid !== 'string' || sid === ''))
     throw notAnIdToken('sid_invalid', 'sid')
+  if (provider.backchannelLogoutSessionRequired && typeof sid !== 'string')
+    onWarning(notAnIdToken('sid_missing', 'sid'))
   return {
     client: provider.client,
     sub,
@@ -41,6 +48,8 @@ const SENTENCES = {
   iss_unknown: 'The ID Token is of an issuer that is not configured as a provider',
   aud_unknown: 'The ID Token is for a client id that is not configured for its issuer',
   sub_missing: 'These are not the claims of an ID Token: they name no subject',
+  sid_missing:
+    'The ID Token has no sid though its Logout Tokens will: register backchannel_logout_session_required at the provider',
   sid_invalid: 'The sid of the ID Token is not a string',
 } as const
 
