@@ -60,7 +60,10 @@ class ConfiguredProviders implements ProviderDirectory {
   }
 
   async prepare(signal: AbortSignal): Promise<void> {
-    const outcomes = await Promise.allSettled(this.#all.map(({ keys }) => keys.prepare(signal)))
+    const fetches = Promise.allSettled(this.#all.map(({ keys }) => keys.prepare()))
+    const outcomes = await unlessAborted(fetches, signal).catch((cause: unknown) => {
+      throw new KeysUnavailableError('deadline', cause)
+    })
     for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason
   }
 

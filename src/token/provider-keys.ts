@@ -43,7 +43,7 @@ export type PublishedKeysSource =
 
 interface PublishedKeys {
   keysFor(choice: SigningKeyChoice, signal: AbortSignal): AsyncIterable<VerificationKey>
-  prepare(signal: AbortSignal): Promise<void>
+  prepare(): Promise<void>
 }
 
 /**
@@ -73,9 +73,9 @@ export class ProviderKeys {
     }
   }
 
-  /** Fetches what is fetched from the provider. Rejects with `ERR_KEYS_UNAVAILABLE`. */
-  async prepare(signal: AbortSignal): Promise<void> {
-    await this.#published?.prepare(signal)
+  /** Fetches what is fetched from the provider, unless it is here. Rejects with `ERR_KEYS_UNAVAILABLE`. */
+  async prepare(): Promise<void> {
+    await this.#published?.prepare()
   }
 }
 
@@ -136,13 +136,17 @@ class RemoteKeys implements PublishedKeys {
     if (newKey !== undefined) yield newKey
   }
 
-  async prepare(signal: AbortSignal): Promise<void> {
-    await this.#usable(signal)
+  async prepare(): Promise<void> {
+    if (this.#usableNow() === undefined) await this.#startFetch()
   }
 
   async #usable(signal: AbortSignal): Promise<FetchedKeys> {
+    return this.#usableNow() ?? this.#fetchOnce(signal)
+  }
+
+  #usableNow(): FetchedKeys | undefined {
     const keys = this.#keys
-    if (keys === undefined || !this.#isWithin(USABLE_SECONDS, keys.fetchedAt)) return this.#fetchOnce(signal)
+    if (keys === undefined || !this.#isWithin(USABLE_SECONDS, keys.fetchedAt)) return undefined
     if (this.#isAgeing(keys)) this.#startFetch()
     return keys
   }

@@ -1,4 +1,5 @@
 // The one set-up of the token tests: a mint, a directory with its static keys, and what came of a token.
+import { setMaxListeners } from 'node:events'
 import { expect } from 'vitest'
 import { BackchannelLogoutError } from '../../src/errors.js'
 import {
@@ -15,8 +16,9 @@ export const NOW = 1_760_000_000
 export const ISSUER = 'https://op.example.com'
 export const CLIENT_ID = 'rp-client-1'
 
-/** Never aborts. */
+/** Never aborts; shared by many, unlike the signal of a request. */
 export const UNHURRIED = new AbortController().signal
+setMaxListeners(0, UNHURRIED)
 
 export function mintOf(
   options: Partial<TokenMintOptions> & { readonly algorithm?: MintAlgorithm } = {},
