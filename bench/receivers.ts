@@ -1,0 +1,126 @@
+// The receivers that are compared, each as its users would mount it. A whole job is a delivery that ends one bound session.
+import { randomBytes } from 'node:crypto'
+import type { RequestListener } from 'node:http'
+import express from 'express'
+import { auth, type ConfigParams } from 'express-openid-connect'
+import session from 'express-session'
+import { createRemoteJWKSet, jwtVerify } from 'jose'
+import { createBackchannelLogout, expressSessions, type LogoutStore, memoryStore } from '../src/index.js'
+import { CLIENT_ID, sidOf, subOf } from './op.js'
+
+export interface Receiver {
+  readonly handler: RequestListener
+  /** The status of a logout that was done. */
+  readonly status: number
+  /** Signs the users `from` to `from + count` in, each with a session of its own; before the measured time. */
+  signIn(from: number, count: number): Promise<void>
+  /** How many of these sessions are still there; a receiver that keeps none says 0. */
+  remaining(): Promise<number>
+}
+
+export interface ReceiverContext {
+  readonly issuer: string
+  readonly redisUrl?: string | undefined
+  readonly postgresUrl?: string | undefined
+}
+
+export const RECEIVERS = {
+  'floor: Express, urlencoded, jwtVerify': floor,
+  'express-openid-connect': expressOpenidConnect,
+  'ours, memory': (context) => ours(context, memoryBackend(), inExpress),
+  'ours, memory, without Express': (context) => ours(context, memoryBackend(), (handler) => handler),
+} as const satisfies Record<string, (context: ReceiverContext) => Receiver | Promise<Receiver>>
+
+export type ReceiverName = keyof typeof RECEIVERS
+
+const SESSION_SECONDS = 3600
+
+/** What a careful hand writes in ten lines: the signature and the claims, and nothing is ended. */
+function floor({ issuer }: ReceiverContext): Receiver {
+  const app = express()
+  const keys = createRemoteJWKSet(new URL(`${issuer}/jwks`))
+  app.post('/backchannel-logout', express.urlencoded({ extended: false }), async (req, res) => {
+    const options = { issuer, audience: CLIENT_ID, algorithms: ['RS256'], maxTokenAge: 300 }
+    await jwtVerify(req.body.logout_token, keys, options)
+    res.set('Cache-Control', 'no-store').status(200).end()
+  })
+  return { handler: app, status: 200, signIn: async () => {}, remaining: async () => 0 }
+}
+
+/** Its sessions are cookies: a logout writes two marks, which each later request reads. */
+function expressOpenidConnect({ issuer }: ReceiverContext): Receiver {
+  const app = express()
+  // The types want a store of events beside get, set and destroy; express-session's own has them.
+  const store = new session.MemoryStore() as unknown as NonNullable<
+    Exclude<ConfigParams['backchannelLogout'], boolean | undefined>['store']
+  >
+  app.use(
+    auth({
+      issuerBaseURL: issuer,
+      baseURL: 'https://rp.example.com',
+      clientID: CLIENT_ID,
+      secret: randomBytes(32).toString('base64url'),
+      authRequired: false,
+      backchannelLogout: { store },
+    }),
+  )
+  return { handler: app, status: 204, signIn: async () => {}, remaining: async () => 0 }
+}
+
+/** The logout store and the session store of one deployment. */
+export interface Backend {
+  readonly store: LogoutStore
+  readonly sessionStore: session.Store
+  countSessions(): Promise<number>
+}
+
+function memoryBackend(): Backend {
+  const sessionStore = new session.MemoryStore()
+  const countSessions = () =>
+    new Promise<number>((resolve, reject) => {
+      sessionStore.length((error, length = 0) => (error ? reject(error) : resolve(length)))
+    })
+  return { store: memoryStore(), sessionStore, countSessions }
+}
+
+function ours(
+  { issuer }: ReceiverContext,
+  { store, sessionStore, countSessions }: Backend,
+  mount: (handler: RequestListener) => RequestListener,
+): Receiver {
+  const logout = createBackchannelLogout({
+    provider: { issuer, clientId: CLIENT_ID },
+    store,
+    sessions: expressSessions(sessionStore),
+  })
+  return {
+    handler: mount(logout.receiver()),
+    status: 200,
+    async signIn(from, count) {
+      for (let n = from; n < from + count; n++) {
+        const sessionId = randomBytes(24).toString('base64url')
+        await saveSession(sessionStore, sessionId, subOf(n))
+        const now = Math.floor(Date.now() / 1000)
+        const claims = { iss: issuer, aud: CLIENT_ID, sub: subOf(n), sid: sidOf(n), iat: now - 1, exp: now + 300 }
+        await logout.bind({ sessionId, expiresAt: now + SESSION_SECONDS }, claims)
+      }
+    },
+    remaining: countSessions,
+  }
+}
+
+function saveSession(store: session.Store, sessionId: string, user: string): Promise<void> {
+  const maxAge = SESSION_SECONDS * 1000
+  const cookie = { originalMaxAge: maxAge, expires: new Date(Date.now() + maxAge), httpOnly: true, path: '/' }
+  // The type lists the methods of a session in a request; a store is given, and keeps, its data.
+  const data = { cookie, user } as unknown as session.SessionData
+  return new Promise((resolve, reject) => {
+    store.set(sessionId, data, (error?: unknown) => (error ? reject(error) : resolve()))
+  })
+}
+
+function inExpress(handler: RequestListener): RequestListener {
+  const app = express()
+  app.post('/backchannel-logout', handler)
+  return app
+}

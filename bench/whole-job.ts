@@ -1,0 +1,96 @@
+// Section 1: the whole job, from the delivery of a Logout Token to the answer, for each receiver side by side.
+import type { Bench } from './bench.js'
+import type { Measured } from './http-load.js'
+import type { ReceiverProcess } from './receiver-process.js'
+import type { ReceiverContext, ReceiverName } from './receivers.js'
+import type { Remote } from './remote.js'
+import { median, medianRatio, type Section } from './report.js'
+
+const FLOOR: ReceiverName = 'floor: Express, urlencoded, jwtVerify'
+const PEER: ReceiverName = 'express-openid-connect'
+const OURS: ReceiverName = 'ours, memory'
+
+const CONNECTIONS = 16
+
+interface Round extends Measured {
+  readonly cpuMicros: number
+}
+
+interface Contender {
+  readonly name: ReceiverName
+  readonly process: Remote<ReceiverProcess>
+  readonly port: number
+  readonly status: number
+  readonly rounds: Round[]
+}
+
+export async function wholeJob(bench: Bench): Promise<Section> {
+  const generator = bench.generator()
+  const context = { issuer: await generator.call('startOp', undefined) }
+  const contenders: Contender[] = []
+  for (const name of [FLOOR, PEER, OURS, 'ours, memory, without Express'] as const) {
+    contenders.push(await started(bench, name, context))
+  }
+  const perRound = bench.size(2000, 40)
+  // The first round compiles and warms; it is not counted.
+  for (let round = 0; round <= bench.rounds; round++) {
+    bench.progress(`whole job, round ${round} of ${bench.rounds}`)
+    await generator.call('sign', { from: round * perRound, count: perRound })
+    for (const contender of contenders) {
+      await contender.process.call('signIn', { from: round * perRound, count: perRound })
+      await contender.process.call('measure', undefined)
+      const { port, status } = contender
+      const measured = await generator.call('deliver', { port, status, connections: CONNECTIONS })
+      const cpuMicros = (await contender.process.call('measured', undefined)) / perRound
+      const remaining = await contender.process.call('remaining', undefined)
+      if (remaining > 0) throw new Error(`${contender.name}: ${remaining} sessions survived their logout`)
+      if (round > 0) contender.rounds.push({ ...measured, cpuMicros })
+    }
+  }
+  return report(contenders)
+}
+
+async function started(bench: Bench, name: ReceiverName, context: ReceiverContext): Promise<Contender> {
+  const process = bench.start<ReceiverProcess>('receiver-process.ts')
+  return { name, process, rounds: [], ...(await process.call('start', { name, context })) }
+}
+
+function report(contenders: readonly Contender[]): Section {
+  const cpu = (name: ReceiverName) =>
+    contenders.find((each) => each.name === name)?.rounds.map(({ cpuMicros }) => cpuMicros) ?? []
+  return {
+    name: 'whole job',
+    tables: [
+      {
+        title: 'The whole job: one delivery, one session ended',
+        note: `Processor time of the receiving process per request, all its threads; ${CONNECTIONS} connections; medians of the rounds, ratios of medians round by round. The floor and express-openid-connect end no session: the one does no bookkeeping, the other writes two marks.`,
+        columns: ['receiver', 'CPU us', 'vs floor', 'vs e-o-c', 'requests/s', 'p50 ms', 'p99 ms'],
+        rows: contenders.map(({ name, rounds }) => [
+          name,
+          median(cpu(name)),
+          medianRatio(cpu(name), cpu(FLOOR)),
+          medianRatio(cpu(name), cpu(PEER)),
+          median(rounds.map((round) => round.requestsPerSecond)),
+          median(rounds.map((round) => round.p50Ms)),
+          median(rounds.map((round) => round.p99Ms)),
+        ]),
+      },
+    ],
+    targets: [
+      {
+        name: 'whole job vs floor, CPU per request',
+        unit: 'ratio',
+        atLeast: 0.95,
+        aim: 0.75,
+        measured: medianRatio(cpu(OURS), cpu(FLOOR)),
+      },
+      {
+        name: 'whole job vs express-openid-connect, CPU per request',
+        unit: 'ratio',
+        atLeast: 0.6,
+        aim: 0.45,
+        measured: medianRatio(cpu(OURS), cpu(PEER)),
+      },
+    ],
+  }
+}
