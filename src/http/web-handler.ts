@@ -1,5 +1,6 @@
 // The skin for everything that speaks Web `Request` and `Response`: Hono, Next.js route handlers, and the like.
 import { within } from '../deadline.js'
+import { BackchannelLogoutError } from '../errors.js'
 import { assertForm, BoundedBody, badRequest, tokenOfForm } from './logout-request.js'
 import { type ReceiverOptions, receive } from './receive.js'
 
@@ -20,7 +21,7 @@ async function readWebToken(
 ): Promise<string> {
   const { headers } = request
   assertForm(headers.get('content-type'), headers.get('content-encoding'))
-  if (request.bodyUsed) throw badRequest('body_consumed')
+  if (request.bodyUsed || request.body?.locked) throw badRequest('body_consumed')
   const body = new BoundedBody(bodyLimitBytes, headers.get('content-length'))
   await readInto(body, request, answerDeadlineSeconds)
   return tokenOfForm(body.text())
@@ -35,12 +36,10 @@ async function readInto(body: BoundedBody, request: Request, deadlineSeconds: nu
   try {
     await within(deadlineSeconds, readAll())
   } catch (error) {
-    reader.cancel().catch(() => {})
-    if (error instanceof Error && 'code' in error && error.code === 'ERR_REQUEST') throw error
-    throw badRequest(
-      error instanceof Error && 'code' in error && error.code === 'ERR_DEADLINE' ? 'body_late' : 'body_aborted',
-      error,
-    )
+    reader.cancel().catch(() => {}) // Tells the sender to stop; what is left of the body is not read.
+    const code = error instanceof BackchannelLogoutError ? error.code : undefined
+    if (code === 'ERR_REQUEST') throw error
+    throw badRequest(code === 'ERR_DEADLINE' ? 'body_late' : 'body_aborted', error)
   }
 }
 

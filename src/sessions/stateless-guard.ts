@@ -3,7 +3,10 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import { NoVerdictError } from '../errors.js'
 
 export interface GuardOptions<Req> {
-  /** Makes an ended session forget its user. Default: `req.session = null`, which clears a cookie-session. */
+  /**
+   * Makes an ended session forget its user, in the response and for the rest of this request. Default: `req.session.destroy()`
+   * where there is such a method (iron-session), else `req.session = null` (cookie-session). Name it for any other session.
+   */
   readonly clear?: (req: Req, res: ServerResponse) => void | Promise<void>
   /** What becomes of the request: it goes on without a user (default), or is answered 401. */
   readonly whenEnded?: 'anonymous' | 'unauthorized'
@@ -12,8 +15,10 @@ export interface GuardOptions<Req> {
 export type ConnectHandler<Req> = (req: Req, res: ServerResponse, next: (error?: unknown) => void) => void
 
 /**
- * Middleware that asks about the sign-on each request carries. No verdict: 503 with `Retry-After`, and the session is kept.
- * What `read` or `clear` throw goes to `next`.
+ * Middleware that asks about the sign-on each request carries. `null` and `undefined` are no sign-on; anything else that is not
+ * whole counts as ended. No verdict: 503 with `Retry-After`, and the session is kept. What `read` or `clear` throw goes to `next`.
+ *
+ * @throws TypeError for an argument or option it does not know
  */
 export function statelessGuard<Req extends IncomingMessage, SignOn>(
   read: (req: Req) => SignOn | null | undefined | Promise<SignOn | null | undefined>,
@@ -21,10 +26,12 @@ export function statelessGuard<Req extends IncomingMessage, SignOn>(
   onBlocked: () => void,
   options: GuardOptions<Req> = {},
 ): ConnectHandler<Req> {
+  assertUsable(read, options)
   const clear = options.clear ?? clearSession
   const guard = async (req: Req, res: ServerResponse): Promise<boolean> => {
     const signOn = await read(req)
-    if (signOn === null || signOn === undefined || (await isLive(signOn))) return true
+    if (signOn === null || signOn === undefined) return true
+    if (isWholeSignOn(signOn) && (await isLive(signOn))) return true
     onBlocked()
     await clear(req, res)
     if (options.whenEnded !== 'unauthorized') return true
@@ -42,8 +49,51 @@ export function statelessGuard<Req extends IncomingMessage, SignOn>(
   }
 }
 
-function clearSession(req: object): void {
-  if ('session' in req) req.session = null
+/**
+ * Whether a record from a cookie is one that `signOn` may have made. One that is not, an `issuedAt` that is no number for
+ * instance, could never be covered by a mark: it must be taken for ended, not for alive.
+ */
+export function isWholeSignOn(record: unknown): boolean {
+  if (typeof record !== 'object' || record === null) return false
+  const member = (name: string): unknown => Reflect.get(record, name)
+  const [sid, issuedAt] = [member('sid'), member('issuedAt')]
+  return (
+    ['issuer', 'clientId', 'sub'].every((name) => isText(member(name))) &&
+    (sid === undefined || isText(sid)) &&
+    (issuedAt === undefined || Number.isFinite(issuedAt)) &&
+    Number.isFinite(member('boundAt'))
+  )
+}
+
+function isText(value: unknown): boolean {
+  return typeof value === 'string' && value !== ''
+}
+
+function assertUsable(read: unknown, options: object): void {
+  if (typeof read !== 'function') {
+    throw new TypeError('guard() needs a function that reads the sign-on of a request, e.g. (req) => req.session?.oidc')
+  }
+  const { clear, whenEnded, ...unknown }: { clear?: unknown; whenEnded?: unknown } = options
+  const [name] = Object.keys(unknown)
+  if (name !== undefined) throw new TypeError(`"${name}" is no option of guard(); it knows clear and whenEnded`)
+  if (clear !== undefined && typeof clear !== 'function') {
+    throw new TypeError('clear must be a function (req, res) that makes an ended session forget its user')
+  }
+  if (whenEnded !== undefined && whenEnded !== 'anonymous' && whenEnded !== 'unauthorized') {
+    throw new TypeError('whenEnded must be "anonymous" or "unauthorized"')
+  }
+}
+
+/** A session that cannot be cleared must not go on as if it were: the handlers behind would still find its user. */
+function clearSession(req: object): unknown {
+  const session: unknown = Reflect.get(req, 'session')
+  if (typeof session !== 'object' || session === null) {
+    throw new TypeError(
+      'guard() met an ended session and found no req.session to clear: give it the option clear, a function (req, res) that makes the session forget its user',
+    )
+  }
+  if ('destroy' in session && typeof session.destroy === 'function') return session.destroy()
+  return Reflect.set(req, 'session', null)
 }
 
 function answer(res: ServerResponse, status: number, headers: Readonly<Record<string, string>>): void {
