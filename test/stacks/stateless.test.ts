@@ -23,7 +23,12 @@ const DAY = 24 * 3600
 /** What the app keeps in the cookie. */
 type Kept = Record<string, unknown> & { save?: () => Promise<void> }
 
-const sessionOf = (req: Request): Kept | null => Reflect.get(req, 'session') ?? null
+const isKept = (value: unknown): value is Kept => typeof value === 'object' && value !== null
+
+function sessionOf(req: Request): Kept | null {
+  const session: unknown = Reflect.get(req, 'session')
+  return isKept(session) ? session : null
+}
 
 const LIBRARIES = {
   'cookie-session': (app: Express) => {
