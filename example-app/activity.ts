@@ -84,7 +84,7 @@ export function sayRp(event: BackchannelLogoutEvent): Said {
     case 'answer':
       return {
         tone: event.status === 200 ? 'ok' : 'bad',
-        text: `Answered ${event.status} after ${Math.ceil(event.durationSeconds * 1000)} ms`,
+        text: `Answered ${event.status} after ${Math.ceil(event.durationSeconds * 1000)}\u00a0ms`,
       }
     case 'refused':
       return { tone: 'bad', text: `Refused: ${event.error.message}` }

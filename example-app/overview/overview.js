@@ -3,152 +3,169 @@
 const board = document.getElementById('browsers')
 const log = document.getElementById('activity')
 const live = document.getElementById('live')
-const PROVIDER = { clientId: 'op', name: 'Provider' }
 
-/** The places, by client id, once they are known; they name and colour the log. */
-const tones = new Map([['op', 'op']])
-const names = new Map([['op', 'Provider']])
-/** What the board showed last, to point at what has just ended. */
-let shown = new Map()
+const PROVIDER = { clientId: 'op', name: 'Provider', tone: 'op' }
+/** How long a card stays after its last session ended, so that one sees it end. */
+const FAREWELL_MS = 4000
 
 /** An element with attributes and children; text stays text. */
 function el(tag, attributes = {}, ...children) {
   const element = document.createElement(tag)
-  for (const [name, value] of Object.entries(attributes)) if (value !== undefined) element.setAttribute(name, value)
-  element.append(...children.filter((child) => child !== undefined))
+  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value)
+  element.append(...children)
   return element
 }
 
 function mark() {
-  const svg = document.createElementNS('http://www.w3.org/2000/svg', 'svg')
-  svg.setAttribute('class', 'mark')
-  svg.setAttribute('viewBox', '0 0 24 24')
-  svg.setAttribute('aria-hidden', 'true')
-  svg.innerHTML = '<circle cx="12" cy="12" r="10"/><path d="m7.5 12.5 3 3 6-6.5"/>'
-  return svg
+  const template = el('template')
+  template.innerHTML =
+    '<svg class="mark" viewBox="0 0 24 24" aria-hidden="true"><circle cx="12" cy="12" r="10"/><path d="m7.5 12.5 3 3 6-6.5"/></svg>'
+  return template.content
 }
 
-function placeItem({ place, signedIn, justOut, link }) {
-  const classes = ['place', `tone-${tones.get(place.clientId)}`]
-  if (signedIn) classes.push('in')
-  if (justOut) classes.push('just-out')
-  const status = el('span', { class: 'status' }, signedIn ? 'Signed in' : justOut ? 'Logged out' : 'Not signed in')
-  return el(
-    'li',
-    { class: classes.join(' '), 'data-place': place.clientId, 'data-signed-in': String(signedIn) },
-    mark(),
-    el('span', {}, el('strong', {}, place.name), status),
-    link,
-  )
+/** One place in a card. It is updated, never replaced, so that what changes can be seen to change. */
+function placeItem(place, you) {
+  const status = el('span', { class: 'status' })
+  const item = el('li', { class: `place tone-${place.tone}`, 'data-place': place.clientId }, mark())
+  item.append(el('span', {}, el('strong', {}, place.name), status))
+  const link = you && place.url ? item.appendChild(el('a')) : undefined
+  let wasIn = false
+  return {
+    item,
+    update(isIn) {
+      if (wasIn && !isIn) item.classList.add('ended')
+      if (isIn) item.classList.remove('ended')
+      wasIn = isIn
+      item.classList.toggle('in', isIn)
+      item.dataset.signedIn = String(isIn)
+      status.textContent = isIn ? 'Signed in' : item.classList.contains('ended') ? 'Session ended' : 'Not signed in'
+      if (!link) return
+      link.href = isIn ? place.url : `${place.url}/login`
+      link.textContent = isIn ? 'Open' : 'Sign in'
+      link.setAttribute('aria-label', isIn ? `Open ${place.name}` : `Sign in at ${place.name}`)
+    },
+  }
 }
 
-function linkTo(place, signedIn) {
-  if (place.url === undefined) return undefined
-  const [text, href] = signedIn ? ['Open', place.url] : ['Sign in', `${place.url}/login`]
-  return el(
-    'a',
-    { href, id: `link-${place.clientId}`, 'aria-label': `${text === 'Open' ? 'Open' : 'Sign in at'} ${place.name}` },
-    text,
-  )
-}
-
-function browserCard({ signOn, you, places }) {
-  const { id, name, atOp, signedInAt } = signOn
-  const before = shown.get(id) ?? []
-  const isIn = (place) => (place === PROVIDER ? atOp : signedInAt.includes(place.clientId))
-  const where = you ? 'This browser' : atOp ? 'Another browser' : 'A session that the provider no longer knows'
-  const items = [PROVIDER, ...places].map((place) =>
-    placeItem({
-      place,
-      signedIn: isIn(place),
-      justOut: !isIn(place) && before.includes(place.clientId),
-      link: you ? linkTo(place, isIn(place)) : undefined,
-    }),
-  )
-  const list = el('ul', { class: 'places' }, ...items)
-  list.style.setProperty('--columns', items.length)
-  return el(
-    'article',
-    { class: you ? 'browser you' : 'browser', 'data-sign-on': id, 'data-name': name ?? '' },
-    el(
-      'header',
-      {},
-      el('span', { class: name ? 'avatar' : 'avatar nobody', 'aria-hidden': 'true' }, name ? name.slice(0, 1) : '?'),
-      el('div', { class: 'who' }, el('h3', {}, name ?? 'Nobody is signed in'), el('p', {}, where)),
-      you && atOp ? logoutForm() : undefined,
-    ),
-    list,
-  )
+function browserCard(places, you) {
+  const avatar = el('span', { class: 'avatar', 'aria-hidden': 'true' })
+  const title = el('h3')
+  const where = el('p')
+  const logout = logoutForm()
+  const items = [PROVIDER, ...places].map((place) => ({ place, ...placeItem(place, you) }))
+  const header = el('header', {}, avatar, el('div', { class: 'who' }, title, where))
+  if (you) header.append(logout)
+  const list = el('ul', { class: 'places' }, ...items.map(({ item }) => item))
+  return {
+    element: el('article', { class: you ? 'browser you' : 'browser' }, header, list),
+    update({ name, atOp, signedInAt }) {
+      this.element.dataset.name = name ?? ''
+      avatar.textContent = name ? name.slice(0, 1) : '?'
+      avatar.classList.toggle('nobody', !name)
+      title.textContent = name ?? 'Nobody is signed in'
+      where.textContent = you ? 'This browser' : atOp ? 'Another browser' : 'Not signed in at the provider any more'
+      logout.hidden = !atOp
+      for (const { place, update } of items) update(place === PROVIDER ? atOp : signedInAt.includes(place.clientId))
+    },
+  }
 }
 
 /** Without this script it would lead to the provider's own page with the same button. */
 function logoutForm() {
-  const button = el('button', { id: 'log-out-everywhere' }, 'Log out everywhere')
+  const button = el('button', {}, 'Log out everywhere')
   const form = el('form', { class: 'everywhere', action: '/session/end' }, button)
   form.addEventListener('submit', (event) => {
     event.preventDefault()
     button.disabled = true
-    logOutEverywhere().catch(() => form.submit())
+    logOutEverywhere()
+      .catch(() => form.submit())
+      .finally(() => {
+        button.disabled = false
+      })
   })
   return form
 }
 
 /** OpenID Connect RP-Initiated Logout at the provider: its question, answered with yes. */
 async function logOutEverywhere() {
-  const question = await fetch('/session/end', { headers: { Accept: 'text/html' } })
-  const form = new DOMParser().parseFromString(await question.text(), 'text/html').forms[0]
-  const answer = new URLSearchParams(new FormData(form))
-  answer.set('logout', 'yes')
-  const done = await fetch(form.getAttribute('action'), { method: 'POST', body: answer })
+  const question = await (await fetch('/session/end', { headers: { Accept: 'text/html' } })).text()
+  const [, action] = question.match(/<form id="op.logoutForm"[^>]* action="([^"]+)"/)
+  const [, xsrf] = question.match(/name="xsrf" value="([^"]+)"/)
+  const done = await fetch(action, { method: 'POST', body: new URLSearchParams({ xsrf, logout: 'yes' }) })
   if (!done.ok) throw new Error('The provider did not log out')
   await draw()
 }
 
+/** Cards by sign-on, this browser's under `you`: it stays whoever is signed in. */
+const cards = new Map()
+const NOBODY = { atOp: false, signedInAt: [] }
+
+function show(id, signOn, places) {
+  let card = cards.get(id)
+  if (!card) {
+    card = browserCard(places, id === 'you')
+    cards.set(id, card)
+    board.append(card.element)
+  }
+  card.update(signOn)
+}
+
+function sayFarewell(id, card) {
+  cards.delete(id)
+  card.element.classList.add('gone')
+  card.update({ ...NOBODY, name: card.element.dataset.name })
+  setTimeout(() => card.element.remove(), FAREWELL_MS)
+}
+
+const sources = new Map([[PROVIDER.clientId, PROVIDER]])
+let drawing = 0
+
 async function draw() {
+  drawing += 1
+  const turn = drawing
   const { places, thisBrowser, signOns } = await (await fetch('/state')).json()
-  places.forEach(({ clientId, name }, index) => {
-    tones.set(clientId, String((index % 2) + 1))
-    names.set(clientId, name)
-  })
-  const yours = signOns.find(({ id }) => id === thisBrowser) ?? { id: 'nobody', atOp: false, signedInAt: [] }
+  if (turn !== drawing) return
+  const toned = places.map((place, index) => ({ ...place, tone: String((index % 2) + 1) }))
+  for (const place of toned) sources.set(place.clientId, place)
   const others = signOns.filter(({ id }) => id !== thisBrowser)
-  const focused = document.activeElement?.id
-  board.replaceChildren(
-    browserCard({ signOn: yours, you: true, places }),
-    ...others.map((signOn) => browserCard({ signOn, you: false, places })),
-  )
-  if (focused) document.getElementById(focused)?.focus()
+  show('you', signOns.find(({ id }) => id === thisBrowser) ?? NOBODY, toned)
+  for (const [id, card] of cards) {
+    if (id === 'you' || others.some((signOn) => signOn.id === id)) continue
+    if (id === thisBrowser) card.element.remove()
+    else sayFarewell(id, card)
+  }
+  for (const signOn of others) show(signOn.id, signOn, toned)
   board.setAttribute('aria-busy', 'false')
-  shown = new Map(signOns.map(({ id, atOp, signedInAt }) => [id, atOp ? ['op', ...signedInAt] : signedInAt]))
 }
 
 function addEntry({ id, at, source, tone, text }) {
-  const when = new Date(at)
-  const clock = when.toLocaleTimeString([], { hour12: false })
+  const from = sources.get(source) ?? { name: source, tone: 'op' }
+  const time = new Date(at).toLocaleTimeString('en-GB')
   const entry = el(
     'li',
-    { class: `entry fresh ${tone} tone-${tones.get(source) ?? 'op'}`, 'data-entry': id },
-    el('span', { class: 'source' }, names.get(source) ?? source),
-    el('span', {}, el('span', { class: 'text' }, text), el('time', { datetime: at }, clock)),
+    { class: `entry fresh ${tone} tone-${from.tone}`, 'data-entry': id },
+    el('span', { class: 'source' }, from.name),
+    el('span', { class: 'text' }, text),
+    el('time', { datetime: at }, time),
   )
   log.prepend(entry)
 }
 
-/** Only while somebody looks: a browser allows few connections to one origin, and the provider's pages need some. */
 let stream
 let lastId = 0
+
 function connect() {
   stream = new EventSource('/events')
   stream.addEventListener('open', () => {
     live.textContent = 'Live'
     live.classList.add('on')
-    void draw()
+    draw()
   })
   stream.addEventListener('error', () => {
-    live.textContent = 'Connecting'
+    live.textContent = 'Not connected'
     live.classList.remove('on')
   })
-  stream.addEventListener('changed', () => void draw())
+  stream.addEventListener('changed', draw)
   stream.addEventListener('activity', ({ data }) => {
     const entry = JSON.parse(data)
     if (entry.id <= lastId) return
@@ -157,6 +174,7 @@ function connect() {
   })
 }
 
+// Only while somebody looks: a browser allows few connections to one origin, and the provider's pages need some.
 document.addEventListener('visibilitychange', () => {
   stream.close()
   if (document.visibilityState === 'visible') connect()

@@ -227,7 +227,7 @@ describe('the overview', () => {
       expect(told.filter(({ source }) => source === rp).map(({ text }) => text)).toEqual([
         'Logout Token received',
         '1 session ended',
-        expect.stringMatching(/^Answered 200 after \d+ ms$/),
+        expect.stringMatching(/^Answered 200 after \d+\sms$/),
       ])
     }
     expect(told.at(-1)?.text).toBe('Ada is logged out, confirmed by Shop and Forum')
