@@ -35,20 +35,22 @@ const MAX_DECRYPTIONS = 8
 /** RFC 8725 3.10, RFC 7518 4.8.1.2: an attacker chooses this number, we do the work. */
 const MAX_PBES2_ITERATIONS = 10_000
 
+const COMPACT_JWS = /^[\w-]+\.[\w-]+\.[\w-]*$/
+
 /** Header `typ` in lower case. BCL 2.4: explicit typing is recommended, and demanding it breaks most deployed OPs. */
 const LOGOUT_TYPES = ['logout+jwt', 'application/logout+jwt']
 const INTEROP_TYPES = [...LOGOUT_TYPES, 'jwt']
 
 /**
  * Believes a Logout Token or says why not (BCL 2.6 steps 1 to 7; the replay check of step 8 needs a store and is the engine's).
- * `now` in epoch seconds; `signal` ends the wait for keys, not the fetch, which others may wait for too.
+ * `now` in epoch seconds; `signal` ends the wait for keys before the fetch, which others may wait for too, ends by itself.
  * Rejects with a `BackchannelLogoutError` only: `ERR_TOKEN` with a `TokenRefusal` as `reason`, or `ERR_KEYS_UNAVAILABLE`.
  */
 export async function verifyLogoutToken(
   token: string,
   directory: ProviderDirectory,
   now: number,
-  signal: AbortSignal,
+  signal?: AbortSignal,
 ): Promise<LogoutToken> {
   try {
     const segments = segmentsOf(token)
@@ -65,7 +67,7 @@ export async function verifyLogoutToken(
 interface Verification {
   readonly directory: ProviderDirectory
   readonly now: number
-  readonly signal: AbortSignal
+  readonly signal: AbortSignal | undefined
 }
 
 /** A signed token as it claims to be: nothing in here is believed yet. */
@@ -104,7 +106,7 @@ async function verifyEncrypted(
   const providers = await decryptingProviders(header, { alg, enc }, request)
   const opened = await decryptByAny(token, providers, { alg, enc, kid })
   // Bare claims are no compact token at all: what is wrong with them is that nobody signed them.
-  if (opened.content.split('.', 4).length !== 3) throw refusal('nested_not_signed')
+  if (!COMPACT_JWS.test(opened.content)) throw refusal('nested_not_signed')
   const signed = readSigned(opened.content, segmentsOf(opened.content))
   if (Object.hasOwn(header, 'iss') && own(header, 'iss') !== signed.claimedIssuer) {
     throw refusal('nested_iss_mismatch', { claim: 'iss' })
@@ -131,8 +133,12 @@ async function believe(signed: SignedToken, provider: Provider, { now, signal }:
   return Object.freeze({ provider, ...believed, claims: Object.freeze(claims) })
 }
 
-async function verifiedPayload(signed: SignedToken, provider: Provider, signal: AbortSignal): Promise<Uint8Array> {
-  let failure = refusal('key_unknown', { claim: 'kid' })
+async function verifiedPayload(
+  signed: SignedToken,
+  provider: Provider,
+  signal: AbortSignal | undefined,
+): Promise<Uint8Array> {
+  let failure: BackchannelLogoutError | undefined
   for await (const key of provider.keys.keysFor(signed, signal)) {
     try {
       return await payloadVerifiedBy(key, signed)
@@ -141,7 +147,7 @@ async function verifiedPayload(signed: SignedToken, provider: Provider, signal: 
       failure = refusal(reason, { cause })
     }
   }
-  throw failure
+  throw failure ?? refusal('key_unknown', { claim: 'kid' })
 }
 
 async function payloadVerifiedBy(key: VerificationKey, { token, alg }: SignedToken): Promise<Uint8Array> {
@@ -250,6 +256,8 @@ async function decryptingProviders(
   const issuer = own(header, 'iss')
   if (issuer !== undefined && typeof issuer !== 'string') throw refusal('iss_unknown', { claim: 'iss' })
   const candidates = issuer === undefined ? request.directory.configured() : await trusted(issuer, request)
+  // Only a function knows our providers, and it is asked by issuer.
+  if (candidates.length === 0) throw refusal('iss_missing', { claim: 'iss' })
   const decrypting = candidates.filter(canDecrypt)
   if (decrypting.length === 0) throw refusal('encryption_not_configured', { option: 'decryption' })
   const matching = decrypting.filter(
