@@ -42,7 +42,7 @@ export type PublishedKeysSource =
     }
 
 interface PublishedKeys {
-  keysFor(choice: SigningKeyChoice, signal: AbortSignal): AsyncIterable<VerificationKey>
+  keysFor(choice: SigningKeyChoice, signal: AbortSignal | undefined): AsyncIterable<VerificationKey>
   prepare(): Promise<void>
 }
 
@@ -65,18 +65,19 @@ export class ProviderKeys {
    * The keys to try, best first: one, and after it, only if the first was of an ageing set, the one of a newer set.
    * None at all: no key fits. Throws `ERR_TOKEN` where the choice is ambiguous, `ERR_KEYS_UNAVAILABLE` where the keys cannot be had.
    */
-  async *keysFor(choice: SigningKeyChoice, signal: AbortSignal): AsyncGenerator<VerificationKey, void, undefined> {
-    if (!isHmac(choice.alg)) {
-      if (this.#published !== undefined) yield* this.#published.keysFor(choice, signal)
-    } else if (this.#secret !== undefined) {
-      yield this.#secret
-    }
+  keysFor(choice: SigningKeyChoice, signal?: AbortSignal): AsyncIterable<VerificationKey> {
+    if (isHmac(choice.alg)) return theSecret(this.#secret)
+    return this.#published?.keysFor(choice, signal) ?? theSecret(undefined)
   }
 
   /** Fetches what is fetched from the provider, unless it is here. Rejects with `ERR_KEYS_UNAVAILABLE`. */
   async prepare(): Promise<void> {
     await this.#published?.prepare()
   }
+}
+
+async function* theSecret(secret: Uint8Array | undefined): AsyncGenerator<Uint8Array, void, undefined> {
+  if (secret !== undefined) yield secret
 }
 
 /** Whether an algorithm is keyed by the client secret (OpenID Connect Core 10.1). */
@@ -123,7 +124,10 @@ class RemoteKeys implements PublishedKeys {
     this.#clock = clock
   }
 
-  async *keysFor(choice: SigningKeyChoice, signal: AbortSignal): AsyncGenerator<VerificationKey, void, undefined> {
+  async *keysFor(
+    choice: SigningKeyChoice,
+    signal: AbortSignal | undefined,
+  ): AsyncGenerator<VerificationKey, void, undefined> {
     const before = this.#keys
     const keys = await this.#usable(signal)
     const key = await keyIn(keys.keySet, choice)
@@ -140,7 +144,7 @@ class RemoteKeys implements PublishedKeys {
     if (this.#usableNow() === undefined) await this.#startFetch()
   }
 
-  async #usable(signal: AbortSignal): Promise<FetchedKeys> {
+  async #usable(signal: AbortSignal | undefined): Promise<FetchedKeys> {
     return this.#usableNow() ?? this.#fetchOnce(signal)
   }
 
@@ -152,13 +156,13 @@ class RemoteKeys implements PublishedKeys {
   }
 
   /** For a signature that an ageing key did not verify: the fetch is under way already. */
-  async #newerThan(keys: FetchedKeys, signal: AbortSignal): Promise<FetchedKeys | undefined> {
+  async #newerThan(keys: FetchedKeys, signal: AbortSignal | undefined): Promise<FetchedKeys | undefined> {
     if (!this.#isAgeing(keys)) return undefined
     return this.#keys === keys ? this.#fetchOnce(signal) : this.#keys
   }
 
   /** One fetch for a key id that the set does not have, unless the set is the outcome of this very request. */
-  async #lookFor(kid: string, justFetched: boolean, signal: AbortSignal): Promise<FetchedKeys | undefined> {
+  async #lookFor(kid: string, justFetched: boolean, signal: AbortSignal | undefined): Promise<FetchedKeys | undefined> {
     for (const [known, at] of this.#lookedFor) {
       if (!this.#isWithin(COOL_DOWN_SECONDS, at)) this.#lookedFor.delete(known)
     }
@@ -169,8 +173,9 @@ class RemoteKeys implements PublishedKeys {
     return keys
   }
 
-  #fetchOnce(signal: AbortSignal): Promise<FetchedKeys> {
+  #fetchOnce(signal: AbortSignal | undefined): Promise<FetchedKeys> {
     const running = this.#startFetch()
+    if (signal === undefined) return running
     return unlessAborted(running, signal).catch((error: unknown) => {
       throw error instanceof KeysUnavailableError ? error : this.#unavailable('deadline', error)
     })
