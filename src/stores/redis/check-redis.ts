@@ -1,0 +1,63 @@
+// Looks at a Redis before it is relied on, and says in words what would lose a logout. Changes nothing.
+import { connectionOf, type RedisClient } from './command.js'
+
+export interface RedisCheckOptions {
+  /** As for `redisStore`. */
+  readonly cluster?: boolean
+}
+
+type Info = ReadonlyMap<string, string>
+type Check = (info: Info, isCluster: boolean) => string | undefined
+
+/** The commands of the store need `SET … PXAT`, `XADD … MINID` and `ZADD … GT`. */
+const OLDEST_VERSION = [6, 2] as const
+
+const CHECKS: readonly Check[] = [
+  (info) =>
+    /^(slave|replica)$/.test(info.get('role') ?? '')
+      ? 'The client is connected to a replica. A replica may not have heard of a logout yet, so a session would live on: ' +
+        'connect to the primary.'
+      : undefined,
+  (info) => {
+    const policy = info.get('maxmemory_policy')
+    return policy === undefined || policy === 'noeviction'
+      ? undefined
+      : `Redis may evict keys: maxmemory-policy is ${policy}. An evicted mark revives a session that was ended, an evicted ` +
+          'binding cannot be found by a logout: set maxmemory-policy to noeviction, or use a Redis of its own.'
+  },
+  (info, isCluster) =>
+    info.get('cluster_enabled') === '1' && !isCluster
+      ? 'This Redis is a cluster, but the client is not a cluster client: use createCluster of node-redis or Redis.Cluster ' +
+        'of ioredis, or say cluster: true for a function of your own.'
+      : undefined,
+  (info) => {
+    const version = info.get('redis_version') ?? ''
+    const [major = 0, minor = 0] = version.split('.').map(Number)
+    const isOld = major < OLDEST_VERSION[0] || (major === OLDEST_VERSION[0] && minor < OLDEST_VERSION[1])
+    return version !== '' && isOld
+      ? `Redis ${version} is too old: version ${OLDEST_VERSION.join('.')} or later is needed.`
+      : undefined
+  },
+]
+
+/**
+ * What is amiss with this Redis, one sentence each with its remedy; empty if nothing is. For the start of your application:
+ *
+ * `for (const problem of await checkRedis(client)) console.warn(problem)`
+ *
+ * Rejects if Redis does not answer `INFO`. On a cluster one node is looked at.
+ */
+export async function checkRedis(client: RedisClient, options: RedisCheckOptions = {}): Promise<readonly string[]> {
+  const { command, isCluster } = connectionOf(client, options.cluster)
+  const info = parseInfo(String(await command(['INFO'], 'bcl')))
+  return CHECKS.flatMap((check) => check(info, isCluster) ?? [])
+}
+
+function parseInfo(text: string): Info {
+  return new Map(
+    text.split('\r\n').flatMap((line): readonly (readonly [string, string])[] => {
+      const colon = line.indexOf(':')
+      return colon < 0 || line.startsWith('#') ? [] : [[line.slice(0, colon), line.slice(colon + 1)]]
+    }),
+  )
+}

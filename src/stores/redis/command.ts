@@ -1,0 +1,78 @@
+// The seam to a Redis driver: one function that sends a command, and a script that is loaded when Redis forgot it. Knows
+// the shapes of node-redis and ioredis, imports neither.
+import { createHash } from 'node:crypto'
+
+/**
+ * Sends one command to the primary and resolves to its reply; rejects with an error whose `message` is Redis's own.
+ * `key`: on a cluster, the key whose node is meant.
+ */
+export type RedisCommand = (args: readonly string[], key: string) => Promise<unknown>
+
+/** node-redis 5 or later: a client or a pool. */
+export interface NodeRedisClient {
+  sendCommand(args: string[]): Promise<unknown>
+}
+
+/** node-redis 5 or later: a cluster client. */
+export interface NodeRedisCluster {
+  readonly masters: readonly unknown[]
+  sendCommand(firstKey: string, isReadonly: boolean, args: string[]): Promise<unknown>
+}
+
+/** ioredis 5 or later: a client, or with `isCluster` a cluster client. */
+export interface IoRedisClient {
+  readonly isCluster?: boolean
+  call(command: string, args: string[]): Promise<unknown>
+}
+
+/** A client of either driver, or a function of your own for any other. */
+export type RedisClient = NodeRedisClient | NodeRedisCluster | IoRedisClient | RedisCommand
+
+export interface RedisConnection {
+  readonly command: RedisCommand
+  readonly isCluster: boolean
+}
+
+/** Recognizes a client by its shape. Throws a `TypeError` for anything else. */
+export function connectionOf(client: RedisClient, cluster?: boolean): RedisConnection {
+  if (typeof client === 'function') return { command: client, isCluster: cluster ?? false }
+  if ('call' in client && typeof client.call === 'function') {
+    return {
+      command: async ([name = '', ...args]) => client.call(name, args),
+      isCluster: cluster ?? client.isCluster === true,
+    }
+  }
+  if ('masters' in client) {
+    return { command: async (args, key) => client.sendCommand(key, false, [...args]), isCluster: cluster ?? true }
+  }
+  if ('sendCommand' in client && typeof client.sendCommand === 'function') {
+    return { command: async (args) => client.sendCommand([...args]), isCluster: cluster ?? false }
+  }
+  throw new TypeError(
+    'redisStore(client): the client is neither of node-redis (5 or later) nor of ioredis (5 or later); ' +
+      'for another driver give a function (args) => Promise',
+  )
+}
+
+/** One Lua script, run by its digest. */
+export class RedisScript {
+  readonly #source: string
+  readonly #digest: string
+
+  constructor(source: string) {
+    this.#source = source
+    this.#digest = createHash('sha1').update(source).digest('hex')
+  }
+
+  /** One round trip; one more where Redis has forgotten the script, as after a restart. */
+  async run(command: RedisCommand, keys: readonly string[], args: readonly string[]): Promise<unknown> {
+    const rest = [String(keys.length), ...keys, ...args]
+    const route = keys[0] ?? ''
+    try {
+      return await command(['EVALSHA', this.#digest, ...rest], route)
+    } catch (error) {
+      if (!(error instanceof Error && error.message.startsWith('NOSCRIPT'))) throw error
+      return command(['EVAL', this.#source, ...rest], route)
+    }
+  }
+}

@@ -1,0 +1,96 @@
+// Reads the replies of the scripts: JSON whose numbers are text and whose empty lists look like empty objects.
+import type { Mark } from '../../marks/covering.js'
+import type { Binding, SessionState } from '../logout-store.js'
+
+/** One reply. Every reader throws if the reply is not of that shape: a store that is not understood has not answered. */
+export class Reply {
+  readonly #members: ReadonlyMap<string, unknown>
+
+  constructor(json: unknown) {
+    const value: unknown = JSON.parse(String(json))
+    if (typeof value !== 'object' || value === null) throw new Error('Redis returned an unexpected reply')
+    this.#members = new Map(Object.entries(value))
+  }
+
+  has(name: string): boolean {
+    return this.#members.has(name)
+  }
+
+  flag(name: string): boolean {
+    return this.#members.get(name) === true
+  }
+
+  text(name: string): string {
+    return textOf(this.#members.get(name))
+  }
+
+  number(name: string): number {
+    return numberOf(this.#members.get(name))
+  }
+
+  texts(name: string): readonly string[] {
+    return listOf(this.#members.get(name)).map(textOf)
+  }
+
+  /** A list of pairs, flattened. */
+  pairs(name: string): readonly (readonly [string, string])[] {
+    const texts = this.texts(name)
+    return texts.flatMap((text, i) => (i % 2 === 0 ? [[text, textOf(texts[i + 1])] as const] : []))
+  }
+
+  mark(name: string): Mark {
+    return markOf(this.#members.get(name))
+  }
+
+  marks(name: string): readonly Mark[] {
+    return listOf(this.#members.get(name)).map(markOf)
+  }
+
+  binding(sessionId: string): Binding | undefined {
+    const signOn = this.#members.get('signon')
+    if (signOn === undefined) return undefined
+    const [sub, sid, issuedAt, boundAt, expiresAt] = listOf(signOn)
+    const sidKey = textOf(sid)
+    const date = textOf(issuedAt)
+    return {
+      sessionId,
+      subKey: textOf(sub),
+      sidKey: sidKey === '' ? undefined : sidKey,
+      issuedAt: date === '' ? undefined : numberOf(date),
+      boundAt: numberOf(boundAt),
+      expiresAt: numberOf(expiresAt),
+    }
+  }
+
+  state(sessionId: string): SessionState {
+    const binding = this.binding(sessionId)
+    const state = { ended: this.flag('ended'), marks: this.marks('marks') }
+    return binding === undefined ? state : { ...state, binding }
+  }
+}
+
+/** A mark as the scripts write it, in replies and in the log. */
+export function markOf(value: unknown): Mark {
+  const [scope, key, subKey, issuedAt, seenAt, expiresAt] = listOf(value)
+  if (scope !== 'sid' && scope !== 'sub' && scope !== 'token') throw new Error('Redis returned an unexpected reply')
+  const dates = { issuedAt: numberOf(issuedAt), seenAt: numberOf(seenAt), expiresAt: numberOf(expiresAt) }
+  const named = textOf(subKey)
+  return named === '' ? { scope, key: textOf(key), ...dates } : { scope, key: textOf(key), subKey: named, ...dates }
+}
+
+function listOf(value: unknown): readonly unknown[] {
+  if (Array.isArray(value)) return value
+  if (typeof value === 'object' && value !== null && Object.keys(value).length === 0) return []
+  throw new Error('Redis returned an unexpected reply')
+}
+
+function textOf(value: unknown): string {
+  if (typeof value === 'string') return value
+  throw new Error('Redis returned an unexpected reply')
+}
+
+function numberOf(value: unknown): number {
+  const number = typeof value === 'string' && value !== '' ? Number(value) : value
+  if (typeof number === 'number' && Number.isFinite(number)) return number
+  throw new Error('Redis returned an unexpected reply')
+}

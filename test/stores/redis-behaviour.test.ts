@@ -1,0 +1,246 @@
+// What the Redis store promises beyond the port: round trips, names, memory, the log, and rows of connect-redis.
+import { RedisStore as ConnectRedis } from 'connect-redis'
+import session from 'express-session'
+import { Redis } from 'ioredis'
+import { createClient } from 'redis'
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { jtiKey, sidKey, subKey, tokenKey } from '../../src/marks/target.js'
+import type { BeginLogout, LogoutStore, NewBinding } from '../../src/stores/logout-store.js'
+import { checkRedis } from '../../src/stores/redis/check-redis.js'
+import type { RedisCommand } from '../../src/stores/redis/command.js'
+import { redisStore } from '../../src/stores/redis/redis-store.js'
+import { describeWith } from '../servers/processes.js'
+import { type RunningRedis, redisServer, startRedis, startRedisCluster } from '../servers/redis.js'
+
+const describeRedis = describeWith(redisServer, 'redis-server')
+const client = { issuer: 'https://op.example.com', clientId: 'rp' }
+const now = () => Date.now() / 1000
+
+function login(i: number | string, parts: Partial<NewBinding> = {}): NewBinding {
+  return {
+    sessionId: `session-${i}`.padEnd(32, '.'),
+    subKey: subKey(client, `user ${i}`),
+    sidKey: sidKey(client, `sid ${i}`),
+    issuedAt: 1_700_000_000,
+    expiresAt: Math.ceil(now()) + 86_400,
+    ...parts,
+  }
+}
+
+/** A row as express-session writes it; connect-redis asks for no more than the cookie. */
+function rowOf(user: string) {
+  return { cookie: new session.Cookie(), user }
+}
+
+function logoutOf(key: string, parts: Partial<BeginLogout> = {}): BeginLogout {
+  return {
+    target: { scope: 'sub', key },
+    issuedAt: 1_700_000_100,
+    jti: { key: jtiKey(client, key), expiresAt: now() + 600 },
+    marksExpireAt: now() + 90_000,
+    toleranceSeconds: 60,
+    mayFinish: true,
+    ...parts,
+  }
+}
+
+describeRedis('Redis store, beyond the port', () => {
+  let server: RunningRedis
+  let redis: Awaited<ReturnType<typeof connect>>
+  let sent: string[][] = []
+  let store: LogoutStore
+  const connect = async () => createClient({ url: server.url }).connect()
+  const command: RedisCommand = async (args) => {
+    sent.push([...args])
+    return redis.sendCommand([...args])
+  }
+
+  beforeAll(async () => {
+    server = await startRedis()
+    redis = await connect()
+  })
+  afterAll(async () => {
+    redis.destroy()
+    await server.stop()
+  })
+  beforeEach(async () => {
+    await redis.flushAll()
+    store = redisStore(command)
+    await store.read('so that the script is loaded')
+    sent = []
+  })
+
+  it('takes one round trip for each method, whatever the number of sessions', async () => {
+    const subKey = login('one').subKey
+    for (let i = 0; i < 200; i++) await store.bind(login(i, { subKey, tokenKeys: [tokenKey(`${i}`)] }))
+    expect(sent).toHaveLength(200)
+    sent = []
+    await store.read(login(1).sessionId)
+    expect(sent).toHaveLength(1)
+    const begun = await store.begin(logoutOf(subKey))
+    expect(sent).toHaveLength(2)
+    expect(begun.replayed === false && begun.sessionIds.length).toBe(200)
+    await store.complete({ destroyedIds: begun.replayed ? [] : begun.sessionIds, done: true })
+    expect(sent).toHaveLength(3)
+    await store.marks(['a', 'b', 'c'])
+    await store.rebind(login(1).sessionId, 'new', now() + 60)
+    await store.endSessions(['a', 'b'], now() + 60)
+    expect(sent).toHaveLength(6)
+  })
+
+  it('destroys the rows of connect-redis, unbinds and remembers the jti in that one round trip', async () => {
+    const finishing = redisStore(command, { sessionPrefix: 'sess:' })
+    const sessions = new ConnectRedis({ client: redis })
+    const logins = [1, 2, 3].map((i) => login(i, { subKey: login('one').subKey }))
+    const bystander = login('bystander')
+    for (const each of [...logins, bystander]) {
+      await finishing.bind(each)
+      await sessions.set(each.sessionId, rowOf(each.sessionId))
+    }
+    sent = []
+    const begun = await finishing.begin(logoutOf(login('one').subKey))
+    expect(sent).toHaveLength(1)
+    expect(begun).toMatchObject({ replayed: false, finished: true })
+    for (const { sessionId } of logins) {
+      expect(await sessions.get(sessionId)).toBeFalsy()
+      expect(await finishing.read(sessionId)).toEqual({ ended: true, marks: [] })
+    }
+    expect(await sessions.get(bystander.sessionId)).toMatchObject({ user: bystander.sessionId })
+    expect((await finishing.read(bystander.sessionId)).ended).toBe(false)
+    expect(await finishing.begin(logoutOf(login('one').subKey))).toEqual({ replayed: true })
+  })
+
+  it('leaves the rows alone where it may not finish', async () => {
+    const finishing = redisStore(command, { sessionPrefix: 'sess:' })
+    await finishing.bind(login(1))
+    await redis.set(`sess:${login(1).sessionId}`, '{}')
+    const begun = await finishing.begin(logoutOf(login(1).subKey, { mayFinish: false }))
+    expect(begun).toMatchObject({ finished: false, sessionIds: [login(1).sessionId] })
+    expect(await redis.exists(`sess:${login(1).sessionId}`)).toBe(1)
+  })
+
+  it('loads its script again when Redis forgot it', async () => {
+    await store.bind(login(1))
+    await redis.sendCommand(['SCRIPT', 'FLUSH'])
+    expect((await store.read(login(1).sessionId)).binding?.subKey).toBe(login(1).subKey)
+    sent = []
+    await store.read(login(1).sessionId)
+    expect(sent.map(([name]) => name)).toEqual(['EVALSHA'])
+  })
+
+  it('names no session id, sub or sid in any key, and keeps every key under its prefix and with an end', async () => {
+    const other = redisStore(command, { prefix: 'x:' })
+    for (let i = 0; i < 20; i++) await other.bind(login(i, { tokenKeys: [tokenKey(`${i}`)] }))
+    await other.rebind(login(3).sessionId, 'moved', now() + 60)
+    await other.begin(logoutOf(login(1).subKey))
+    const keys = (await redis.keys('*')).filter((key) => key !== '')
+    expect(keys.length).toBeGreaterThan(60)
+    for (const key of keys) {
+      expect(key).toMatch(/^x:([simtj][\w-]{22,43}|log|marks)$/)
+      expect(key).not.toMatch(/session|user|sid /)
+      expect(await redis.pTTL(key)).toBeGreaterThan(0)
+    }
+  })
+
+  it('needs at most 600 bytes for a bound session with keys of 22 characters', async () => {
+    const sessions = 60_000
+    const short = ({ subKey, sidKey = '', ...rest }: NewBinding) => ({
+      ...rest,
+      subKey: subKey.slice(0, 22),
+      sidKey: sidKey.slice(0, 22),
+    })
+    const before = await usedMemory()
+    for (let first = 0; first < sessions; first += 1000) {
+      await Promise.all(Array.from({ length: 1000 }, (_, i) => store.bind(short(login(first + i)))))
+    }
+    const bytes = ((await usedMemory()) - before) / sessions
+    process.stdout.write(`Redis: ${bytes.toFixed(0)} bytes per bound session\n`)
+    expect(bytes).toBeLessThanOrEqual(600)
+  })
+
+  it('does not accumulate what expired: entries that are used prune themselves', async () => {
+    const shared = login('service account').subKey
+    for (let round = 0; round < 30; round++) {
+      const soon = now() + 0.03
+      await Promise.all(
+        [1, 2, 3].map((i) =>
+          store.bind(login(`${round} ${i}`, { subKey: shared, sidKey: undefined, expiresAt: soon })),
+        ),
+      )
+      while (now() < Math.ceil(soon) && round === 29) await store.read('waiting')
+    }
+    await store.bind(login('last', { subKey: shared, sidKey: undefined }))
+    const [index = ''] = await redis.keys('bcl:i*')
+    expect(await redis.zCard(index)).toBe(1)
+  })
+
+  it('refuses what is no client, a session prefix on a cluster, and braces in a prefix', () => {
+    expect(() => Reflect.apply(redisStore, undefined, [{}])).toThrow(TypeError)
+    expect(() => redisStore(command, { cluster: true, sessionPrefix: 'sess:' })).toThrow(/sessionPrefix/)
+    expect(() => redisStore(command, { prefix: 'a{b}' })).toThrow(/prefix/)
+  })
+
+  it('rejects when Redis does not answer as expected, and never reports an end that it did not write', async () => {
+    const odd = redisStore(async () => '{"signon":7}')
+    await expect(odd.read('a')).rejects.toThrow(/unexpected/)
+    const failing = redisStore(async () => Promise.reject(new Error('LOADING')))
+    await expect(failing.begin(logoutOf('k'))).rejects.toThrow('LOADING')
+    await expect(failing.read('a')).rejects.toThrow('LOADING')
+  })
+
+  it('keeps nothing back when memory is full: it rejects, and what was written before stays', async () => {
+    await store.bind(login(1))
+    await redis.configSet('maxmemory', '1')
+    try {
+      await expect(store.bind(login(2))).rejects.toThrow(/OOM/)
+      await expect(store.begin(logoutOf(login(1).subKey))).rejects.toThrow(/OOM/)
+    } finally {
+      await redis.configSet('maxmemory', '0')
+    }
+    expect((await store.read(login(1).sessionId)).binding).toBeDefined()
+  })
+
+  describe('checkRedis', () => {
+    it('finds nothing to say about a Redis that keeps what it is given', async () => {
+      expect(await checkRedis(redis)).toEqual([])
+    })
+
+    it('reports a Redis that evicts', async () => {
+      await redis.configSet('maxmemory-policy', 'allkeys-lru')
+      try {
+        expect(await checkRedis(redis)).toEqual([expect.stringMatching(/maxmemory-policy is allkeys-lru.*noeviction/)])
+      } finally {
+        await redis.configSet('maxmemory-policy', 'noeviction')
+      }
+    })
+
+    it('reports a replica, and a replica refuses to write', async () => {
+      const replica = await startRedis(['--replicaof', `127.0.0.1 ${server.port}`])
+      const connected = new Redis(replica.port)
+      try {
+        expect(await checkRedis(connected)).toEqual([expect.stringMatching(/replica.*primary/)])
+        await expect(redisStore(connected).bind(login(1))).rejects.toThrow()
+      } finally {
+        connected.disconnect()
+        await replica.stop()
+      }
+    })
+
+    it('reports a cluster behind a client that is none', async () => {
+      const cluster = await startRedisCluster()
+      const [node] = cluster.nodes
+      const connected = new Redis(node?.port ?? 0)
+      try {
+        expect(await checkRedis(connected)).toEqual([expect.stringMatching(/cluster client/)])
+      } finally {
+        connected.disconnect()
+        await cluster.stop()
+      }
+    })
+  })
+
+  async function usedMemory(): Promise<number> {
+    const info = await redis.info('memory')
+    return Number(/used_memory:(\d+)/.exec(info)?.[1])
+  }
+})
