@@ -10,15 +10,7 @@ import type { LogoutStore } from '../stores/logout-store.js'
 import type { EndedClaims } from './claims-evictor.js'
 import { LocalMarks } from './local-marks.js'
 import { noVerdict, outline } from './no-verdict.js'
-import {
-  deepFreeze,
-  ends,
-  expiryOf,
-  standingOf,
-  type TokenClaims,
-  type TokenSignOn,
-  type TokenStanding,
-} from './token-claims.js'
+import { ends, expiryOf, standingOf, type TokenClaims, type TokenSignOn, type TokenStanding } from './token-claims.js'
 
 /** Whether a token may be used now. Inactive tokens are all alike: who is refused is not told why. */
 export type Verdict<Application> =
@@ -35,7 +27,7 @@ export interface LookupOptions {
   readonly signal?: AbortSignal | undefined
 }
 
-/** What the authorization server says of a token, and what the application makes of it. Rejects without a verdict. */
+/** What the authorization server says of a token, frozen, and what the application makes of it. Rejects without a verdict. */
 export type LoadClaims<Application> = (
   token: string,
 ) => Promise<{ readonly claims: TokenClaims; readonly application: Application }>
@@ -167,6 +159,8 @@ export class ClaimsCache<Application> {
 
   async #lookup(key: string, token: string, maxAgeSeconds: number): Promise<Verdict<Application>> {
     const begun = this.#marks.next()
+    // What was found ended needs nobody's word any more, least of all that of a store that may be down.
+    if (this.#marks.under([key]).length > 0) return INACTIVE
     const cached = this.#cached(key, maxAgeSeconds)
     const verdict = cached === undefined ? undefined : await this.#weigh(key, cached, begun)
     return verdict ?? (await this.#ask(key, token, maxAgeSeconds, begun, 0))
@@ -205,7 +199,9 @@ export class ClaimsCache<Application> {
     if (question === undefined) return undefined
     const { startedAt, askedAt } = question
     if (startedAt <= notBefore || startedAt < this.#marks.latestArrival) return undefined
-    return this.#options.clock() - askedAt < maxAgeSeconds ? question : undefined
+    // What would be too old to be served from the cache is too old to be waited for.
+    const age = this.#options.clock() - askedAt
+    return age < Math.min(maxAgeSeconds, this.#options.maximumLifetimeSeconds) ? question : undefined
   }
 
   #begin(key: string, token: string, boundAt: number): Question<Application> {
@@ -251,7 +247,6 @@ export class ClaimsCache<Application> {
       return { ...asked, active: false, keptUntil: asked.askedAt + negativeLifetimeSeconds }
     }
     this.#warnOfLifetime(tokenExpiresAt)
-    deepFreeze(claims)
     return {
       ...asked,
       ...standingOf(key, this.#options.signOnOf(claims)),

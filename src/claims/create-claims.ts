@@ -150,8 +150,8 @@ function loader<Application>(
     'introspect' in introspection ? introspection.introspect : introspectionClient(introspection, clock)
   return async (token) => {
     const claims = await introspect(token)
-    if (!claims.active || enrich === undefined) return { claims, application: undefined }
     deepFreeze(claims)
+    if (!claims.active || enrich === undefined) return { claims, application: undefined }
     try {
       return { claims, application: await within(enrichTimeoutSeconds, (async () => enrich(claims, token))()) }
     } catch (error) {
