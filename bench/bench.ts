@@ -1,4 +1,6 @@
 // What every section needs: how much to measure, and processes that end with it.
+import { type RunningPostgres, startPostgres } from '../test/servers/postgres.js'
+import { type RunningRedis, startRedis } from '../test/servers/redis.js'
 import type { Build } from './build.js'
 import type { Generator } from './generator.js'
 import { type Commands, Remote } from './remote.js'
@@ -7,6 +9,8 @@ export interface BenchOptions {
   readonly rounds: number
   /** A few requests of everything: whether it works, not how fast it is. */
   readonly quick: boolean
+  /** Whether measured processes leave a V8 processor profile behind. */
+  readonly profile: boolean
   readonly build: Build
 }
 
@@ -30,8 +34,29 @@ export class Bench {
     return remote
   }
 
+  /** A process that is measured. */
+  startMeasured<C extends Commands>(file: string, label: string, nodeOptions: readonly string[] = []): Remote<C> {
+    const name = `${label.replaceAll(/[^a-z0-9]+/gi, '-')}.cpuprofile`
+    const profile = ['--cpu-prof', '--cpu-prof-dir=bench/results/profiles', `--cpu-prof-name=${name}`]
+    return this.start<C>(file, [...nodeOptions, ...(this.#options.profile ? profile : [])])
+  }
+
   generator(): Remote<Generator> {
     return this.start<Generator>('generator.ts')
+  }
+
+  /** A Redis of this section's own. */
+  async redis(): Promise<RunningRedis> {
+    const redis = await startRedis()
+    this.onEnd(() => redis.stop())
+    return redis
+  }
+
+  /** A PostgreSQL of this section's own. Without fsync, as a disk of somebody else's would be what is measured. */
+  async postgres(): Promise<RunningPostgres> {
+    const postgres = await startPostgres()
+    this.onEnd(() => postgres.stop())
+    return postgres
   }
 
   onEnd(stop: () => void | Promise<void>): void {

@@ -5,12 +5,16 @@ import path from 'node:path'
 import { parseArgs } from 'node:util'
 import { Bench } from './bench.js'
 import { build } from './build.js'
+import { redisCalls } from './redis-calls.js'
 import { Remote } from './remote.js'
 import { printed, printedTargets, type Section, verdict } from './report.js'
+import { scale } from './scale.js'
 import { wholeJob } from './whole-job.js'
 
 const SECTIONS: Readonly<Record<string, (bench: Bench) => Promise<Section>>> = {
   'whole-job': wholeJob,
+  scale,
+  redis: redisCalls,
 }
 
 const USAGE = `npm run bench -- [options]
@@ -18,6 +22,7 @@ const USAGE = `npm run bench -- [options]
   --only A,B     these sections only: ${Object.keys(SECTIONS).join(', ')}
   --quick        few requests: shows that it runs, not how fast
   --source DIR   measures the sources in DIR in place of src/, e.g. those of an earlier commit
+  --profile      leaves a V8 processor profile of each measured process in bench/results/profiles
   --out FILE     where the JSON goes (default bench/results/<time>.json)`
 
 const root = path.resolve(import.meta.dirname, '..')
@@ -28,6 +33,7 @@ const { values } = parseArgs({
     only: { type: 'string' },
     quick: { type: 'boolean', default: false },
     source: { type: 'string' },
+    profile: { type: 'boolean', default: false },
     out: { type: 'string' },
     help: { type: 'boolean', default: false },
   },
@@ -46,7 +52,7 @@ async function run(): Promise<void> {
   }
   const started = new Date()
   const built = build(values.source)
-  const bench = new Bench({ rounds, quick: values.quick, build: built })
+  const bench = new Bench({ rounds, quick: values.quick, profile: values.profile, build: built })
   const stop = async () => {
     await bench.end()
     Remote.stopAll()
@@ -87,7 +93,12 @@ function written(
     seconds,
     rounds,
     quick: values.quick,
-    machine: { cpu: cpu?.model, cpus: os.cpus().length, memoryBytes: os.totalmem(), os: `${os.type()} ${os.release()}` },
+    machine: {
+      cpu: cpu?.model,
+      cpus: os.cpus().length,
+      memoryBytes: os.totalmem(),
+      os: `${os.type()} ${os.release()}`,
+    },
     versions: { node: process.version, ...packageVersions() },
     sections: sections.map((section) => ({
       ...section,

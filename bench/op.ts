@@ -1,6 +1,6 @@
 // The OP's side of the measured logouts: keys, metadata, and Logout Tokens signed ahead of time. Knows nothing of the package.
 import { createPublicKey, generateKeyPairSync, randomUUID, sign } from 'node:crypto'
-import { createServer, type Server } from 'node:http'
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 
 export const CLIENT_ID = 'bench-rp'
@@ -8,6 +8,9 @@ export const CLIENT_ID = 'bench-rp'
 /** The n-th user and that user's OP session. Widths are those of real ones: 36 characters each. */
 export const sidOf = (n: number) => `00000000-0000-4000-8000-${String(n).padStart(12, '0')}`
 export const subOf = (n: number) => `11111111-1111-4111-9111-${String(n).padStart(12, '0')}`
+
+/** The access token of that user; it tells the OP whose it is. */
+export const accessTokenOf = (n: number) => `at-${String(n).padStart(12, '0')}-3q2-7wAAAACqu8zd7v8`
 
 const KEY_ID = 'bench-key'
 
@@ -23,6 +26,7 @@ export class Op {
     let issuer = ''
     const server = createServer((req, res) => {
       res.setHeader('Content-Type', 'application/json')
+      if (req.url === '/introspect') return introspect(issuer, req, res)
       const metadata = {
         issuer,
         jwks_uri: `${issuer}/jwks`,
@@ -88,6 +92,29 @@ export class Op {
       })
     })
   }
+}
+
+/** RFC 7662, as fast as Node's http module can: what it costs beyond that would flatter a cache. */
+function introspect(issuer: string, req: IncomingMessage, res: ServerResponse): void {
+  let body = ''
+  req.on('data', (chunk: Buffer) => {
+    body += chunk.toString('latin1')
+  })
+  req.on('end', () => {
+    const n = Number(/token=at-(\d+)/.exec(body)?.[1])
+    const now = Math.floor(Date.now() / 1000)
+    const who = { iss: issuer, client_id: CLIENT_ID, sub: subOf(n), sid: sidOf(n) }
+    const answer = JSON.stringify({
+      active: true,
+      ...who,
+      iat: now - 60,
+      auth_time: now - 60,
+      exp: now + 3600,
+      scope: 'a',
+    })
+    res.setHeader('Content-Length', answer.length)
+    res.end(answer)
+  })
 }
 
 function segment(value: object): string {

@@ -1,11 +1,22 @@
 // The receivers that are compared, each as its users would mount it. A whole job is a delivery that ends one bound session.
 import { randomBytes } from 'node:crypto'
 import type { RequestListener } from 'node:http'
+import { RedisStore } from 'connect-redis'
 import express from 'express'
 import { auth, type ConfigParams } from 'express-openid-connect'
 import session from 'express-session'
 import { createRemoteJWKSet, jwtVerify } from 'jose'
-import { createBackchannelLogout, expressSessions, type LogoutStore, memoryStore } from '../src/index.js'
+import { createClient } from 'redis'
+import {
+  type BackchannelLogout,
+  createBackchannelLogout,
+  expressSessions,
+  type LocalSession,
+  type LogoutStore,
+  memoryStore,
+  type SessionBackend,
+} from '../src/index.js'
+import { redisStore } from '../src/stores/redis/index.js'
 import { CLIENT_ID, sidOf, subOf } from './op.js'
 
 export interface Receiver {
@@ -16,6 +27,8 @@ export interface Receiver {
   signIn(from: number, count: number): Promise<void>
   /** How many of these sessions are still there; a receiver that keeps none says 0. */
   remaining(): Promise<number>
+  /** Ends a target without HTTP and signature; our own receivers only. */
+  readonly logout?: BackchannelLogout<LocalSession>
 }
 
 export interface ReceiverContext {
@@ -29,6 +42,8 @@ export const RECEIVERS = {
   'express-openid-connect': expressOpenidConnect,
   'ours, memory': (context) => ours(context, memoryBackend(), inExpress),
   'ours, memory, without Express': (context) => ours(context, memoryBackend(), (handler) => handler),
+  'ours, Redis': async (context) => ours(context, await redisBackend(context), inExpress),
+  'ours, logout store alone': oursAlone,
 } as const satisfies Record<string, (context: ReceiverContext) => Receiver | Promise<Receiver>>
 
 export type ReceiverName = keyof typeof RECEIVERS
@@ -83,33 +98,87 @@ function memoryBackend(): Backend {
   return { store: memoryStore(), sessionStore, countSessions }
 }
 
+/** One Redis for both, so that a logout destroys its sessions in the same round trip. */
+async function redisBackend({ redisUrl = '' }: ReceiverContext): Promise<Backend> {
+  const client = createClient({ url: redisUrl })
+  await client.connect()
+  const sessionStore = new RedisStore({ client, prefix: 'sess:' })
+  const countSessions = async () => (await sessionStore.length()) ?? 0
+  return { store: redisStore(client, { sessionPrefix: 'sess:' }), sessionStore, countSessions }
+}
+
+const IN_EXPRESS_SESSIONS = 32
+
 function ours(
   { issuer }: ReceiverContext,
   { store, sessionStore, countSessions }: Backend,
   mount: (handler: RequestListener) => RequestListener,
 ): Receiver {
-  const logout = createBackchannelLogout({
-    provider: { issuer, clientId: CLIENT_ID },
-    store,
-    sessions: expressSessions(sessionStore),
-  })
+  const sessions = expressSessions(sessionStore)
+  const logout = createBackchannelLogout({ provider: { issuer, clientId: CLIENT_ID }, store, sessions })
   return {
     handler: mount(logout.receiver()),
     status: 200,
-    async signIn(from, count) {
-      for (let n = from; n < from + count; n++) {
-        const sessionId = randomBytes(24).toString('base64url')
+    signIn: (from, count) =>
+      inParallel(IN_EXPRESS_SESSIONS, from, count, async (n) => {
+        const sessionId = newSessionId()
         await saveSession(sessionStore, sessionId, subOf(n))
-        const now = Math.floor(Date.now() / 1000)
-        const claims = { iss: issuer, aud: CLIENT_ID, sub: subOf(n), sid: sidOf(n), iat: now - 1, exp: now + 300 }
-        await logout.bind({ sessionId, expiresAt: now + SESSION_SECONDS }, claims)
-      }
-    },
+        await bindUser(logout, issuer, sessionId, n)
+      }),
     remaining: countSessions,
   }
 }
 
-function saveSession(store: session.Store, sessionId: string, user: string): Promise<void> {
+/** The bindings are all there is: for what they alone weigh and cost. */
+function oursAlone({ issuer }: ReceiverContext): Receiver {
+  const sessions: SessionBackend<LocalSession> = {
+    sessionOf: (session) => session,
+    destroy: async () => {},
+    protect: () => {},
+    released: () => {},
+  }
+  const logout = createBackchannelLogout({ provider: { issuer, clientId: CLIENT_ID }, sessions })
+  return {
+    handler: logout.receiver(),
+    status: 200,
+    signIn: (from, count) => inParallel(1, from, count, (n) => bindUser(logout, issuer, newSessionId(), n)),
+    remaining: async () => 0,
+    logout,
+  }
+}
+
+/** As express-session makes them. */
+export function newSessionId(): string {
+  return randomBytes(24).toString('base64url')
+}
+
+export async function bindUser(
+  logout: BackchannelLogout<LocalSession>,
+  issuer: string,
+  sessionId: string,
+  n: number,
+  sid = sidOf(n),
+): Promise<void> {
+  const now = Math.floor(Date.now() / 1000)
+  const claims = { iss: issuer, aud: CLIENT_ID, sub: subOf(n), sid, iat: now - 1, exp: now + 300 }
+  const { ended } = await logout.bind({ sessionId, expiresAt: now + SESSION_SECONDS }, claims)
+  if (ended) throw new Error('a fresh login was taken for an ended one')
+}
+
+async function inParallel(
+  width: number,
+  from: number,
+  count: number,
+  work: (n: number) => Promise<void>,
+): Promise<void> {
+  let next = from
+  const worker = async () => {
+    while (next < from + count) await work(next++)
+  }
+  await Promise.all(Array.from({ length: width }, worker))
+}
+
+export function saveSession(store: session.Store, sessionId: string, user: string): Promise<void> {
   const maxAge = SESSION_SECONDS * 1000
   const cookie = { originalMaxAge: maxAge, expires: new Date(Date.now() + maxAge), httpOnly: true, path: '/' }
   // The type lists the methods of a session in a request; a store is given, and keeps, its data.

@@ -26,9 +26,10 @@ interface Contender {
 
 export async function wholeJob(bench: Bench): Promise<Section> {
   const generator = bench.generator()
-  const context = { issuer: await generator.call('startOp', undefined) }
+  const redisUrl = (await bench.redis()).url
+  const context = { issuer: await generator.call('startOp', undefined), redisUrl }
   const contenders: Contender[] = []
-  for (const name of [FLOOR, PEER, OURS, 'ours, memory, without Express'] as const) {
+  for (const name of [FLOOR, PEER, OURS, 'ours, memory, without Express', 'ours, Redis'] as const) {
     contenders.push(await started(bench, name, context))
   }
   const perRound = bench.size(2000, 40)
@@ -51,7 +52,7 @@ export async function wholeJob(bench: Bench): Promise<Section> {
 }
 
 async function started(bench: Bench, name: ReceiverName, context: ReceiverContext): Promise<Contender> {
-  const process = bench.start<ReceiverProcess>('receiver-process.ts')
+  const process = bench.startMeasured<ReceiverProcess>('receiver-process.ts', name)
   return { name, process, rounds: [], ...(await process.call('start', { name, context })) }
 }
 

@@ -1,0 +1,83 @@
+// One process that talks to Redis: a bare SET NX and a logout take turns.
+import { randomUUID } from 'node:crypto'
+import { createClient } from 'redis'
+import { createBackchannelLogout, type LocalSession } from '../src/index.js'
+import { jtiKey, sidKey, subKey } from '../src/marks/target.js'
+import { redisStore } from '../src/stores/redis/index.js'
+import { quantile } from './http-load.js'
+import { CLIENT_ID, sidOf, subOf } from './op.js'
+import { bindUser, newSessionId } from './receivers.js'
+import { answer } from './remote.js'
+
+const issuer = 'https://op.example.com'
+const client = { issuer, clientId: CLIENT_ID }
+let connection = createClient()
+
+const commands = {
+  async start({ url }: { url: string }): Promise<void> {
+    connection = createClient({ url })
+    await connection.connect()
+  },
+  async round({ from, count }: { from: number; count: number }) {
+    const { store, logout } = ours()
+    const ids = Array.from({ length: 2 * count }, newSessionId)
+    for (const [i, id] of ids.entries()) {
+      await connection.set(`sess:${id}`, '{"cookie":{}}', { EX: 3600 })
+      await bindUser(logout, issuer, id, 2 * from + i)
+    }
+    const times = { set: [] as number[], begin: [] as number[], logout: [] as number[] }
+    for (let n = 2 * from; n < 2 * (from + count); n += 2) {
+      const now = Date.now() / 1000
+      times.set.push(await timed(() => connection.set(`jti:${randomUUID()}`, '1', { NX: true, EX: 480 })))
+      times.begin.push(
+        await timed(() =>
+          store.begin({
+            target: { scope: 'sid', key: sidKey(client, sidOf(n)), subKey: subKey(client, subOf(n)) },
+            issuedAt: Math.floor(now),
+            jti: { key: jtiKey(client, randomUUID()), expiresAt: now + 480 },
+            marksExpireAt: now + 30 * 86_400,
+            toleranceSeconds: 60,
+            mayFinish: true,
+          }),
+        ),
+      )
+      times.logout.push(
+        await timed(async () => {
+          const { destroyed } = await logout.terminate({ ...client, sid: sidOf(n + 1), sub: subOf(n + 1) })
+          if (destroyed !== 1) throw new Error('the session was not ended')
+        }),
+      )
+    }
+    const rows = await Promise.all(ids.map((id) => connection.exists(`sess:${id}`)))
+    if (rows.some((found) => found > 0)) throw new Error('a session row survived its logout')
+    return {
+      setMs: quantile(times.set, 0.5),
+      setP99Ms: quantile(times.set, 0.99),
+      beginMs: quantile(times.begin, 0.5),
+      beginP99Ms: quantile(times.begin, 0.99),
+      logoutMs: quantile(times.logout, 0.5),
+      logoutP99Ms: quantile(times.logout, 0.99),
+    }
+  },
+}
+
+export type RedisCallsProcess = typeof commands
+
+function ours() {
+  const store = redisStore(connection, { sessionPrefix: 'sess:' })
+  const sessions = {
+    sessionOf: (session: LocalSession) => session,
+    destroy: async () => {},
+    protect: () => {},
+    released: () => {},
+  }
+  return { store, logout: createBackchannelLogout({ provider: client, store, sessions }) }
+}
+
+async function timed(work: () => Promise<unknown>): Promise<number> {
+  const started = performance.now()
+  await work()
+  return performance.now() - started
+}
+
+answer(commands)

@@ -1,0 +1,62 @@
+// Section 3: what a logout asks of Redis, against the least that any receiver asks of it: to remember one jti.
+import type { Bench } from './bench.js'
+import type { RedisCallsProcess } from './redis-calls-process.js'
+import { median, medianRatio, type Section } from './report.js'
+
+export async function redisCalls(bench: Bench): Promise<Section> {
+  const redis = await bench.redis()
+  const process = bench.startMeasured<RedisCallsProcess>('redis-calls-process.ts', 'redis-calls')
+  await process.call('start', { url: redis.url })
+  const perRound = bench.size(1000, 20)
+  const rounds = []
+  for (let round = 0; round <= bench.rounds; round++) {
+    bench.progress(`Redis calls, round ${round} of ${bench.rounds}`)
+    const measured = await process.call('round', { from: round * perRound, count: perRound })
+    if (round > 0) rounds.push(measured)
+  }
+  const set = rounds.map(({ setMs }) => setMs)
+  const logout = rounds.map(({ logoutMs }) => logoutMs)
+  const begin = rounds.map(({ beginMs }) => beginMs)
+  const row = (name: string, p50: readonly number[], p99: readonly number[]) => [
+    name,
+    median(p50) * 1000,
+    medianRatio(p50, set),
+    median(p99) * 1000,
+  ]
+  return {
+    name: 'redis calls',
+    tables: [
+      {
+        title: 'Redis: one logout against one SET NX',
+        note: 'One at a time, taking turns, over one connection; each logout ends one bound session and its connect-redis row. Without HTTP and signature, which have no part in Redis.',
+        columns: ['call', 'p50 us', 'vs SET NX', 'p99 us'],
+        rows: [
+          row(
+            'SET NX EX',
+            set,
+            rounds.map(({ setP99Ms }) => setP99Ms),
+          ),
+          row(
+            'store call of a logout',
+            begin,
+            rounds.map(({ beginP99Ms }) => beginP99Ms),
+          ),
+          row(
+            'logout (terminate)',
+            logout,
+            rounds.map(({ logoutP99Ms }) => logoutP99Ms),
+          ),
+        ],
+      },
+    ],
+    targets: [
+      {
+        name: 'Redis: p50 of one logout vs one bare SET NX',
+        unit: 'ratio',
+        atLeast: 1.6,
+        aim: 1.2,
+        measured: medianRatio(logout, set),
+      },
+    ],
+  }
+}
