@@ -1,5 +1,6 @@
 // express-session as a session backend: any of its stores, patched in place so that a dead session stays dead.
 // Knows the store contract of express-session 1.x and nothing of any driver.
+import { within } from '../deadline.js'
 import { BackchannelLogoutError } from '../errors.js'
 import type { LocalSession, SessionBackend, SessionGuard } from './session-backend.js'
 
@@ -82,9 +83,12 @@ function rowExpiry(session: StoredSession): number | undefined {
   return Number.isFinite(at) ? at : undefined
 }
 
-const PROTECTION = Symbol.for('oidc-backchannel-logout.session-store-protection')
+const PROTECTION = Symbol('oidc-backchannel-logout.session-store-protection')
 
-/** One for each store, however many receivers share it: protecting twice is harmless. */
+/**
+ * One for each store, however many receivers share it: protecting twice is harmless. A second copy of this package has a symbol of
+ * its own, and protects what the first one left.
+ */
 function protectionOf(store: ExpressSessionStore): StoreProtection {
   const known: unknown = Reflect.get(store, PROTECTION)
   if (known instanceof StoreProtection) return known
@@ -92,6 +96,9 @@ function protectionOf(store: ExpressSessionStore): StoreProtection {
   Object.defineProperty(store, PROTECTION, { value: protection })
   return protection
 }
+
+/** How long a request waits for a dead session's row to be removed: it is dead with or without it. */
+const TIDYING_SECONDS = 1
 
 type Callback = ((error: unknown, value?: unknown) => void) | undefined
 
@@ -153,6 +160,7 @@ class StoreProtection {
   /** Writes, then asks, then undoes: a check before the write would leave a window (law 7). */
   async #set(sessionId: string, session: StoredSession): Promise<void> {
     if (this.#guards.some((guard) => guard.wasEndedHere(sessionId))) return this.#refuse(sessionId)
+    for (const guard of this.#guards) await guard.arrived(sessionId)
     await this.#call('set', sessionId, session)
     let ended: boolean
     try {
@@ -180,19 +188,22 @@ class StoreProtection {
     await endAll()
   }
 
-  /** What express-session's own `regenerate` does, and the sign-on moves with the id. */
+  /** What express-session's own `regenerate` does, and the sign-on moves with the id: the old id is marked before its row goes (law 2). */
   async #regenerate(req: { sessionID: string }): Promise<void> {
     const from = req.sessionID
     let failure: unknown
-    try {
-      await this.destroyRow(from, false)
-    } catch (error) {
-      failure = error
+    const move = async () => {
+      try {
+        await this.destroyRow(from, false)
+      } catch (error) {
+        failure = error
+      }
+      this.#store.generate?.(req)
+      return req.sessionID
     }
-    this.#store.generate?.(req)
-    if (!this.#released.has(req)) {
-      for (const guard of this.#guards) await guard.moved(from, req.sessionID)
-    }
+    const wasReleased = this.#released.delete(req)
+    const moveAll = this.#guards.reduce((next, guard) => () => guard.moved(from, next), move)
+    await (wasReleased ? move() : moveAll())
     if (failure !== undefined) throw failure
   }
 
@@ -215,7 +226,7 @@ class StoreProtection {
   /** The mark denies this session whether or not its row goes now; the response under way is not to blame if it does not. */
   async #destroyQuietly(sessionId: string): Promise<void> {
     try {
-      await this.#call('destroy', sessionId)
+      await within(TIDYING_SECONDS, this.#call('destroy', sessionId))
     } catch {}
   }
 
