@@ -244,10 +244,10 @@ async function signInHere(req: express.Request, logout: BackchannelLogout<expres
 }
 
 /** A relying party for the length of one test. */
-export async function withRp(options: RpOptions, test: (rp: Rp) => Promise<void>): Promise<void> {
+export async function withRp<T>(options: RpOptions, test: (rp: Rp) => Promise<T>): Promise<T> {
   const rp = await startRp(options)
   try {
-    await test(rp)
+    return await test(rp)
   } finally {
     await rp.close()
   }
