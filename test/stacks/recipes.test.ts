@@ -1,60 +1,7 @@
 // Every recipe, run as its page has it, against a real OP: sign in with three browsers, log one out at the OP, and see who is left.
 import path from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { Browser } from './browser.js'
-import { CLIENT_ID, CLIENT_SECRET, type Op, startOp } from './op.js'
-import { type RunningProgram, reserveOrigin, run, unpack } from './recipe.js'
-
-interface Stack {
-  readonly origin: string
-  readonly op: Op
-  readonly program: RunningProgram
-}
-
-interface StackOptions {
-  /** Default: the name of the test. */
-  readonly recipe?: string
-  readonly entry?: string
-  readonly authMethod?: 'client_secret_basic' | 'client_secret_post'
-  readonly change?: (code: string) => string
-}
-
-async function startStack(recipe: string, options: StackOptions): Promise<Stack> {
-  const { entry, authMethod = 'client_secret_post', change } = options
-  const { origin, socket } = await reserveOrigin()
-  const op = await startOp(origin, authMethod)
-  const env = {
-    ISSUER: op.issuer,
-    CLIENT_ID,
-    CLIENT_SECRET,
-    BASE_URL: origin,
-    SESSION_SECRET: 'a secret of more than thirty-two characters',
-  }
-  const program = await run({ folder: unpack(recipe, change), socket, env, ...(entry && { entry }) })
-  return { origin, op, program }
-}
-
-/** A browser in which this user has signed in. */
-async function signIn({ origin, op }: Stack, user: string, browser = new Browser()): Promise<Browser> {
-  op.nextUser = user
-  const page = await browser.get(`${origin}/login`)
-  expect({ status: page.status, url: page.url, user: page.text }).toEqual({ status: 200, url: `${origin}/me`, user })
-  return browser
-}
-
-async function logOutAtTheOp({ op }: Stack, browser: Browser): Promise<void> {
-  const { text } = await browser.get(`${op.issuer}/session/end`)
-  const xsrf = /name="xsrf" value="([^"]+)"/.exec(text)?.[1]
-  if (xsrf === undefined) throw new Error('the OP did not ask')
-  const before = op.deliveries.length
-  await browser.post(`${op.issuer}/session/end/confirm`, { xsrf, logout: 'yes' })
-  expect(op.deliveries.slice(before)).toEqual(['success'])
-}
-
-const who = async ({ origin }: Stack, browser: Browser) => {
-  const { status, text } = await browser.get(`${origin}/me`)
-  return status === 200 ? text : status
-}
+import { logOutAtTheOp, type Stack, type StackOptions, signIn, startStack, who } from './stack.js'
 
 const RECIPES: Readonly<Record<string, StackOptions>> = {
   'express-session': {},
@@ -83,8 +30,7 @@ describe.each(Object.entries(RECIPES))('%s', (name, options) => {
   })
 
   afterAll(async () => {
-    await stack?.program.stop()
-    await stack?.op.close()
+    await stack?.stop()
   })
 
   it('a logout at the OP ends that sign-on, the thief included, and no other; a later login lives', async () => {
@@ -133,5 +79,26 @@ describe.each(Object.entries(RECIPES))('%s', (name, options) => {
 
   it('has nothing to complain of', () => {
     expect(stack.program.complaints()).toBe('')
+  })
+})
+
+describe('what these tests are worth: without its protection, a thief stays signed in', () => {
+  const WITHOUT: Readonly<Record<string, (code: string) => string>> = {
+    'express-session': (code) => code.replace('await logout.bind(req, claims, { accessToken })', '{ ended: false }'),
+    'cookie-session': (code) => code.replace(/^app\.use\(logout\.guard.*$/m, ''),
+    'express-openid-connect': (code) => code.replace('req.appSession?.signOn, {', 'undefined, {'),
+    hono: (code) => code.replace('!(await logout.isLive(session.signOn))', 'false'),
+  }
+
+  it.each(Object.entries(WITHOUT))('%s', async (recipe, change) => {
+    const stack = await startStack(recipe, { ...RECIPES[recipe], change })
+    try {
+      const laptop = await signIn(stack, 'ada')
+      const thief = laptop.copy()
+      await logOutAtTheOp(stack, laptop)
+      expect(await who(stack, thief)).toBe('ada')
+    } finally {
+      await stack.stop()
+    }
   })
 })
