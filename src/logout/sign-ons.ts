@@ -1,11 +1,13 @@
 // What lives: binding a login to its local session, and the verdict on a session that is presented again.
 // Writes first and then looks (law 7); where it cannot look, it says so and lets nobody in (law 8).
+import { randomUUID } from 'node:crypto'
 import { within } from '../deadline.js'
 import { BackchannelLogoutError, NoVerdictError } from '../errors.js'
 import type { EventListener } from '../events.js'
 import { covers, DEFAULT_TOLERANCE_SECONDS } from '../marks/covering.js'
 import { type Client, sidKey, subKey } from '../marks/target.js'
 import type { LocalSession, SessionGuard } from '../sessions/session-backend.js'
+import { ExpiringMap } from '../stores/expiring-map.js'
 import type { LogoutStore, SessionState } from '../stores/logout-store.js'
 import { inParallel } from './background.js'
 import type { Denials } from './denials.js'
@@ -39,8 +41,17 @@ export interface SignOnsOptions {
   readonly stepTimeoutSeconds: number
 }
 
+/** A sign-on whose old session id was left and whose new one is not written yet. */
+interface Transit {
+  /** The id under which the logout store knows it meanwhile. */
+  readonly transitId: string
+  readonly expiresAt: number
+  arrival?: Promise<void>
+}
+
 export class SignOns implements SessionGuard {
   readonly #options: SignOnsOptions
+  readonly #inTransit = new ExpiringMap<Transit>()
 
   constructor(options: SignOnsOptions) {
     this.#options = options
@@ -53,6 +64,7 @@ export class SignOns implements SessionGuard {
   async bind(session: LocalSession, login: Login): Promise<{ readonly ended: boolean }> {
     const { store, denials, emit } = this.#options
     const { sessionId } = session
+    await this.#turnAway(sessionId)
     let state: SessionState
     try {
       state = await this.#step(
@@ -93,6 +105,7 @@ export class SignOns implements SessionGuard {
   async addTokens(sessionId: string, tokenKeys: readonly string[]): Promise<{ readonly ended: boolean }> {
     const { store, clock, sessionLifetimeSeconds, denials } = this.#options
     try {
+      await this.arrived(sessionId)
       const state = await this.#step(store.addTokens(sessionId, tokenKeys))
       if (!this.#isDead(state)) return { ended: false }
       denials.sessionEnded(sessionId)
@@ -151,15 +164,61 @@ export class SignOns implements SessionGuard {
     return this.#options.denials.wasEnded(sessionId)
   }
 
-  async moved(fromSessionId: string, toSessionId: string): Promise<void> {
-    const { store, clock, sessionLifetimeSeconds, denials } = this.#options
+  /**
+   * The sign-on waits under an id of nobody's until the new one is written: a fresh login that takes the new id instead must not
+   * inherit what a logout does to the old sign-on in between, since an id that a logout named is never used again.
+   */
+  async moved(fromSessionId: string, move: () => Promise<string>): Promise<string> {
+    const { store, denials, clock, sessionLifetimeSeconds } = this.#options
+    const transitId = randomUUID()
+    let state: SessionState
     try {
-      const expiresAt = clock() + sessionLifetimeSeconds
-      const state = await this.#step(store.rebind(fromSessionId, toSessionId, expiresAt))
-      if (this.#isDead(state)) denials.sessionEnded(toSessionId)
+      await this.arrived(fromSessionId)
+      state = await this.#step(store.rebind(fromSessionId, transitId, clock() + sessionLifetimeSeconds))
     } catch (cause) {
-      denials.sessionEnded(toSessionId)
+      denials.sessionEnded(await move())
       throw new NoVerdictError(cause)
+    }
+    const wasEnded = denials.wasEnded(fromSessionId)
+    const toSessionId = await move()
+    if (wasEnded || this.#isDead(state)) denials.sessionEnded(toSessionId)
+    if (state.ended || state.binding !== undefined) {
+      const now = clock()
+      this.#inTransit.set(toSessionId, { transitId, expiresAt: now + sessionLifetimeSeconds }, now)
+    }
+    return toSessionId
+  }
+
+  async arrived(sessionId: string): Promise<void> {
+    const transit = this.#inTransit.get(sessionId, this.#options.clock())
+    if (transit === undefined) return
+    transit.arrival ??= this.#arrive(transit.transitId, sessionId)
+    await transit.arrival
+  }
+
+  async #arrive(transitId: string, sessionId: string): Promise<void> {
+    const { store, denials, clock, sessionLifetimeSeconds } = this.#options
+    try {
+      const state = await this.#step(store.rebind(transitId, sessionId, clock() + sessionLifetimeSeconds))
+      if (this.#isDead(state)) denials.sessionEnded(sessionId)
+    } catch (cause) {
+      denials.sessionEnded(sessionId)
+      throw new NoVerdictError(cause)
+    } finally {
+      this.#inTransit.delete(sessionId)
+    }
+  }
+
+  /** A fresh login takes the id: what was on its way there is left behind. Never rejects. */
+  async #turnAway(sessionId: string): Promise<void> {
+    const transit = this.#inTransit.get(sessionId, this.#options.clock())
+    if (transit === undefined) return
+    this.#inTransit.delete(sessionId)
+    try {
+      if (transit.arrival !== undefined) await transit.arrival
+      else await this.#step(this.#options.store.unbind([transit.transitId]))
+    } catch {
+      // It has no row, and expires like any other binding.
     }
   }
 
@@ -187,6 +246,7 @@ export class SignOns implements SessionGuard {
   async #markIfBound(sessionId: string): Promise<BackchannelLogoutError | undefined> {
     const { store, clock, sessionLifetimeSeconds, denials } = this.#options
     try {
+      await this.arrived(sessionId)
       const state = await this.#step(store.read(sessionId))
       if (state.binding === undefined && !state.ended) return undefined
       denials.sessionEnded(sessionId)

@@ -28,8 +28,13 @@ export interface SessionGuard {
   isEnded(sessionId: string, keptUntil?: number): Promise<boolean>
   /** Whether this process ended it a short while ago. No look-up. */
   wasEndedHere(sessionId: string): boolean
-  /** A session id changed: the sign-on goes with it, alive or ended. Rejects if that could not be recorded; the new id is dead then. */
-  moved(fromSessionId: string, toSessionId: string): Promise<void>
+  /**
+   * A session id changes: the old one is marked as left, `move` destroys its row and resolves to the new id, and the sign-on is
+   * on its way there, alive or ended. Resolves to the new id; rejects if that could not be recorded, and the new id is dead then.
+   */
+  moved(fromSessionId: string, move: () => Promise<string>): Promise<string>
+  /** A new id is about to be written: the sign-on on its way there arrives first. Rejects like `moved`. */
+  arrived(sessionId: string): Promise<void>
   /** The application destroys this session: marked first, destroyed by `destroyRow`, then unbound. */
   endLocally(sessionId: string, destroyRow: () => Promise<void>): Promise<void>
   /** A dead session was met by a read or refused a write; for the event stream. */
