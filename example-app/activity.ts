@@ -91,7 +91,11 @@ export function sayRp(event: BackchannelLogoutEvent): Said {
     case 'replay':
       return { tone: 'plain', text: 'The same Logout Token again: nothing to do' }
     case 'resurrection-blocked':
-      return { tone: 'plain', text: 'An ended session was turned away' }
+      return {
+        tone: 'plain',
+        text:
+          event.how === 'write' ? 'A late write of an ended session was dropped' : 'An ended session was turned away',
+      }
     case 'warning':
       return { tone: 'bad', text: event.error.message }
   }

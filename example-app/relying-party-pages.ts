@@ -31,3 +31,9 @@ export function signInFailedPage(look: Look): string {
   const body = html`<p>The sign-in was cancelled, or took too long. Nobody is signed in.</p>${signInAgain}`
   return page({ ...look, title: 'Sign-in not completed', body })
 }
+
+export function unreachablePage(look: Look): string {
+  const body = html`<p>The OpenID Provider cannot be reached, so nobody can sign in just now.</p>
+<div class="actions"><a class="button" href="/login">Try again</a></div>`
+  return page({ ...look, title: 'No sign-in just now', body })
+}

@@ -6,7 +6,7 @@ import express, { type Express, type Request } from 'express'
 import session from 'express-session'
 import { type BackchannelLogoutEvent, createBackchannelLogout, expressSessions } from 'oidc-backchannel-logout'
 import * as oidc from 'openid-client'
-import { endedPage, homePage, loggedOutPage, signInFailedPage } from './relying-party-pages.js'
+import { endedPage, homePage, loggedOutPage, signInFailedPage, unreachablePage } from './relying-party-pages.js'
 
 const SESSION_SECONDS = 8 * 3600
 
@@ -27,6 +27,8 @@ export interface RpConfig {
   readonly sessionSecret: string
   readonly sessionStore?: session.Store | undefined
   readonly onEvent?: ((event: BackchannelLogoutEvent) => void) | undefined
+  /** Why a sign-in did not work; the browser is not told. */
+  readonly onSignInError?: ((error: unknown) => void) | undefined
   /** For the pages: what the RP is called, and where the demo's overview is. */
   readonly name?: string | undefined
   readonly overviewUrl?: string | undefined
@@ -39,7 +41,7 @@ export interface Rp {
 
 /** The RP as an Express app. Throws a `TypeError` if the issuer could be impersonated by anybody on the way. */
 export function createRp(config: RpConfig): Rp {
-  const { issuer, clientId, baseUrl, name = 'Relying Party', overviewUrl, onEvent } = config
+  const { issuer, clientId, baseUrl, name = 'Relying Party', overviewUrl, onEvent, onSignInError } = config
   const insecure = assertIssuer(issuer)
   const look = { where: name, overviewUrl }
   const sessionStore = config.sessionStore ?? new session.MemoryStore()
@@ -94,7 +96,14 @@ export function createRp(config: RpConfig): Rp {
   })
 
   app.get('/login', async (req, res) => {
-    const op = await provider()
+    let op: oidc.Configuration
+    try {
+      op = await provider()
+    } catch (error) {
+      onSignInError?.(error)
+      res.status(503).send(unreachablePage(look))
+      return
+    }
     const pending = {
       state: oidc.randomState(),
       nonce: oidc.randomNonce(),
@@ -150,8 +159,9 @@ export function createRp(config: RpConfig): Rp {
         pkceCodeVerifier: pending.codeVerifier,
         idTokenExpected: true,
       })
-    } catch {
+    } catch (error) {
       // Cancelled by the user, expired, replayed or forged: to the browser it is all the same.
+      onSignInError?.(error)
       return undefined
     }
   }
@@ -174,7 +184,7 @@ export function createRp(config: RpConfig): Rp {
 
 /** Whether the issuer speaks plain `http:`, which is accepted only where nobody is on the way. */
 function assertIssuer(issuer: string): boolean {
-  const { protocol, hostname } = new URL(issuer)
+  const { protocol, hostname } = URL.canParse(issuer) ? new URL(issuer) : { protocol: '', hostname: '' }
   if (protocol === 'https:') return false
   if (protocol === 'http:' && ['127.0.0.1', '[::1]', 'localhost'].includes(hostname)) return true
   throw new TypeError(

@@ -1,4 +1,5 @@
 // `npm run rp`: one RP against any OpenID Provider, configured by the environment alone.
+import type { BackchannelLogoutEvent } from 'oidc-backchannel-logout'
 import { listen } from './listen.js'
 import { createRp } from './relying-party.js'
 import { untilStopped } from './until-stopped.js'
@@ -19,6 +20,20 @@ function portOf(value: string): number {
   throw new TypeError('PORT must be a number from 0 to 65535; 0 takes any free port')
 }
 
+/** What an operator should know: which rule refused a Logout Token, and which option would accept it. Events hold no secrets. */
+function reportTrouble(event: BackchannelLogoutEvent): void {
+  if (!('error' in event)) return
+  const { code, reason, option, message } = event.error
+  const details = [code, reason, option && `option ${option}`].filter((detail) => detail !== undefined)
+  console.error(`${event.type}: ${message} (${details.join(', ')})`)
+}
+
+/** With what the OP answered: its OAuth error code, or its HTTP status, e.g. 401 for a wrong CLIENT_SECRET. */
+function reportSignInError(cause: unknown): void {
+  const { message, error, status } = Object(cause)
+  console.error(`sign-in failed: ${message} (${error ?? status ?? 'no answer'})`)
+}
+
 async function main(): Promise<void> {
   const settings = {
     issuer: required('ISSUER'),
@@ -26,12 +41,18 @@ async function main(): Promise<void> {
     clientSecret: required('CLIENT_SECRET'),
     sessionSecret: required('SESSION_SECRET'),
   }
+  const stopped = untilStopped()
   const listening = await listen(portOf(env.PORT ?? '3000'))
   try {
-    const rp = createRp({ ...settings, baseUrl: listening.url })
+    const rp = createRp({
+      ...settings,
+      baseUrl: listening.url,
+      onEvent: reportTrouble,
+      onSignInError: reportSignInError,
+    })
     listening.server.on('request', rp.app)
     console.log(`listening on ${listening.url}`)
-    await untilStopped()
+    await stopped
     rp.close()
   } finally {
     await listening.close()

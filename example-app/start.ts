@@ -3,6 +3,7 @@ import { startDemo } from './demo.js'
 import { untilStopped } from './until-stopped.js'
 
 async function main(): Promise<void> {
+  const stopped = untilStopped()
   const demo = await startDemo({ port: Number(process.env.PORT ?? 0) })
   const row = (name: string, url: string) => `  ${name.padEnd(16)} ${url}`
   console.log(
@@ -14,7 +15,7 @@ async function main(): Promise<void> {
       'Ctrl-C stops everything',
     ].join('\n'),
   )
-  await untilStopped()
+  await stopped
   await demo.close()
 }
 

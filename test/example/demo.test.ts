@@ -1,6 +1,9 @@
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { Browser, logOutAtOp, type Page, signIn, textOf, whoIsAt } from './browser-by-http.js'
 import { type Program, startProgram } from './program.js'
+
+// All talk to one process of its own, on two cores, beside the other test files.
+vi.setConfig({ testTimeout: 120_000, hookTimeout: 120_000 })
 
 let demo: Program
 let op: string

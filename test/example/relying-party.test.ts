@@ -96,3 +96,35 @@ describe('a sign-in while signed in', () => {
     expect(await whoIsAt(browser, rpUrl)).toEqual({ status: 401 })
   })
 })
+
+describe('the issuer of the RP', () => {
+  const rpOf = (issuer: string) => () => {
+    const rp = createRp({
+      issuer,
+      clientId: 'rp',
+      clientSecret: 's',
+      baseUrl: 'https://rp.example',
+      sessionSecret: 's',
+    })
+    rp.close()
+  }
+
+  it.each(['https://op.example', 'http://127.0.0.1:1', 'http://localhost:1', 'http://[::1]:1'])(
+    'may be %s',
+    (issuer) => {
+      expect(rpOf(issuer)).not.toThrow()
+    },
+  )
+
+  it.each([
+    'http://op.example',
+    'http://10.0.0.1:8080',
+    'http://127.0.0.1.op.example',
+    'http://127.0.0.1@op.example',
+    'ftp://127.0.0.1',
+    'op.example',
+    '',
+  ])('may not be %j', (issuer) => {
+    expect(rpOf(issuer)).toThrow(/loopback only/)
+  })
+})

@@ -1,8 +1,11 @@
-import { afterEach, describe, expect, it } from 'vitest'
+import { afterEach, describe, expect, it, vi } from 'vitest'
 import { type Listening, listen } from '../../example-app/listen.js'
 import { createOp, type Op } from '../../example-app/op.js'
 import { Browser, logOutAtOp, signIn, whoIsAt } from './browser-by-http.js'
 import { type Program, startProgram } from './program.js'
+
+// Each test starts processes, on two cores, beside the other test files.
+vi.setConfig({ testTimeout: 120_000 })
 
 const programs: Program[] = []
 const listenings: Listening[] = []
@@ -81,13 +84,33 @@ describe('npm run rp', () => {
     })
     const url = await urlOf(startRp({ ISSUER: issuer, ...SECRETS }))
     const ada = new Browser()
-    expect((await ada.get(`${url}/login`)).status).toBe(500)
+    expect((await ada.get(`${url}/login`)).status).toBe(503)
 
     const op = await createOp({ issuer })
     server.on('request', op.app)
     await op.register({ clientId: SECRETS.CLIENT_ID, clientSecret: SECRETS.CLIENT_SECRET, name: 'RP', baseUrl: url })
     await signIn(ada, url, 'Ada')
     expect(await whoIsAt(ada, url)).toMatchObject({ status: 200, sub: 'ada' })
+  })
+
+  it('tells its operator why nobody can sign in', async () => {
+    const { issuer, op } = await startOp()
+    const rp = startRp({ ISSUER: issuer, ...SECRETS })
+    const url = await urlOf(rp)
+    await op.register({ clientId: SECRETS.CLIENT_ID, clientSecret: 'another one', name: 'RP', baseUrl: url })
+    const page = await signIn(new Browser(), url, 'Ada')
+    expect(page.status).toBe(400)
+    await rp.stop()
+    expect(rp.stderr).toMatch(/^sign-in failed: .+ \(401\)\n$/)
+  })
+
+  it('tells its operator by which rule a Logout Token was refused, and nothing of the token', async () => {
+    const { url, rp } = await startBoth()
+    const body = new URLSearchParams({ logout_token: 'c2VjcmV0.c2VjcmV0.c2VjcmV0' })
+    expect((await fetch(`${url}/backchannel-logout`, { method: 'POST', body })).status).toBe(400)
+    await rp.stop()
+    expect(rp.stderr).toMatch(/^refused: .+ \(ERR_TOKEN, \w+\)\n$/)
+    expect(rp.stderr).not.toContain('c2VjcmV0')
   })
 
   it.each(['ISSUER', 'CLIENT_ID', 'CLIENT_SECRET', 'SESSION_SECRET'])('ends and says so without %s', async (name) => {
@@ -99,16 +122,13 @@ describe('npm run rp', () => {
     expect(rp.stderr).not.toContain('    at ')
   })
 
-  it.each(['http://op.example', 'http://10.0.0.1:8080', 'http://127.0.0.1.op.example', 'ftp://127.0.0.1'])(
-    'does not trust the issuer %s',
-    async (ISSUER) => {
-      const rp = startRp({ ISSUER, ...SECRETS })
-      expect(await rp.ended).toEqual({ code: 1, signal: null })
-      expect(rp.stderr).toContain('loopback')
-    },
-  )
+  it('does not trust an issuer without TLS that is not on loopback', async () => {
+    const rp = startRp({ ISSUER: 'http://op.example', ...SECRETS })
+    expect(await rp.ended).toEqual({ code: 1, signal: null })
+    expect(rp.stderr).toContain('loopback')
+  })
 
-  it.each(['-1', '65536', 'x'])('does not take the port %s', async (PORT) => {
+  it.each(['65536', 'x'])('does not take the port %s', async (PORT) => {
     const rp = startRp({ ISSUER: 'https://op.example', ...SECRETS, PORT })
     expect(await rp.ended).toEqual({ code: 1, signal: null })
     expect(rp.stderr).toContain('PORT must be')

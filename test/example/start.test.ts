@@ -1,8 +1,11 @@
 import { once } from 'node:events'
 import { createServer } from 'node:net'
-import { afterEach, describe, expect, it } from 'vitest'
+import { afterEach, describe, expect, it, vi } from 'vitest'
 import { Browser, signIn } from './browser-by-http.js'
 import { type Program, startProgram } from './program.js'
+
+// Each test starts processes, on two cores, beside the other test files.
+vi.setConfig({ testTimeout: 120_000 })
 
 const started: Program[] = []
 
@@ -47,6 +50,13 @@ describe('npm start', () => {
       await expect(fetch(shop)).rejects.toThrow()
     },
   )
+
+  it('stops cleanly although one Ctrl-C arrives twice, from the terminal and from npm', async () => {
+    const demo = start()
+    await demo.printed(/Ctrl-C/)
+    void demo.stop('SIGINT')
+    expect(await demo.stop('SIGINT')).toEqual({ code: 0, signal: null })
+  })
 
   it('says so and ends if its port is taken', async () => {
     const taken = createServer().listen(0, '127.0.0.1')
