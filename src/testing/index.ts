@@ -2,4 +2,5 @@
 
 export * from './fake-op.js'
 export * from './logout-store-suite.js'
+export * from './session-store-suite.js'
 export * from './token-mint.js'

@@ -394,6 +394,26 @@ export async function createTokenMint(options: TokenMintOptions): Promise<TokenM
   }
 }
 
+/** A Logout Token to be offered to a login in place of an ID Token. */
+export interface LoginTrap {
+  readonly name: string
+  readonly token: string
+}
+
+/**
+ * The mirror duty (RFC 8725 2.8, 3.11): since errata 1 a Logout Token has `exp` and `sub`, and so every claim that a careless
+ * validator wants of an ID Token. Each of these is truly signed and in date. Offer each to your own login as the `id_token` of a
+ * token response; all must be refused, since none has the `nonce` you sent, each has `events`, and one says what it is in `typ`.
+ */
+export async function loginTraps(mint: TokenMint): Promise<readonly LoginTrap[]> {
+  const traps: readonly { readonly name: string; readonly typ: string | undefined }[] = [
+    { name: 'a Logout Token that says so', typ: 'logout+jwt' },
+    { name: 'a Logout Token that calls itself JWT', typ: 'JWT' },
+    { name: 'a Logout Token that says nothing', typ: undefined },
+  ]
+  return Promise.all(traps.map(async ({ name, typ }) => ({ name, token: await mint.logoutToken({ header: { typ } }) })))
+}
+
 function changeOf(defect: Defect, valid: ValidToken): Change {
   const rules: readonly DefectRule[] = DEFECTS
   const found = rules.find(({ name }) => name === defect)

@@ -8,8 +8,15 @@ import {
   generateKeyPair,
   jwtVerify,
 } from 'jose'
+import {
+  allowInsecureRequests,
+  discoveryRequest,
+  processAuthorizationCodeResponse,
+  processDiscoveryResponse,
+} from 'oauth4webapi'
 import { describe, expect, it } from 'vitest'
-import { createTokenMint, DEFECTS, type MintAlgorithm, mintKeys } from '../../src/testing/token-mint.js'
+import { createFakeOp } from '../../src/testing/fake-op.js'
+import { createTokenMint, DEFECTS, loginTraps, type MintAlgorithm, mintKeys } from '../../src/testing/token-mint.js'
 
 const NOW = 1_790_000_000
 const currentDate = new Date(NOW * 1000)
@@ -163,5 +170,46 @@ describe('DEFECTS', () => {
     const mint = await createTokenMint(client)
     // @ts-expect-error the union is closed
     await expect(async () => mint.defective('no-such')).rejects.toThrow(TypeError)
+  })
+})
+
+describe('loginTraps', () => {
+  it('catch a validator that checks all but nonce and typ', async () => {
+    const mint = await createTokenMint(client)
+    const traps = await loginTraps(mint)
+    expect(traps).toHaveLength(3)
+    for (const { token } of traps) {
+      const { payload } = await jwtVerify(token, createLocalJWKSet(mint.jwks), {
+        currentDate,
+        issuer: client.issuer,
+        audience: client.clientId,
+        requiredClaims: ['iss', 'sub', 'aud', 'exp', 'iat'],
+      })
+      expect(payload).not.toHaveProperty('nonce')
+      expect(payload).toHaveProperty('events')
+    }
+  })
+
+  it('do not catch a login that insists on its nonce', async () => {
+    const op = await createFakeOp({ clientId: 'rp' })
+    try {
+      const traps = await loginTraps(op.mint)
+      const honest = await op.mint.idToken({ payload: { nonce: 'sent' } })
+      const as = await processDiscoveryResponse(
+        new URL(op.issuer),
+        await discoveryRequest(new URL(op.issuer), { [allowInsecureRequests]: true }),
+      )
+      const login = (idToken: string) =>
+        processAuthorizationCodeResponse(
+          as,
+          { client_id: 'rp' },
+          Response.json({ access_token: 'at', token_type: 'bearer', id_token: idToken }),
+          { expectedNonce: 'sent' },
+        )
+      await expect(login(honest)).resolves.toMatchObject({ id_token: honest })
+      for (const { token } of traps) await expect(login(token)).rejects.toThrow()
+    } finally {
+      await op.close()
+    }
   })
 })
