@@ -9,7 +9,10 @@ export interface Embedding {
   readonly source: string
 }
 
-export const EMBEDDINGS: readonly (() => Embedding)[] = [() => ({ module: 'redis/scripts.ts', source: redisScripts() })]
+export const EMBEDDINGS: readonly (() => Embedding)[] = [
+  () => ({ module: 'redis/scripts.ts', source: redisScripts() }),
+  () => ({ module: 'postgres/schema.ts', source: postgresSchema() }),
+]
 
 export function current(module: string): string {
   return readFileSync(new URL(module, stores), 'utf8')
@@ -22,6 +25,14 @@ function redisScripts(): string {
     '',
     constant('STANDALONE_SCRIPT', shared + current('redis/standalone.lua')),
     constant('CLUSTER_SCRIPT', shared + current('redis/cluster.lua')),
+  ].join('\n')
+}
+
+function postgresSchema(): string {
+  return [
+    '// schema.sql as text; written by test/stores/embed.ts, which a test compares. Change schema.sql instead.',
+    '',
+    constant('SCHEMA', current('postgres/schema.sql')),
   ].join('\n')
 }
 

@@ -27,7 +27,7 @@ function login(i: number | string, parts: Partial<NewBinding> = {}): NewBinding 
   }
 }
 
-/** A row as express-session writes it; connect-redis asks for no more than the cookie. */
+/** A session as connect-redis keeps it. */
 function rowOf(user: string) {
   return { cookie: new session.Cookie(), user }
 }
@@ -95,7 +95,7 @@ describeRedis('Redis store, beyond the port', () => {
     const bystander = login('bystander')
     for (const each of [...logins, bystander]) {
       await finishing.bind(each)
-      await sessions.set(each.sessionId, rowOf(each.sessionId))
+      await redis.set(`sess:${each.sessionId}`, JSON.stringify(rowOf(each.sessionId)))
     }
     sent = []
     const begun = await finishing.begin(logoutOf(login('one').subKey))

@@ -4,9 +4,9 @@ import { createHash } from 'node:crypto'
 import type { Mark } from '../../marks/covering.js'
 import type { LogPage, LogStore } from '../log-store.js'
 import type { BeginLogout, BegunLogout, Binding, CompleteLogout, NewBinding, SessionState } from '../logout-store.js'
+import { Reply } from '../reply.js'
 import { type RedisCommand, RedisScript } from './command.js'
 import { followLog, markEntry, sessionEntry } from './log-entries.js'
-import { Reply } from './reply.js'
 import { CLUSTER_SCRIPT } from './scripts.js'
 
 const script = new RedisScript(CLUSTER_SCRIPT)

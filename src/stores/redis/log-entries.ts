@@ -1,7 +1,7 @@
 // How marks and session ids lie in the Redis log, and how its pages become one.
 import type { Mark } from '../../marks/covering.js'
 import type { LogPage } from '../log-store.js'
-import { markOf, type Reply } from './reply.js'
+import { markOf, type Reply } from '../reply.js'
 
 /** Entries of the log that one round trip fetches. */
 const PAGE = 500

@@ -3,9 +3,9 @@
 import type { Mark } from '../../marks/covering.js'
 import type { LogPage, LogStore } from '../log-store.js'
 import type { BeginLogout, BegunLogout, Binding, CompleteLogout, NewBinding, SessionState } from '../logout-store.js'
+import { Reply } from '../reply.js'
 import { type RedisCommand, RedisScript } from './command.js'
 import { followLog } from './log-entries.js'
-import { Reply } from './reply.js'
 import { STANDALONE_SCRIPT } from './scripts.js'
 
 const script = new RedisScript(STANDALONE_SCRIPT)
@@ -30,9 +30,7 @@ export class StandaloneRedisStore implements LogStore {
       exp: login.expiresAt,
       tokens: login.tokenKeys,
     })
-    const { binding, ...state } = reply.state(login.sessionId)
-    if (binding === undefined) throw new Error('Redis returned an unexpected reply')
-    return { ...state, binding }
+    return reply.boundState(login.sessionId)
   }
 
   async rebind(fromSessionId: string, toSessionId: string, expiresAt: number): Promise<SessionState> {
@@ -79,15 +77,7 @@ export class StandaloneRedisStore implements LogStore {
       mayFinish: logout.mayFinish,
       sessionPrefix: this.#sessionPrefix,
     })
-    if (reply.flag('replayed')) return { replayed: true }
-    return {
-      replayed: false,
-      mark: reply.mark('mark'),
-      sessionIds: reply.texts('ids'),
-      tokenKeys: reply.texts('tokens'),
-      mismatched: reply.number('mismatched'),
-      finished: reply.flag('finished'),
-    }
+    return reply.begunLogout()
   }
 
   async complete(logout: CompleteLogout): Promise<void> {

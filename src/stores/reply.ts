@@ -1,19 +1,17 @@
-// Reads the replies of the scripts: JSON whose numbers are text and whose empty lists look like empty objects.
-import type { Mark } from '../../marks/covering.js'
-import type { Binding, SessionState } from '../logout-store.js'
+// Reads what the scripts in Redis and the functions in PostgreSQL answer: JSON, in which Redis writes numbers as text and
+// empty lists as empty objects.
+import type { Mark } from '../marks/covering.js'
+import type { BegunLogout, Binding, SessionState } from './logout-store.js'
 
 /** One reply. Every reader throws if the reply is not of that shape: a store that is not understood has not answered. */
 export class Reply {
   readonly #members: ReadonlyMap<string, unknown>
 
   constructor(json: unknown) {
-    const value: unknown = JSON.parse(String(json))
-    if (typeof value !== 'object' || value === null) throw new Error('Redis returned an unexpected reply')
+    // A driver may have parsed it already.
+    const value: unknown = typeof json === 'string' ? JSON.parse(json) : json
+    if (typeof value !== 'object' || value === null) throw unexpected()
     this.#members = new Map(Object.entries(value))
-  }
-
-  has(name: string): boolean {
-    return this.#members.has(name)
   }
 
   flag(name: string): boolean {
@@ -51,12 +49,11 @@ export class Reply {
     if (signOn === undefined) return undefined
     const [sub, sid, issuedAt, boundAt, expiresAt] = listOf(signOn)
     const sidKey = textOf(sid)
-    const date = textOf(issuedAt)
     return {
       sessionId,
       subKey: textOf(sub),
       sidKey: sidKey === '' ? undefined : sidKey,
-      issuedAt: date === '' ? undefined : numberOf(date),
+      issuedAt: issuedAt === '' ? undefined : numberOf(issuedAt),
       boundAt: numberOf(boundAt),
       expiresAt: numberOf(expiresAt),
     }
@@ -67,12 +64,30 @@ export class Reply {
     const state = { ended: this.flag('ended'), marks: this.marks('marks') }
     return binding === undefined ? state : { ...state, binding }
   }
+
+  boundState(sessionId: string): SessionState & { readonly binding: Binding } {
+    const { binding, ...state } = this.state(sessionId)
+    if (binding === undefined) throw unexpected()
+    return { ...state, binding }
+  }
+
+  begunLogout(): BegunLogout {
+    if (this.flag('replayed')) return { replayed: true }
+    return {
+      replayed: false,
+      mark: this.mark('mark'),
+      sessionIds: this.texts('ids'),
+      tokenKeys: this.texts('tokens'),
+      mismatched: this.number('mismatched'),
+      finished: this.flag('finished'),
+    }
+  }
 }
 
-/** A mark as the scripts write it, in replies and in the log. */
+/** A mark as it lies in replies and logs. */
 export function markOf(value: unknown): Mark {
   const [scope, key, subKey, issuedAt, seenAt, expiresAt] = listOf(value)
-  if (scope !== 'sid' && scope !== 'sub' && scope !== 'token') throw new Error('Redis returned an unexpected reply')
+  if (scope !== 'sid' && scope !== 'sub' && scope !== 'token') throw unexpected()
   const dates = { issuedAt: numberOf(issuedAt), seenAt: numberOf(seenAt), expiresAt: numberOf(expiresAt) }
   const named = textOf(subKey)
   return named === '' ? { scope, key: textOf(key), ...dates } : { scope, key: textOf(key), subKey: named, ...dates }
@@ -81,16 +96,20 @@ export function markOf(value: unknown): Mark {
 function listOf(value: unknown): readonly unknown[] {
   if (Array.isArray(value)) return value
   if (typeof value === 'object' && value !== null && Object.keys(value).length === 0) return []
-  throw new Error('Redis returned an unexpected reply')
+  throw unexpected()
 }
 
 function textOf(value: unknown): string {
   if (typeof value === 'string') return value
-  throw new Error('Redis returned an unexpected reply')
+  throw unexpected()
 }
 
 function numberOf(value: unknown): number {
   const number = typeof value === 'string' && value !== '' ? Number(value) : value
   if (typeof number === 'number' && Number.isFinite(number)) return number
-  throw new Error('Redis returned an unexpected reply')
+  throw unexpected()
+}
+
+function unexpected(): Error {
+  return new Error('The store returned an unexpected reply')
 }

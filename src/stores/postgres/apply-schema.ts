@@ -1,0 +1,79 @@
+// Creates what the store needs in a database, and looks whether it is there. Drops and changes nothing else.
+import type { PostgresPool } from './postgres-store.js'
+import { SCHEMA } from './schema.js'
+
+/** As in `bcl_version()` of schema.sql. */
+const SCHEMA_VERSION = 1
+
+/**
+ * Creates the tables and functions of the logout store in the first schema of the `search_path`. May be called at every start
+ * and by every node at once. The same as `psql "$DATABASE_URL" --single-transaction -f schema.sql`, for which the file is
+ * in the package (`src/stores/postgres/schema.sql`). Needs the right to create tables and functions.
+ */
+export async function applySchema(pool: { query(text: string): Promise<unknown> }): Promise<void> {
+  await pool.query(SCHEMA)
+}
+
+/**
+ * Deletes what expired, in batches, and resolves to the number of rows. The store prunes a little with every login and logout, so
+ * this is only for databases that stood idle; any node may call it at any time.
+ */
+export async function prunePostgres(pool: PostgresPool, options: { readonly batch?: number } = {}): Promise<number> {
+  const { batch = 1000 } = options
+  for (let total = 0; ; ) {
+    const { rows } = await pool.query('SELECT bcl_prune($1)::integer AS pruned', [batch])
+    const pruned = Number(rows[0]?.pruned)
+    total += pruned
+    if (pruned === 0) return total
+  }
+}
+
+/**
+ * What is amiss with this database, one sentence each with its remedy; empty if nothing is. For the start of your application:
+ *
+ * `for (const problem of await checkPostgres(pool)) console.warn(problem)`
+ *
+ * Rejects if the database does not answer.
+ */
+export async function checkPostgres(
+  pool: PostgresPool,
+  options: { readonly sessionTable?: string } = {},
+): Promise<readonly string[]> {
+  const { rows } = await pool.query(
+    `SELECT to_regclass('bcl_session') IS NOT NULL AND to_regclass('bcl_log') IS NOT NULL AS has_tables,
+            to_regprocedure('bcl_begin(jsonb)') IS NOT NULL AS has_functions,
+            pg_is_in_recovery() AS is_standby,
+            current_setting('default_transaction_isolation') AS isolation,
+            current_setting('synchronous_commit') AS synchronous_commit,
+            current_setting('server_version_num')::integer AS version,
+            $1::text IS NULL OR to_regclass($1::text) IS NOT NULL AS has_session_table`,
+    [options.sessionTable ?? null],
+  )
+  const found = rows[0] ?? {}
+  const hasSchema = found.has_tables === true && found.has_functions === true
+  const problems = [
+    Number(found.version) < 130_000 && 'This PostgreSQL is too old: version 13 or later is needed.',
+    !hasSchema &&
+      'The tables or functions of the logout store are missing (bcl_session, bcl_begin …): call applySchema(pool), or run ' +
+        'psql with schema.sql, on this database and in the search_path of this pool.',
+    hasSchema &&
+      !(await hasCurrentVersion(pool)) &&
+      'The schema of the logout store is of another version than this package: call applySchema(pool) once more.',
+    found.is_standby === true &&
+      'The pool is connected to a stand-by. A stand-by may not have heard of a logout yet, so a session would live on: ' +
+        'connect to the primary.',
+    found.isolation !== 'read committed' &&
+      `default_transaction_isolation is ${String(found.isolation)}, but the logout store needs read committed: set it for ` +
+        'the role or the connections of this pool.',
+    found.synchronous_commit === 'off' &&
+      'synchronous_commit is off: a crash can lose a logout that was acknowledged. Set it to on for this role or database.',
+    found.has_session_table !== true &&
+      'The session table is not in this database: create it (table.sql of connect-pg-simple), or leave out sessionTable.',
+  ]
+  return problems.filter((problem) => problem !== false)
+}
+
+async function hasCurrentVersion(pool: PostgresPool): Promise<boolean> {
+  const { rows } = await pool.query('SELECT bcl_version() AS version', [])
+  return rows[0]?.version === SCHEMA_VERSION
+}

@@ -1,0 +1,139 @@
+// The logout store in PostgreSQL: each method is one statement, a call of a function in schema.sql. Knows a pool by its
+// shape and imports no driver.
+import type { Mark } from '../../marks/covering.js'
+import type { LogPage, LogStore } from '../log-store.js'
+import type { BeginLogout, BegunLogout, Binding, CompleteLogout, NewBinding, SessionState } from '../logout-store.js'
+import { Reply } from '../reply.js'
+
+/** A pool of `pg`, or anything that runs one parametrized statement on the **primary**. */
+export interface PostgresPool {
+  query(text: string, values: unknown[]): Promise<{ readonly rows: readonly Readonly<Record<string, unknown>>[] }>
+}
+
+export interface PostgresStoreOptions {
+  /**
+   * The table of connect-pg-simple, usually `session`, if its sessions are in this same database and nothing but destroying
+   * them is to be done: a logout then destroys them in its one statement. A name as in SQL, with its schema where needed.
+   */
+  readonly sessionTable?: string
+}
+
+/** Deadlock and serialization failure: the statement did nothing and may be said again. */
+const AGAIN = ['40001', '40P01']
+const TRIES = 5
+
+/**
+ * A logout store for any number of nodes. One round trip per method.
+ *
+ * The schema must have been applied (`applySchema`, or `psql -f schema.sql`); `checkPostgres` says what is amiss. What it
+ * acknowledged survives a crash if `synchronous_commit` is not off, and a fail-over if the stand-by is synchronous.
+ */
+export function postgresStore(pool: PostgresPool, options: PostgresStoreOptions = {}): LogStore {
+  if (typeof pool?.query !== 'function') {
+    throw new TypeError('postgresStore(pool): the pool has no query method; give a Pool of pg')
+  }
+  return new PostgresStore(pool, options.sessionTable)
+}
+
+class PostgresStore implements LogStore {
+  readonly #pool: PostgresPool
+  readonly #sessionTable: string | undefined
+
+  constructor(pool: PostgresPool, sessionTable: string | undefined) {
+    this.#pool = pool
+    this.#sessionTable = sessionTable
+  }
+
+  async bind(login: NewBinding): Promise<SessionState & { readonly binding: Binding }> {
+    const reply = await this.#call('bcl_bind', {
+      id: login.sessionId,
+      sub: login.subKey,
+      sid: login.sidKey,
+      iat: login.issuedAt,
+      exp: login.expiresAt,
+      tokens: login.tokenKeys,
+    })
+    return reply.boundState(login.sessionId)
+  }
+
+  async rebind(fromSessionId: string, toSessionId: string, expiresAt: number): Promise<SessionState> {
+    if (fromSessionId === toSessionId) return this.read(toSessionId)
+    const reply = await this.#call('bcl_rebind', { from: fromSessionId, to: toSessionId, exp: expiresAt })
+    return reply.state(toSessionId)
+  }
+
+  async renew(sessionId: string, expiresAt: number): Promise<void> {
+    await this.#call('bcl_renew', { id: sessionId, exp: expiresAt })
+  }
+
+  async addTokens(sessionId: string, tokenKeys: readonly string[]): Promise<SessionState> {
+    return (await this.#call('bcl_add_tokens', { id: sessionId, tokens: tokenKeys })).state(sessionId)
+  }
+
+  async read(sessionId: string): Promise<SessionState> {
+    return (await this.#call('bcl_read', { id: sessionId })).state(sessionId)
+  }
+
+  async marks(keys: readonly string[]): Promise<{ readonly now: number; readonly marks: readonly Mark[] }> {
+    const reply = await this.#call('bcl_marks', { keys })
+    return { now: reply.number('now'), marks: reply.marks('marks') }
+  }
+
+  async endSessions(sessionIds: readonly string[], expiresAt: number): Promise<void> {
+    await this.#call('bcl_end_sessions', { ids: sessionIds, exp: expiresAt })
+  }
+
+  async unbind(sessionIds: readonly string[]): Promise<void> {
+    await this.#call('bcl_unbind', { ids: sessionIds })
+  }
+
+  async begin(logout: BeginLogout): Promise<BegunLogout> {
+    const reply = await this.#call('bcl_begin', {
+      scope: logout.target.scope,
+      key: logout.target.key,
+      sub: logout.target.subKey ?? '',
+      iat: logout.issuedAt,
+      jti: logout.jti?.key,
+      jtiExp: logout.jti?.expiresAt,
+      marksExp: logout.marksExpireAt,
+      tolerance: logout.toleranceSeconds,
+      mayFinish: logout.mayFinish,
+      sessionTable: this.#sessionTable,
+    })
+    return reply.begunLogout()
+  }
+
+  async complete(logout: CompleteLogout): Promise<void> {
+    const jti = logout.done ? logout.jti : undefined
+    await this.#call('bcl_complete', { ids: logout.destroyedIds, jti: jti?.key, jtiExp: jti?.expiresAt })
+  }
+
+  async pull(cursor?: string): Promise<LogPage> {
+    const [after, readAt] = cursor?.split('|') ?? []
+    const reply = await this.#call('bcl_pull', { after, readAt: readAt === undefined ? undefined : Number(readAt) })
+    const now = reply.number('now')
+    return {
+      cursor: `${reply.text('xmin')}|${now}`,
+      now,
+      reset: reply.flag('reset'),
+      marks: reply.marks('marks'),
+      sessionIds: reply.texts('ids'),
+    }
+  }
+
+  async #call(name: string, args: object): Promise<Reply> {
+    const values = [JSON.stringify(args)]
+    for (let left = TRIES; ; left--) {
+      try {
+        const { rows } = await this.#pool.query(`SELECT ${name}($1::jsonb) AS reply`, values)
+        return new Reply(rows[0]?.reply)
+      } catch (error) {
+        if (left <= 1 || !AGAIN.includes(sqlState(error))) throw error
+      }
+    }
+  }
+}
+
+function sqlState(error: unknown): string {
+  return error instanceof Error && 'code' in error ? String(error.code) : ''
+}
