@@ -5,6 +5,7 @@ import { answer } from './remote.js'
 
 let op: Op | undefined
 let deliveries: readonly Buffer[] = []
+let isOver = false
 
 const commands = {
   /** Starts the OP; gives its issuer identifier. */
@@ -22,7 +23,12 @@ const commands = {
   request: ({ heads, count, ...rest }: { heads: readonly string[]; count: number } & Omit<Load, 'requests'>) => {
     const buffers = heads.map((head) => Buffer.from(`${head}\r\n\r\n`, 'latin1'))
     const requests = Array.from({ length: count }, (_, i) => buffers[i % buffers.length] ?? Buffer.alloc(0))
-    return load({ ...rest, requests })
+    isOver = false
+    return load({ ...rest, requests, isOver: () => isOver })
+  },
+  /** Ends a running `request`. */
+  enough(): void {
+    isOver = true
   },
 }
 

@@ -8,6 +8,8 @@ export interface Load {
   readonly connections: number
   /** The status each answer must have. */
   readonly status: number
+  /** Ends the load before its requests are used up. */
+  readonly isOver?: () => boolean
 }
 
 export interface Measured {
@@ -17,7 +19,7 @@ export interface Measured {
   readonly p99Ms: number
 }
 
-export async function load({ port, requests, connections, status }: Load): Promise<Measured> {
+export async function load({ port, requests, connections, status, isOver = () => false }: Load): Promise<Measured> {
   const queue = requests.values()
   const latencies: number[] = []
   const sockets = await Promise.all(Array.from({ length: connections }, () => connect(port)))
@@ -26,6 +28,7 @@ export async function load({ port, requests, connections, status }: Load): Promi
     await Promise.all(
       sockets.map(async (socket) => {
         for (const request of queue) {
+          if (isOver()) return
           const sent = performance.now()
           const answered = await exchange(socket, request)
           latencies.push(performance.now() - sent)
@@ -39,7 +42,7 @@ export async function load({ port, requests, connections, status }: Load): Promi
   const seconds = (performance.now() - started) / 1000
   return {
     seconds,
-    requestsPerSecond: requests.length / seconds,
+    requestsPerSecond: latencies.length / seconds,
     p50Ms: quantile(latencies, 0.5),
     p99Ms: quantile(latencies, 0.99),
   }

@@ -5,6 +5,8 @@ import path from 'node:path'
 import { parseArgs } from 'node:util'
 import { Bench } from './bench.js'
 import { build } from './build.js'
+import { claims } from './claims.js'
+import { guardedReads } from './guarded-reads.js'
 import { redisCalls } from './redis-calls.js'
 import { Remote } from './remote.js'
 import { printed, printedTargets, type Section, verdict } from './report.js'
@@ -15,6 +17,8 @@ const SECTIONS: Readonly<Record<string, (bench: Bench) => Promise<Section>>> = {
   'whole-job': wholeJob,
   scale,
   redis: redisCalls,
+  claims,
+  reads: guardedReads,
 }
 
 const USAGE = `npm run bench -- [options]
