@@ -5,6 +5,7 @@ import { io } from 'socket.io-client'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { WebSocket } from 'ws'
 import type { Browser } from './browser.js'
+import { type Gate, startGate } from './gate.js'
 import { logOutAtTheOp, type Stack, signIn, startStack, who } from './stack.js'
 
 interface Connection {
@@ -219,18 +220,10 @@ describe('what these tests are worth', () => {
     ))
 
   /** Holds the request between the moment its session was read and the moment its connection is on the list. */
-  const held = (code: string) =>
+  const held = (code: string, gate: Gate) =>
     code.replace(
       "app.get('/events', (req, res) => {",
-      `let reached = () => {}
-const reaching = new Promise<void>((resolve) => { reached = resolve })
-let go = () => {}
-const going = new Promise<void>((resolve) => { go = resolve })
-app.get('/held', (_req, res) => void reaching.then(() => res.end()))
-app.post('/go', (_req, res) => { go(); res.end() })
-app.get('/events', async (req, res) => {
-  reached()
-  await going`,
+      `app.get('/events', async (req, res) => {\n  await fetch('${gate.url}')`,
     )
   const unasked = (code: string) =>
     code.replace('req.session.reload((error) => {', 'void (() => { let error').replace(/(welcome.*\n {2}\})\)/, '$1)()')
@@ -239,19 +232,25 @@ app.get('/events', async (req, res) => {
     { what: 'a logout while a connection is being opened is not missed', change: held, outcome: '401' },
     {
       what: 'and would be, if the session were not asked about once more',
-      change: (code: string) => unasked(held(code)),
+      change: (code: string, gate: Gate) => unasked(held(code, gate)),
       outcome: 'open',
     },
-  ])('$what', ({ change, outcome }) =>
-    withStack(change, async (stack) => {
-      const laptop = await signIn(stack, 'ada')
-      const opening = openStream(stack.origin, laptop.cookie(stack.origin))
-      await fetch(`${stack.origin}/held`)
-      await logOutAtTheOp(stack, laptop)
-      await fetch(`${stack.origin}/go`, { method: 'POST' })
-      const connection = await opening
-      expect(typeof connection === 'string' ? connection : 'open').toBe(outcome)
-      if (typeof connection !== 'string') connection.close()
-    }),
-  )
+  ])('$what', async ({ change, outcome }) => {
+    const gate = await startGate()
+    await withStack(
+      (code) => change(code, gate),
+      async (stack) => {
+        const laptop = await signIn(stack, 'ada')
+        const reached = gate.hold()
+        const opening = openStream(stack.origin, laptop.cookie(stack.origin))
+        await reached
+        await logOutAtTheOp(stack, laptop)
+        gate.open()
+        const connection = await opening
+        expect(typeof connection === 'string' ? connection : 'open').toBe(outcome)
+        if (typeof connection !== 'string') connection.close()
+      },
+    )
+    await gate.close()
+  })
 })

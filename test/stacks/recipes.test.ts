@@ -1,26 +1,6 @@
 // Every recipe, run as its page has it, against a real OP: sign in with three browsers, log one out at the OP, and see who is left.
-import path from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { logOutAtTheOp, type Stack, type StackOptions, signIn, startStack, who } from './stack.js'
-
-const RECIPES: Readonly<Record<string, StackOptions>> = {
-  'express-session': {},
-  passport: {},
-  'express-openid-connect': { authMethod: 'client_secret_basic' },
-  'express-openid-connect with a store': {
-    recipe: 'express-openid-connect',
-    authMethod: 'client_secret_basic',
-    change: (code) =>
-      code
-        .replace('import express,', "import session from 'express-session'\nimport express,")
-        .replace('secret: SESSION_SECRET,', '$& session: { store: new session.MemoryStore() },'),
-  },
-  'cookie-session': {},
-  'jwt-cookie': {},
-  fastify: {},
-  hono: {},
-  nextjs: { entry: path.join(import.meta.dirname, 'route-files.ts') },
-}
+import { logOutAtTheOp, RECIPES, type Stack, signIn, startStack, who } from './stack.js'
 
 describe.each(Object.entries(RECIPES))('%s', (name, options) => {
   let stack: Stack

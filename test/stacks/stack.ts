@@ -1,4 +1,5 @@
 // A recipe beside a real OP, and what browsers do with both.
+import path from 'node:path'
 import { expect } from 'vitest'
 import { Browser } from './browser.js'
 import { CLIENT_ID, CLIENT_SECRET, type Op, startOp } from './op.js'
@@ -62,4 +63,24 @@ export async function logOutAtTheOp({ op }: Stack, browser: Browser): Promise<vo
 export const who = async ({ origin }: Stack, browser: Browser) => {
   const { status, text } = await browser.get(`${origin}/me`)
   return status === 200 ? text : status
+}
+
+/** Every recipe that ends sessions, and what its program needs. */
+export const RECIPES: Readonly<Record<string, StackOptions>> = {
+  'express-session': {},
+  passport: {},
+  'express-openid-connect': { authMethod: 'client_secret_basic' },
+  'express-openid-connect with a store': {
+    recipe: 'express-openid-connect',
+    authMethod: 'client_secret_basic',
+    change: (code) =>
+      code
+        .replace('import express,', "import session from 'express-session'\nimport express,")
+        .replace('secret: SESSION_SECRET,', '$& session: { store: new session.MemoryStore() },'),
+  },
+  'cookie-session': {},
+  'jwt-cookie': {},
+  fastify: {},
+  hono: {},
+  nextjs: { entry: path.join(import.meta.dirname, 'route-files.ts') },
 }
