@@ -1,5 +1,5 @@
 // The eviction endpoint and its client, over real HTTP: who may evict, what is then dead, and what survives a refusal.
-import { createServer } from 'node:http'
+import { createServer, type RequestListener } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import express from 'express'
 import request from 'supertest'
@@ -184,7 +184,7 @@ describe('the eviction client', () => {
   const servers: { close(): unknown }[] = []
   afterAll(() => servers.map((server) => server.close()))
 
-  async function listen(app: Parameters<typeof createServer>[1]) {
+  async function listen(app: RequestListener) {
     const server = createServer(app).listen(0, '127.0.0.1')
     servers.push(server)
     await new Promise((resolve) => server.once('listening', resolve))
@@ -231,16 +231,13 @@ describe('the eviction client', () => {
     expect(await isAlive()).toBe(true)
   })
 
-  for (const [name, handler] of [
-    ['fails', (_: unknown, res: { writeHead(status: number): { end(): unknown } }) => void res.writeHead(500).end()],
-    [
-      'redirects',
-      (_: unknown, res: { writeHead(status: number, headers: object): { end(): unknown } }) =>
-        void res.writeHead(302, { Location: '/' }).end(),
-    ],
-    ['says 204', (_: unknown, res: { writeHead(status: number): { end(): unknown } }) => void res.writeHead(204).end()],
-    ['hangs', () => {}],
-  ] as const) {
+  const misbehaving: Record<string, RequestListener> = {
+    fails: (_req, res) => res.writeHead(500).end(),
+    redirects: (_req, res) => res.writeHead(302, { Location: '/' }).end(),
+    'says 204': (_req, res) => res.writeHead(204).end(),
+    hangs: () => {},
+  }
+  for (const [name, handler] of Object.entries(misbehaving)) {
     it(`rejects where the API ${name}`, async () => {
       const evicting = client(await listen(handler)).evictToken('token')
       await expect(evicting).rejects.toMatchObject({ code: 'ERR_EVICT', reason: 'eviction_failed' })

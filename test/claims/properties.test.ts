@@ -63,6 +63,14 @@ describe('P1: no request that starts after a mark is let in on claims that it co
     expect(await isActive(createClaims({ introspection, store, clock }))).toBe(false)
     expect(await isActive(createClaims({ introspection, store, clock }), 'another')).toBe(true)
   })
+
+  it('with evict, at once, where the view of the store lags behind', async () => {
+    const store = { marks: async () => ({ now: NOW, marks: [] }), begin: () => Promise.reject(new Error('not asked')) }
+    const { claims } = claimsOver(() => active(), { store })
+    expect(await isActive(claims)).toBe(true)
+    claims.evict(ended({ sid: 's1' }, NOW))
+    expect(await isActive(claims)).toBe(false)
+  })
 })
 
 describe('P2: a question from before the mark yields nothing that is usable after it', () => {
@@ -195,6 +203,24 @@ describe('P5: nothing is served at or after exp', () => {
     expect(server.asked).toHaveLength(1)
     clock.advance(1)
     expect(await isActive(claims)).toBe(false)
+    expect(server.asked).toHaveLength(2)
+  })
+
+  it('not to a request either that waited for the store while the token expired', async () => {
+    let answerStore: () => void = () => {}
+    const marks = () =>
+      new Promise<{ now: number; marks: [] }>((resolve) => {
+        answerStore = () => resolve({ now: NOW, marks: [] })
+      })
+    const store = { marks, begin: () => Promise.reject(new Error('not asked')) }
+    const { claims, clock } = claimsOver(() => active({ exp: NOW + 10 }), { store })
+    const first = claims.lookup('token')
+    await settle()
+    answerStore()
+    await settle()
+    clock.advance(10)
+    answerStore()
+    expect(await first).toEqual({ active: false })
   })
 
   for (const [name, exp] of [
