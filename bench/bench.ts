@@ -52,7 +52,7 @@ export class Bench {
     return redis
   }
 
-  /** A PostgreSQL of this section's own. Without fsync, as a disk of somebody else's would be what is measured. */
+  /** A PostgreSQL of this section's own, without fsync: else the disk of this machine would be what is measured. */
   async postgres(): Promise<RunningPostgres> {
     const postgres = await startPostgres()
     this.onEnd(() => postgres.stop())

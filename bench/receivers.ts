@@ -1,11 +1,13 @@
 // The receivers that are compared, each as its users would mount it. A whole job is a delivery that ends one bound session.
 import { randomBytes } from 'node:crypto'
 import type { RequestListener } from 'node:http'
+import connectPgSimple from 'connect-pg-simple'
 import { RedisStore } from 'connect-redis'
 import express from 'express'
 import { auth, type ConfigParams } from 'express-openid-connect'
 import session from 'express-session'
 import { createRemoteJWKSet, jwtVerify } from 'jose'
+import pg from 'pg'
 import { createClient } from 'redis'
 import {
   type BackchannelLogout,
@@ -16,6 +18,7 @@ import {
   memoryStore,
   type SessionBackend,
 } from '../src/index.js'
+import { applySchema, postgresStore } from '../src/stores/postgres/index.js'
 import { redisStore } from '../src/stores/redis/index.js'
 import { CLIENT_ID, sidOf, subOf } from './op.js'
 
@@ -43,6 +46,7 @@ export const RECEIVERS = {
   'ours, memory': (context) => ours(context, memoryBackend(), inExpress),
   'ours, memory, without Express': (context) => ours(context, memoryBackend(), (handler) => handler),
   'ours, Redis': async (context) => ours(context, await redisBackend(context), inExpress),
+  'ours, PostgreSQL': async (context) => ours(context, await postgresBackend(context), inExpress),
   'ours, logout store alone': oursAlone,
 } as const satisfies Record<string, (context: ReceiverContext) => Receiver | Promise<Receiver>>
 
@@ -107,7 +111,22 @@ async function redisBackend({ redisUrl = '' }: ReceiverContext): Promise<Backend
   return { store: redisStore(client, { sessionPrefix: 'sess:' }), sessionStore, countSessions }
 }
 
-const IN_EXPRESS_SESSIONS = 32
+/** One database for both, so that a logout destroys its sessions in the same statement. */
+async function postgresBackend({ postgresUrl = '' }: ReceiverContext): Promise<Backend> {
+  const pool = new pg.Pool({ connectionString: postgresUrl, max: 16 })
+  await applySchema(pool)
+  const PgSession = connectPgSimple(session)
+  const sessionStore = new PgSession({ pool, createTableIfMissing: true, pruneSessionInterval: false })
+  const countSessions = async () => {
+    const { rows } = await pool.query('SELECT count(*)::int AS n FROM session')
+    return Number(rows[0]?.n)
+  }
+  // Its first call makes the table.
+  await new Promise((resolve) => sessionStore.get('none', resolve))
+  return { store: postgresStore(pool, { sessionTable: 'session' }), sessionStore, countSessions }
+}
+
+const SIGN_INS_AT_ONCE = 32
 
 function ours(
   { issuer }: ReceiverContext,
@@ -120,7 +139,7 @@ function ours(
     handler: mount(logout.receiver()),
     status: 200,
     signIn: (from, count) =>
-      inParallel(IN_EXPRESS_SESSIONS, from, count, async (n) => {
+      inParallel(SIGN_INS_AT_ONCE, from, count, async (n) => {
         const sessionId = newSessionId()
         await saveSession(sessionStore, sessionId, subOf(n))
         await bindUser(logout, issuer, sessionId, n)

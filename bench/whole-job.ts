@@ -26,10 +26,10 @@ interface Contender {
 
 export async function wholeJob(bench: Bench): Promise<Section> {
   const generator = bench.generator()
-  const redisUrl = (await bench.redis()).url
-  const context = { issuer: await generator.call('startOp', undefined), redisUrl }
+  const [{ url: redisUrl }, { url: postgresUrl }] = [await bench.redis(), await bench.postgres()]
+  const context = { issuer: await generator.call('startOp', undefined), redisUrl, postgresUrl }
   const contenders: Contender[] = []
-  for (const name of [FLOOR, PEER, OURS, 'ours, memory, without Express', 'ours, Redis'] as const) {
+  for (const name of [FLOOR, PEER, OURS, 'ours, memory, without Express', 'ours, Redis', 'ours, PostgreSQL'] as const) {
     contenders.push(await started(bench, name, context))
   }
   const perRound = bench.size(2000, 40)
