@@ -56,7 +56,7 @@ export function sayOp(event: OpEvent, nameOf: (id: string) => string): Said {
 function sayLoggedOut(event: Extract<OpEvent, { type: 'logged-out' }>, nameOf: (id: string) => string): Said {
   const { sub, confirmedBy, refusedBy } = event
   const who = sub === undefined ? 'A browser' : nameOf(sub)
-  const names = (ids: readonly string[]) => new Intl.ListFormat('en').format(ids.map(nameOf))
+  const names = (ids: readonly string[]) => new Intl.ListFormat('en').format(ids.map(nameOf).sort())
   if (refusedBy.length > 0)
     return { tone: 'bad', text: `${who} is logged out, but ${names(refusedBy)} did not confirm it` }
   if (confirmedBy.length > 0) return { tone: 'ok', text: `${who} is logged out, confirmed by ${names(confirmedBy)}` }

@@ -41,7 +41,7 @@ export function overview({ op, places, activity }: OverviewOptions): Router {
 
   let seen = ''
   const lookAgain = async () => {
-    const now = JSON.stringify(await look())
+    const now = JSON.stringify(await look().catch(() => []))
     if (now === seen) return
     seen = now
     for (const watcher of watchers) watcher.write('event: changed\ndata: \n\n')

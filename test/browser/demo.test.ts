@@ -105,7 +105,7 @@ describe.skipIf(!installed && !process.env.CI)('the demo in a real browser', () 
       }
     }
     // Another browser's page learns of it without being touched.
-    await phone.page.getByRole('log').getByText('Ada is logged out, confirmed by Shop and Forum').waitFor()
+    await phone.page.getByRole('log').getByText('Ada is logged out, confirmed by Forum and Shop').waitFor()
     await phone.page.locator('article.gone[data-name=Ada]').waitFor({ state: 'detached' })
     expect(await phone.page.locator('article').count()).toBe(2)
 

@@ -233,7 +233,7 @@ describe('the overview', () => {
         expect.stringMatching(/^Answered 200 after \d+\sms$/),
       ])
     }
-    expect(told.at(-1)?.text).toBe('Ada is logged out, confirmed by Shop and Forum')
+    expect(told.at(-1)?.text).toBe('Ada is logged out, confirmed by Forum and Shop')
     await events.close()
   })
 

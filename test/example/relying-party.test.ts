@@ -109,7 +109,7 @@ describe('the issuer of the RP', () => {
     rp.close()
   }
 
-  it.each(['https://op.example', 'http://127.0.0.1:1', 'http://localhost:1', 'http://[::1]:1'])(
+  it.each(['https://127.0.0.1:1', 'http://127.0.0.1:1', 'http://localhost:1', 'http://[::1]:1'])(
     'may be %s',
     (issuer) => {
       expect(rpOf(issuer)).not.toThrow()
