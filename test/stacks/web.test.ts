@@ -329,32 +329,37 @@ describe('on the wire of @hono/node-server', () => {
     return { socket, answer }
   }
 
+  async function expectRefusedOnTheWire(rp: Rp, answer: Promise<string>, reason: string): Promise<void> {
+    expect(await answer).toMatch(/^HTTP\/1\.1 400 /)
+    expect(rp.events).toContainEqual(
+      expect.objectContaining({ type: 'refused', error: expect.objectContaining({ reason }) }),
+    )
+    expect(await rp.isLive()).toBe(true)
+  }
+
   const HEAD = `POST /backchannel-logout HTTP/1.1\r\nHost: rp\r\nContent-Type: ${FORM}\r\n`
 
   it('answers a sender that stalls', async () => {
     const rp = await webRp(0.05)
     const { socket, answer } = await raw(await listening(rp))
     socket.write(`${HEAD}Content-Length: 1000\r\n\r\nlogout_token=`)
-    expect(await answer).toMatch(/^HTTP\/1\.1 400 /)
-    expect(await rp.isLive()).toBe(true)
+    await expectRefusedOnTheWire(rp, answer, 'body_late')
   })
 
   it('answers a sender that announces too much, before it has sent it', async () => {
-    const rp = await webRp(20)
+    const rp = await webRp(60)
     const { socket, answer } = await raw(await listening(rp))
     socket.write(`${HEAD}Content-Length: ${BODY_LIMIT_BYTES + 1}\r\n\r\n`)
-    expect(await answer).toMatch(/^HTTP\/1\.1 400 /)
-    expect(await rp.isLive()).toBe(true)
+    await expectRefusedOnTheWire(rp, answer, 'body_too_large')
   })
 
   it('answers a sender of endless chunks', async () => {
-    const rp = await webRp(20)
+    const rp = await webRp(60)
     const { socket, answer } = await raw(await listening(rp))
     socket.write(`${HEAD}Transfer-Encoding: chunked\r\n\r\n`)
     const chunk = `${(1024).toString(16)}\r\n${'x'.repeat(1024)}\r\n`
     for (let i = 0; i < 8; i += 1) socket.write(chunk)
-    expect(await answer).toMatch(/^HTTP\/1\.1 400 /)
-    expect(await rp.isLive()).toBe(true)
+    await expectRefusedOnTheWire(rp, answer, 'body_too_large')
   })
 })
 
