@@ -1,0 +1,378 @@
+// All interleavings of what can happen to one browser at once, on two nodes and on one: nobody survives, nobody is wrongly ended;
+// and where a protection is taken away, the same enumeration finds who survives.
+import { describe, expect, it } from 'vitest'
+import { type Enumeration, everyInterleaving, type Findings } from './scheduler.js'
+import { type Node, type SignOnOfUser, World, type WorldOptions } from './world.js'
+
+const LAPTOP: SignOnOfUser = { sub: 'alice', sid: 'laptop', iat: 900 }
+const PHONE: SignOnOfUser = { sub: 'alice', sid: 'phone', iat: 910 }
+const BOB: SignOnOfUser = { sub: 'bob', sid: 'bob', iat: 920 }
+/** Clearly after the logout; one within the tolerance would be for the store's clock to judge, not for this test. */
+const LATER: SignOnOfUser = { sub: 'alice', sid: 'later', iat: 1_100 }
+const LOGOUT_IAT = 1_030
+
+type Target = { readonly sid: string } | { readonly sub: string }
+const BY_SID: Target = { sid: LAPTOP.sid }
+const BY_SUB: Target = { sub: LAPTOP.sub }
+
+class Stage {
+  readonly world: World
+  /** Where the browsers' requests are served. */
+  readonly web: Node
+  readonly nodes: readonly Node[]
+  readonly #together: (...tasks: (() => Promise<unknown>)[]) => Promise<void>
+  readonly #back: Node
+
+  constructor(world: World, web: Node, back: Node, together: (...tasks: (() => Promise<unknown>)[]) => Promise<void>) {
+    this.world = world
+    this.web = web
+    this.nodes = [web, back]
+    this.#back = back
+    this.#together = together
+  }
+
+  together(...tasks: (() => Promise<unknown>)[]): Promise<void> {
+    this.world.now = 1_100
+    return this.#together(...tasks)
+  }
+
+  /** The Logout Token, at the node where it arrives. */
+  logOut(target: Target, jti?: string): Promise<unknown> {
+    return this.world.logOut(this.#back, target, LOGOUT_IAT, jti)
+  }
+
+  async verdict(
+    ended: readonly SignOnOfUser[],
+    alive: readonly (readonly [SignOnOfUser, string])[],
+  ): Promise<Findings> {
+    const survivors = await this.world.survivors(
+      this.nodes,
+      ended.map(({ sid }) => sid),
+    )
+    const wronglyEnded: string[] = []
+    for (const [signOn, cookie] of alive) {
+      if ((await this.world.whoIs(this.web, cookie)) !== signOn.sid) wronglyEnded.push(`${signOn.sid} is wrongly ended`)
+    }
+    return [...survivors, ...wronglyEnded]
+  }
+}
+
+type Scenario = (stage: Stage) => Promise<Findings>
+
+/** `nodes`: whether the Logout Token arrives where the requests are served. */
+type Setting = WorldOptions & { readonly nodes?: 1 | 2 }
+
+function enumerate(scenario: Scenario, { nodes = 2, ...options }: Setting = {}): Promise<Enumeration> {
+  return everyInterleaving(async (scheduler) => {
+    const world = new World({ ...options, step: (step) => scheduler.step(step) })
+    const web = world.addNode()
+    const back = nodes === 1 ? web : world.addNode()
+    try {
+      return await scenario(new Stage(world, web, back, (...tasks) => scheduler.together(...tasks)))
+    } finally {
+      world.close()
+    }
+  })
+}
+
+const loginAndLogout: Scenario = async (stage) => {
+  const { world, web } = stage
+  const request = await world.visit(web)
+  await stage.together(
+    () => world.logIn(request, LAPTOP),
+    () => stage.logOut(BY_SID),
+  )
+  return stage.verdict([LAPTOP], [])
+}
+
+const bindAndLogout: Scenario = async (stage) => {
+  const { world, web } = stage
+  const request = await world.visit(web)
+  await stage.together(
+    () => world.bind(request, LAPTOP),
+    () => stage.logOut(BY_SUB),
+  )
+  await world.write(request)
+  return stage.verdict([LAPTOP], [])
+}
+
+const saveBindAndLogout: Scenario = async (stage) => {
+  const { world, web } = stage
+  const request = await world.visit(web)
+  request.session.signOn = LAPTOP.sid
+  await world.write(request)
+  await stage.together(
+    () => world.bind(request, LAPTOP),
+    () => stage.logOut(BY_SID),
+  )
+  return stage.verdict([LAPTOP], [])
+}
+
+const requestAndLogout =
+  (target: Target): Scenario =>
+  async (stage) => {
+    const { world, web } = stage
+    const laptop = await world.signIn(web, LAPTOP)
+    const phone = await world.signIn(web, PHONE)
+    const bob = await world.signIn(web, BOB)
+    await stage.together(
+      async () => world.write(await world.visit(web, laptop)),
+      () => stage.logOut(target),
+    )
+    if (target === BY_SUB) return stage.verdict([LAPTOP, PHONE], [[BOB, bob]])
+    return stage.verdict([LAPTOP], [[PHONE, phone], [BOB, bob]]) // biome-ignore format: one line
+  }
+
+const twoWritesAndLogout: Scenario = async (stage) => {
+  const { world, web } = stage
+  const laptop = await world.signIn(web, LAPTOP)
+  const [one, two] = [await world.visit(web, laptop), await world.visit(web, laptop)]
+  await stage.together(
+    () => world.write(one),
+    () => world.write(two),
+    () => stage.logOut(BY_SID),
+  )
+  return stage.verdict([LAPTOP], [])
+}
+
+const twoSessionsAndLogout =
+  (target: Target): Scenario =>
+  async (stage) => {
+    const { world, web } = stage
+    const laptop = await world.visit(web, await world.signIn(web, LAPTOP))
+    const cookie = await world.signIn(web, PHONE)
+    const phone = await world.visit(web, cookie)
+    await stage.together(
+      () => world.write(laptop),
+      () => world.write(phone),
+      () => stage.logOut(target),
+    )
+    return target === BY_SUB ? stage.verdict([LAPTOP, PHONE], []) : stage.verdict([LAPTOP], [[PHONE, cookie]])
+  }
+
+const regenerateAndLogout: Scenario = async (stage) => {
+  const { world, web } = stage
+  const request = await world.visit(web, await world.signIn(web, LAPTOP))
+  await stage.together(
+    () => world.regenerate(request),
+    () => stage.logOut(BY_SID),
+  )
+  return stage.verdict([LAPTOP], [])
+}
+
+const changeOfIdAndLogout: Scenario = async (stage) => {
+  const { world, web } = stage
+  const request = await world.visit(web, await world.signIn(web, LAPTOP))
+  await stage.together(
+    () => world.changeId(request),
+    () => stage.logOut(BY_SID),
+  )
+  await world.write(request)
+  return stage.verdict([LAPTOP], [])
+}
+
+const regenerateWriteAndLogout: Scenario = async (stage) => {
+  const { world, web } = stage
+  const laptop = await world.signIn(web, LAPTOP)
+  const [one, two] = [await world.visit(web, laptop), await world.visit(web, laptop)]
+  await stage.together(
+    () => world.regenerate(one),
+    () => world.write(two),
+    () => stage.logOut(BY_SUB),
+  )
+  return stage.verdict([LAPTOP], [])
+}
+
+const regenerateAndWrite: Scenario = async (stage) => {
+  const { world, web } = stage
+  const laptop = await world.signIn(web, LAPTOP)
+  const [one, two] = [await world.visit(web, laptop), await world.visit(web, laptop)]
+  await stage.together(
+    () => world.regenerate(one),
+    () => world.write(two),
+  )
+  const alive = await stage.verdict([], [[LAPTOP, one.sessionID]])
+  await stage.logOut(BY_SID)
+  return [...alive, ...(await stage.verdict([LAPTOP], []))]
+}
+
+const twoRegeneratesThenLogout: Scenario = async (stage) => {
+  const { world, web } = stage
+  const laptop = await world.signIn(web, LAPTOP)
+  const [one, two] = [await world.visit(web, laptop), await world.visit(web, laptop)]
+  await stage.together(
+    () => world.regenerate(one),
+    () => world.regenerate(two),
+  )
+  const alive = await stage.verdict([], [[LAPTOP, one.sessionID], [LAPTOP, two.sessionID]]) // biome-ignore format: one line
+  await stage.logOut(BY_SID)
+  return [...alive, ...(await stage.verdict([LAPTOP], []))]
+}
+
+const secondLoginAndLogout: Scenario = async (stage) => {
+  const { world, web } = stage
+  const request = await world.visit(web, await world.signIn(web, LAPTOP))
+  await stage.together(
+    () => world.logIn(request, LATER),
+    () => stage.logOut(BY_SUB),
+  )
+  return stage.verdict([LAPTOP], [[LATER, request.sessionID]])
+}
+
+const secondLoginWriteAndLogout: Scenario = async (stage) => {
+  const { world, web } = stage
+  const laptop = await world.signIn(web, LAPTOP)
+  const [one, two] = [await world.visit(web, laptop), await world.visit(web, laptop)]
+  await stage.together(
+    () => world.logIn(one, LATER),
+    () => world.write(two),
+    () => stage.logOut(BY_SID),
+  )
+  return stage.verdict([LAPTOP], [[LATER, one.sessionID]])
+}
+
+const sameTokenTwice: Scenario = async (stage) => {
+  const { world, web } = stage
+  const laptop = await world.signIn(web, LAPTOP)
+  const request = await world.visit(web, laptop)
+  const fresh = await world.visit(web)
+  await stage.together(
+    () => stage.logOut(BY_SUB, 'jti'),
+    () => stage.logOut(BY_SUB, 'jti'),
+    () => world.write(request),
+  )
+  await world.logIn(fresh, LATER)
+  await stage.logOut(BY_SUB, 'jti')
+  return stage.verdict([LAPTOP], [[LATER, fresh.sessionID]])
+}
+
+const localLogoutAndWrite: Scenario = async (stage) => {
+  const { world, web } = stage
+  const laptop = await world.signIn(web, LAPTOP)
+  const [one, two] = [await world.visit(web, laptop), await world.visit(web, laptop)]
+  await stage.together(
+    () => world.logOutLocally(one),
+    () => world.write(two),
+    () => stage.logOut(BY_SID),
+  )
+  return stage.verdict([LAPTOP], [])
+}
+
+const touchAndLogout: Scenario = async (stage) => {
+  const { world, web } = stage
+  const request = await world.visit(web, await world.signIn(web, LAPTOP))
+  await stage.together(
+    () => world.touch(request),
+    () => stage.logOut(BY_SID),
+  )
+  return stage.verdict([LAPTOP], [])
+}
+
+const SAFE: readonly (readonly [string, Scenario, Setting, number])[] = [
+  ['login, logout', loginAndLogout, {}, 20],
+  ['login, logout on one node', loginAndLogout, { nodes: 1 }, 36],
+  ['login, logout on one node whose store answers late', loginAndLogout, { nodes: 1, lateAnswers: true }, 819],
+  ['bind, logout in a store without atomicity', bindAndLogout, { logoutStore: 'stepwise' }, 618],
+  ['bind of a saved session, logout in a store without atomicity', saveBindAndLogout, { logoutStore: 'stepwise' }, 618],
+  ['request that writes, logout by sid', requestAndLogout(BY_SID), {}, 51],
+  ['request that writes, logout by sub', requestAndLogout(BY_SUB), {}, 231],
+  ['two writes, logout', twoWritesAndLogout, {}, 1_222],
+  ['two writes, logout on one node', twoWritesAndLogout, { nodes: 1 }, 1_680],
+  ['writes of two sessions, logout by sid', twoSessionsAndLogout(BY_SID), {}, 469],
+  ['writes of two sessions, logout by sub', twoSessionsAndLogout(BY_SUB), {}, 6_652],
+  [
+    'request that writes, logout in a store without atomicity',
+    requestAndLogout(BY_SID),
+    { logoutStore: 'stepwise' },
+    1_404,
+  ],
+  ['touch of a store that revives, logout on one node', touchAndLogout, { nodes: 1, touchRevives: true }, 16],
+  ['regenerate, logout', regenerateAndLogout, {}, 63],
+  [
+    'regenerate, logout on one node whose store answers late',
+    regenerateAndLogout,
+    { nodes: 1, lateAnswers: true },
+    126,
+  ],
+  ['change of id, logout in a store without atomicity', changeOfIdAndLogout, { logoutStore: 'stepwise' }, 15_227],
+  ['regenerate, write', regenerateAndWrite, {}, 51],
+  ['two regenerates, then a logout', twoRegeneratesThenLogout, {}, 252],
+  ['regenerate, write, logout', regenerateWriteAndLogout, {}, 11_909],
+  ['regenerate, write, logout on one node', regenerateWriteAndLogout, { nodes: 1 }, 1_816],
+  ['second login, logout of the first', secondLoginAndLogout, {}, 68],
+  [
+    'second login, logout of the first on one node whose store answers late',
+    secondLoginAndLogout,
+    { nodes: 1, lateAnswers: true },
+    2_569,
+  ],
+  ['second login, write, logout of the first', secondLoginWriteAndLogout, {}, 13_956],
+  ['second login, write, logout of the first on one node', secondLoginWriteAndLogout, { nodes: 1 }, 14_560],
+  ['one token twice, write', sameTokenTwice, {}, 1_466],
+  ['local logout, write, logout', localLogoutAndWrite, {}, 3_657],
+]
+
+describe('nobody survives and nobody is wrongly ended', () => {
+  for (const [name, scenario, setting, interleavings] of SAFE) {
+    it(`${name}: ${interleavings} interleavings`, { timeout: 120_000 }, async () => {
+      const seen = await enumerate(scenario, setting)
+      expect(seen.findings).toEqual(new Map())
+      expect(seen.interleavings).toBe(interleavings)
+    })
+  }
+})
+
+const ROW = 'a row of laptop survives'
+const COOKIE = 'a cookie of laptop survives'
+
+/** What is taken away, in how many interleavings somebody survives then, and out of how many. */
+const UNSAFE: readonly (readonly [string, Scenario, Setting, Readonly<Record<string, number>>, number])[] = [
+  ['login, logout without protection', loginAndLogout, { protection: 'none' }, { [ROW]: 4, [COOKIE]: 4 }, 6],
+  [
+    'request that writes, logout without protection',
+    requestAndLogout(BY_SID),
+    { protection: 'none' },
+    { [ROW]: 4, [COOKIE]: 4 },
+    10,
+  ],
+  [
+    'regenerate, logout without protection',
+    regenerateAndLogout,
+    { protection: 'none' },
+    { [ROW]: 10, [COOKIE]: 10 },
+    10,
+  ],
+  [
+    'login, logout if a write is checked before it',
+    loginAndLogout,
+    { protection: 'check-then-write' },
+    { [ROW]: 2 },
+    10,
+  ],
+  [
+    'two writes, logout if a write is checked before it',
+    twoWritesAndLogout,
+    { protection: 'check-then-write' },
+    { [ROW]: 48 },
+    90,
+  ],
+  [
+    'bind of a saved session, logout if marks are read before the binding is written',
+    saveBindAndLogout,
+    { logoutStore: 'check-then-write' },
+    { [ROW]: 1 },
+    157,
+  ],
+  ['touch of a store that revives, logout on another node', touchAndLogout, { touchRevives: true }, { [ROW]: 4 }, 9],
+]
+
+describe('the same enumeration finds survivors', () => {
+  for (const [name, scenario, setting, expected, interleavings] of UNSAFE) {
+    it(`${name}: in ${Math.max(...Object.values(expected))} of ${interleavings} interleavings`, async () => {
+      const seen = await enumerate(scenario, setting)
+      const found = Object.fromEntries([...seen.findings].map(([finding, { times }]) => [finding, times]))
+      expect(found).toEqual(expected)
+      expect(seen.interleavings).toBe(interleavings)
+    })
+  }
+})

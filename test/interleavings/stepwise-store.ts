@@ -1,0 +1,148 @@
+// A logout store without any atomicity: each read and each write is a step of its own, in the order the port prescribes.
+import { covers, type Mark, mergeMarks } from '../../src/marks/covering.js'
+import type {
+  BeginLogout,
+  BegunLogout,
+  Binding,
+  CompleteLogout,
+  LogoutStore,
+  NewBinding,
+  SessionState,
+} from '../../src/stores/logout-store.js'
+
+type Step = (step: string) => Promise<void>
+
+interface Ended {
+  readonly movedOn?: Binding
+  readonly inherited?: boolean
+}
+
+export interface StepwiseOptions {
+  readonly step: Step
+  readonly clock: () => number
+  /** Breaks law 7 where a login is bound: reads first, writes then. */
+  readonly checkThenWrite?: boolean
+}
+
+export class StepwiseStore implements LogoutStore {
+  readonly #step: Step
+  readonly #options: StepwiseOptions
+  readonly #bindings = new Map<string, Binding>()
+  readonly #ended = new Map<string, Ended>()
+  readonly #marks = new Map<string, Mark>()
+  readonly #completed = new Set<string>()
+  #stamp = 0
+
+  constructor(options: StepwiseOptions) {
+    this.#options = options
+    this.#step = options.step
+  }
+
+  async bind(binding: NewBinding): Promise<SessionState & { readonly binding: Binding }> {
+    const { sessionId } = binding
+    const stand = () => this.#standing(sessionId, bound)
+    const bound: Binding = { ...binding, boundAt: this.#now() }
+    const early = this.#options.checkThenWrite ? await stand() : undefined
+    await this.#step(`write binding ${sessionId}`)
+    this.#bindings.set(sessionId, bound)
+    await this.#step(`cut lineage ${sessionId}`)
+    if (this.#ended.get(sessionId)?.inherited) this.#ended.delete(sessionId)
+    return { ...(early ?? (await stand())), binding: bound }
+  }
+
+  async rebind(from: string, to: string, expiresAt: number): Promise<SessionState> {
+    await this.#step(`read ${from}`)
+    const signOn = this.#bindings.get(from) ?? this.#ended.get(from)?.movedOn
+    if (signOn !== undefined) {
+      await this.#step(`write binding ${to}`)
+      this.#bindings.set(to, { ...signOn, sessionId: to, expiresAt: Math.max(signOn.expiresAt, expiresAt) })
+    }
+    await this.#step(`read end of ${from}`)
+    const ended = this.#ended.get(from)
+    if (ended !== undefined && ended.movedOn === undefined) {
+      await this.#step(`inherit end ${to}`)
+      if (!this.#ended.has(to)) this.#ended.set(to, { inherited: true })
+    }
+    const state = await this.#standing(to, signOn && { ...signOn, sessionId: to })
+    if (signOn !== undefined) {
+      await this.#step(`leave ${from}`)
+      if (!this.#ended.has(from)) this.#ended.set(from, { movedOn: signOn })
+      await this.#step(`remove binding ${from}`)
+      this.#bindings.delete(from)
+    }
+    return state
+  }
+
+  async renew(): Promise<void> {}
+
+  async addTokens(sessionId: string): Promise<SessionState> {
+    return this.read(sessionId)
+  }
+
+  async read(sessionId: string): Promise<SessionState> {
+    await this.#step(`read binding ${sessionId}`)
+    return this.#standing(sessionId, this.#bindings.get(sessionId))
+  }
+
+  async marks(keys: readonly string[]): Promise<{ readonly now: number; readonly marks: readonly Mark[] }> {
+    await this.#step('read marks')
+    return { now: this.#now(), marks: keys.flatMap((key) => this.#marks.get(key) ?? []) }
+  }
+
+  async endSessions(sessionIds: readonly string[]): Promise<void> {
+    for (const sessionId of sessionIds) {
+      await this.#step(`end ${sessionId}`)
+      this.#ended.set(sessionId, {})
+    }
+  }
+
+  async unbind(sessionIds: readonly string[]): Promise<void> {
+    for (const sessionId of sessionIds) {
+      await this.#step(`unbind ${sessionId}`)
+      this.#bindings.delete(sessionId)
+    }
+  }
+
+  async begin({ target, issuedAt, jti, marksExpireAt, toleranceSeconds }: BeginLogout): Promise<BegunLogout> {
+    if (jti) await this.#step('replay?')
+    if (jti && this.#completed.has(jti.key)) return { replayed: true }
+    await this.#step('write mark')
+    const fresh: Mark = { ...target, issuedAt, seenAt: this.#now(), expiresAt: marksExpireAt }
+    const known = this.#marks.get(target.key)
+    const mark = known === undefined ? fresh : mergeMarks(known, fresh)
+    this.#marks.set(target.key, mark)
+    await this.#step('find sessions')
+    const found = [...this.#bindings.values()].filter((binding) => this.#isNamed(target, binding))
+    const named = found.filter((binding) => target.subKey === undefined || target.subKey === binding.subKey)
+    const sessionIds = named.filter((each) => covers(mark, each, toleranceSeconds)).map(({ sessionId }) => sessionId)
+    await this.endSessions(sessionIds)
+    const mismatched = found.length - named.length
+    return { replayed: false, mark, sessionIds, tokenKeys: [], mismatched, finished: false }
+  }
+
+  async complete({ jti, destroyedIds, done }: CompleteLogout): Promise<void> {
+    await this.unbind(destroyedIds)
+    if (!done || jti === undefined) return
+    await this.#step('remember jti')
+    this.#completed.add(jti.key)
+  }
+
+  #isNamed({ scope, key }: BeginLogout['target'], binding: Binding): boolean {
+    return scope === 'sid' ? binding.sidKey === key : binding.subKey === key
+  }
+
+  /** The end of the id and the marks of its binding are read one after the other. */
+  async #standing(sessionId: string, binding: Binding | undefined): Promise<SessionState> {
+    await this.#step(`read end of ${sessionId}`)
+    const ended = this.#ended.has(sessionId)
+    if (binding === undefined) return { ended, marks: [] }
+    await this.#step(`read marks of ${sessionId}`)
+    const keys = binding.sidKey === undefined ? [binding.subKey] : [binding.sidKey, binding.subKey]
+    return { ended, binding, marks: keys.flatMap((key) => this.#marks.get(key) ?? []) }
+  }
+
+  #now(): number {
+    this.#stamp = Math.max(this.#options.clock(), this.#stamp + 1e-6)
+    return this.#stamp
+  }
+}

@@ -1,0 +1,294 @@
+// Two nodes of one Relying Party over one row store and one logout store, with the package's own engine and protection on
+// each, and an application that does the worst: it ignores what bind says and saves whatever it holds.
+import { Store } from 'express-session'
+import type { BackchannelLogoutEvent } from '../../src/events.js'
+import { Denials } from '../../src/logout/denials.js'
+import { LogoutEngine } from '../../src/logout/engine.js'
+import { SignOns } from '../../src/logout/sign-ons.js'
+import { jtiKey, type LogoutTarget, targetKey } from '../../src/marks/target.js'
+import { type ExpressSessionStore, expressSessions } from '../../src/sessions/express-session.js'
+import type { SessionBackend, SessionGuard } from '../../src/sessions/session-backend.js'
+import type { LogoutStore } from '../../src/stores/logout-store.js'
+import { memoryStore } from '../../src/stores/memory-store.js'
+import { StepwiseStore } from './stepwise-store.js'
+
+type Step = (step: string) => Promise<void>
+
+export interface WorldOptions {
+  readonly step?: Step
+  /** `atomic`: each call is one step; `stepwise`: each read and write is; `check-then-write`: `bind` breaks law 7. */
+  readonly logoutStore?: 'atomic' | 'stepwise' | 'check-then-write'
+  /** `check-then-write`: a session write asks before it writes, and not after. */
+  readonly protection?: 'full' | 'none' | 'check-then-write'
+  /** Answers of the logout store take their own time: they may arrive in another order than its work was done. */
+  readonly lateAnswers?: boolean
+  /** `touch` reads the row and writes it again, as session-file-store's does. */
+  readonly touchRevives?: boolean
+}
+
+export interface SignOnOfUser {
+  readonly sub: string
+  readonly sid: string
+  readonly iat: number
+}
+
+export interface Row {
+  readonly cookie: { readonly originalMaxAge: null }
+  /** Who is signed in: the `sid` of the sign-on, which no two sign-ons of a scenario share. */
+  signOn?: string
+  writes?: number
+}
+
+export interface Request {
+  readonly node: Node
+  sessionID: string
+  session: Row
+}
+
+export interface Node {
+  readonly store: ExpressSessionStore
+  readonly sessions: SessionBackend<never>
+  readonly signOns: SignOns
+  readonly engine: LogoutEngine
+}
+
+export const CLIENT = { issuer: 'https://op.example', clientId: 'rp' } as const
+
+export class World {
+  now = 1_000
+  readonly rows = new Map<string, string>()
+  readonly ids: string[] = []
+  readonly events: BackchannelLogoutEvent[] = []
+  readonly #step: Step
+  readonly #options: WorldOptions
+  readonly #logoutStore: LogoutStore
+  readonly #toClose: (() => void)[] = []
+
+  constructor(options: WorldOptions = {}) {
+    this.#options = options
+    this.#step = options.step ?? (async () => {})
+    this.#logoutStore = this.#createLogoutStore()
+  }
+
+  /** A process of its own: it shares the two stores, and no memory. */
+  addNode(): Node {
+    const store = new RowStore(this.rows, this.#step, () => this.#newId(), this.#options.touchRevives ?? false)
+    const ownSet = store.set
+    const backend = expressSessions(store)
+    const denials = new Denials(() => this.now)
+    const shared = {
+      store: this.#logoutStore,
+      destroySession: (id: string) => backend.destroy(id),
+      denials,
+      emit: (event: BackchannelLogoutEvent) => void this.events.push(event),
+      clock: () => this.now,
+      sessionLifetimeSeconds: 100_000,
+      stepTimeoutSeconds: 60,
+    }
+    const signOns = new SignOns(shared)
+    const retry = { firstDelaySeconds: 1, maxDelaySeconds: 1, giveUpAfterSeconds: 60 }
+    const engine = new LogoutEngine({ ...shared, retry, claims: undefined, onSessionsEnded: undefined })
+    if (this.#options.protection !== 'none') backend.protect(signOns)
+    if (this.#options.protection === 'check-then-write') checkThenWrite(store, ownSet, signOns)
+    this.#toClose.push(() => engine.close())
+    return { store, sessions: backend, signOns, engine }
+  }
+
+  close(): void {
+    for (const close of this.#toClose) close()
+  }
+
+  /** The beginning of a request: express-session reads the session its cookie names, or makes a new one. */
+  async visit(node: Node, cookie?: string): Promise<Request> {
+    const request: Request = { node, sessionID: '', session: emptyRow() }
+    const row = cookie === undefined ? undefined : await this.#read(node, cookie)
+    if (cookie === undefined || row === undefined) node.store.generate?.(request)
+    else Object.assign(request, { sessionID: cookie, session: row })
+    return request
+  }
+
+  async write(request: Request): Promise<void> {
+    request.session.writes = (request.session.writes ?? 0) + 1
+    await called((done) => request.node.store.set(request.sessionID, request.session, done))
+  }
+
+  async touch(request: Request): Promise<void> {
+    await called((done) => request.node.store.touch?.(request.sessionID, request.session, done))
+  }
+
+  /** `regenerate`, and the user copied; not saved yet. */
+  async changeId(request: Request): Promise<void> {
+    const { signOn } = request.session
+    await called((done) => request.node.store.regenerate?.(request, done))
+    if (signOn !== undefined) request.session.signOn = signOn
+  }
+
+  async regenerate(request: Request): Promise<void> {
+    await this.changeId(request)
+    await this.write(request)
+  }
+
+  /** Resolves to whether a logout had come first. Saves nothing. */
+  async bind(request: Request, { sub, sid, iat }: SignOnOfUser): Promise<boolean> {
+    request.session.signOn = sid
+    const login = { client: CLIENT, sub, sid, issuedAt: iat, tokenKeys: [] }
+    const { ended } = await request.node.signOns.bind({ sessionId: request.sessionID }, login)
+    return ended
+  }
+
+  async logIn(request: Request, signOn: SignOnOfUser): Promise<boolean> {
+    await called((done) => request.node.store.regenerate?.(request, done))
+    const ended = await this.bind(request, signOn)
+    await this.write(request)
+    return ended
+  }
+
+  /** A login in a browser that has no session yet; returns its cookie. */
+  async signIn(node: Node, signOn: SignOnOfUser): Promise<string> {
+    const request = await this.visit(node)
+    await this.logIn(request, signOn)
+    return request.sessionID
+  }
+
+  async logOut(
+    node: Node,
+    target: { readonly sid: string; readonly sub?: string } | { readonly sub: string },
+    iat: number,
+    jti?: string,
+  ) {
+    const key = targetKey({ ...CLIENT, ...target } as LogoutTarget)
+    const order = {
+      client: CLIENT,
+      key,
+      issuedAt: iat,
+      jti: jti === undefined ? undefined : { key: jtiKey(CLIENT, jti), expiresAt: this.now + 10_000 },
+      reason: 'test',
+      revokeOfflineAccess: false,
+    }
+    const result = await node.engine.end(order, 60)
+    if (!result.complete) throw result.error
+    return result
+  }
+
+  async logOutLocally(request: Request): Promise<void> {
+    const { node, sessionID } = request
+    node.sessions.released(request as never)
+    await node.signOns.endLocally(sessionID, () => node.sessions.destroy(sessionID))
+  }
+
+  /** Who is signed in with this cookie, asked at a node. */
+  async whoIs(node: Node, cookie: string): Promise<string | undefined> {
+    return (await this.#read(node, cookie))?.signOn
+  }
+
+  /** Every way in which these sign-ons are still there, rows first, since asking destroys what is dead. */
+  async survivors(nodes: readonly Node[], signOns: readonly string[]): Promise<readonly string[]> {
+    const found: string[] = []
+    for (const row of this.rows.values()) {
+      const { signOn }: Row = JSON.parse(row)
+      if (signOn !== undefined && signOns.includes(signOn)) found.push(`a row of ${signOn} survives`)
+    }
+    for (const node of nodes) {
+      for (const id of this.ids) {
+        const who = await this.whoIs(node, id)
+        if (who !== undefined && signOns.includes(who)) found.push(`a cookie of ${who} survives`)
+      }
+    }
+    return found
+  }
+
+  async #read(node: Node, cookie: string): Promise<Row | undefined> {
+    return ((await called((done) => node.store.get(cookie, done))) ?? undefined) as Row | undefined
+  }
+
+  #newId(): string {
+    const id = `s${this.ids.length + 1}`
+    this.ids.push(id)
+    return id
+  }
+
+  #createLogoutStore(): LogoutStore {
+    const clock = () => this.now
+    const step = this.#step
+    const { logoutStore = 'atomic', lateAnswers = false } = this.#options
+    if (logoutStore !== 'atomic') return new StepwiseStore({ step, clock, checkThenWrite: logoutStore !== 'stepwise' })
+    return new Proxy(memoryStore({ clock }), {
+      get: (store, method) => {
+        const call: unknown = Reflect.get(store, method)
+        if (typeof call !== 'function') return call
+        return async (...args: unknown[]) => {
+          await step(String(method))
+          const answer: unknown = await Reflect.apply(call, store, args)
+          if (lateAnswers) await step(`answer to ${String(method)}`)
+          return answer
+        }
+      },
+    })
+  }
+}
+
+/** A session store as they all are: `set` is an upsert, `touch` and `destroy` of an unknown id succeed. */
+class RowStore extends Store {
+  generate: (request: Request) => void
+  readonly #rows: Map<string, string>
+  readonly #step: Step
+  readonly #touchRevives: boolean
+
+  constructor(rows: Map<string, string>, step: Step, newId: () => string, touchRevives: boolean) {
+    super()
+    this.#touchRevives = touchRevives
+    this.#rows = rows
+    this.#step = step
+    this.generate = (request) => {
+      Object.assign(request, { sessionID: newId(), session: emptyRow() })
+    }
+  }
+
+  override get(id: string, callback: (error?: unknown, row?: never) => void): void {
+    this.#carryOut(`get row ${id}`, callback, () => {
+      const row = this.#rows.get(id)
+      return row === undefined ? undefined : JSON.parse(row)
+    })
+  }
+
+  override set(id: string, row: object, callback?: () => void): void {
+    const text = JSON.stringify(row)
+    this.#carryOut(`set row ${id}`, callback, () => void this.#rows.set(id, text))
+  }
+
+  override touch(id: string, _row: object, callback?: () => void): void {
+    this.#carryOut(`touch row ${id}`, callback, async () => {
+      const row = this.#rows.get(id)
+      if (!this.#touchRevives || row === undefined) return
+      await this.#step(`touch row ${id}, second half`)
+      this.#rows.set(id, row)
+    })
+  }
+
+  override destroy(id: string, callback?: () => void): void {
+    this.#carryOut(`destroy row ${id}`, callback, () => void this.#rows.delete(id))
+  }
+
+  #carryOut(step: string, callback: ((error?: unknown, row?: never) => void) | undefined, work: () => unknown): void {
+    this.#step(step)
+      .then(work)
+      .then((row) => callback?.(null, row as never))
+  }
+}
+
+function checkThenWrite(store: ExpressSessionStore, ownSet: ExpressSessionStore['set'], guard: SessionGuard): void {
+  store.set = async (id: string, row: Row, callback: () => void) => {
+    if (await guard.isEnded(id)) callback()
+    else ownSet.call(store, id, row, callback)
+  }
+}
+
+function called(call: (done: (error: unknown, value?: unknown) => void) => unknown): Promise<unknown> {
+  return new Promise((resolve, reject) => {
+    call((error, value) => (error ? reject(error) : resolve(value)))
+  })
+}
+
+function emptyRow(): Row {
+  return { cookie: { originalMaxAge: null } }
+}
