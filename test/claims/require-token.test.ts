@@ -1,10 +1,13 @@
 // The bearer check of a route, over real HTTP in Express 4 and 5: what is answered, and what the authorization server is asked.
+import { createRequire } from 'node:module'
 import express from 'express'
-import express4 from 'express4'
 import request from 'supertest'
 import { describe, expect, it } from 'vitest'
 import { createClaims, type RequireTokenOptions, type TokenClaims } from '../../src/claims/index.js'
 import { active, ended, handClock, INACTIVE, NOW, promptServer } from './hand-run.js'
+
+/** Express 4 has no types of its own here; what is used of it is the same in both. */
+const express4: typeof express = createRequire(import.meta.url)('express4')
 
 function api(
   route: RequireTokenOptions = {},
