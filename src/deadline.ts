@@ -12,6 +12,15 @@ export function within<T>(seconds: number, work: Promise<T>): Promise<T> {
       Math.max(0, seconds) * 1000,
     )
     timer.unref()
-    work.then(resolve, reject).finally(() => clearTimeout(timer))
+    work.then(
+      (value) => {
+        clearTimeout(timer)
+        resolve(value)
+      },
+      (error: unknown) => {
+        clearTimeout(timer)
+        reject(error)
+      },
+    )
   })
 }

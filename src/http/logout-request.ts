@@ -8,9 +8,12 @@ export function assertForm(contentType: string | null | undefined, contentEncodi
   if (contentEncoding && contentEncoding.trim().toLowerCase() !== 'identity') throw badRequest('content_encoding')
 }
 
+/** What nearly every OP sends: nothing but the token, and nothing in it to decode. */
+const ONLY_A_TOKEN = /^logout_token=([\w.-]+)$/
+
 /** The token of a body as it came over the wire. */
 export function tokenOfForm(body: string): string {
-  return theOne(new URLSearchParams(body).getAll('logout_token'))
+  return ONLY_A_TOKEN.exec(body)?.[1] ?? theOne(new URLSearchParams(body).getAll('logout_token'))
 }
 
 /** The token of a body that the host application has parsed already, by whichever parser. */

@@ -56,7 +56,6 @@ function send(res: ServerResponse, req: IncomingMessage, { status, headers, body
   if (res.headersSent || res.destroyed) return
   res.on('error', () => {}) // The sender may be gone; there is nobody left to tell.
   res.writeHead(status, headers)
-  res.end(body, () => {
-    if (headers.Connection === 'close') req.destroy()
-  })
+  if (headers.Connection === 'close') res.once('finish', () => req.destroy())
+  res.end(body)
 }
