@@ -333,6 +333,27 @@ describe('the habits of real providers', () => {
     })
   })
 
+  it("Zitadel's retry at another process keeps that date as well: the store remembers it", async () => {
+    const clock = testClock()
+    const store = memoryStore({ clock })
+    const sessionStore = new BreakableSessionStore()
+    const payload = { sid: undefined, jti: '312847561029384756' }
+    await withCrash({ clock, store, sessionStore }, async (rp) => {
+      await rp.signInEverybody()
+      const [first] = await sessionStore.rows()
+      sessionStore.breakages.break('destroy', 'refuses', first)
+      expectRefusal(await rp.deliverChanged({ payload }), 400, 'logout_failed')
+    })
+    sessionStore.breakages.mend()
+    await withRp({ clock, store, sessionStore }, async (rp) => {
+      await signInAgain(rp)
+      expectLoggedOut(await rp.deliverChanged({ payload }))
+      expect(rp.eventsOf('logout')).toMatchObject([{ found: 1, destroyed: 1 }])
+      expect(await rp.alive()).toEqual(['alice again'])
+      expect(await sessionStore.rows()).toHaveLength(2)
+    })
+  })
+
   it('a provider that takes 400 for final is not needed again: see the background in broken-store', async () => {
     const sessionStore = new BreakableSessionStore()
     await withRp({ sessionStore }, async (rp) => {
