@@ -1,0 +1,400 @@
+// The order in which a sign-on dies, and what becomes of a logout when any of its steps fails, hangs or is only half done.
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
+import type { ClaimsEvictor } from '../../src/claims/claims-evictor.js'
+import type { BackchannelLogoutEvent } from '../../src/events.js'
+import { Denials } from '../../src/logout/denials.js'
+import { type EndedSessions, type EngineOptions, LogoutEngine, type LogoutOrder } from '../../src/logout/engine.js'
+import { SignOns } from '../../src/logout/sign-ons.js'
+import { type Client, jtiKey, type LogoutTarget, targetKey } from '../../src/marks/target.js'
+import type { LogoutStore } from '../../src/stores/logout-store.js'
+import { memoryStore } from '../../src/stores/memory-store.js'
+
+const CLIENT: Client = { issuer: 'https://op.example', clientId: 'rp' }
+const STEP_TIMEOUT_SECONDS = 5
+const GIVE_UP_SECONDS = 60
+const clock = () => Date.now() / 1000
+const never = () => new Promise<never>(() => {})
+const rejects = () => Promise.reject(new Error('down'))
+
+beforeEach(() => {
+  vi.useFakeTimers({ now: 1_800_000_000_000 })
+})
+afterEach(() => {
+  vi.useRealTimers()
+})
+
+const pass = (seconds: number) => vi.advanceTimersByTimeAsync(seconds * 1000)
+
+/** What a step does instead of its work, for as many times as are given. */
+type Faults = Partial<
+  Record<'begin' | 'complete' | 'read' | 'bind' | 'evict' | 'destroy' | 'hook', (() => Promise<never>)[]>
+>
+
+class Rig {
+  readonly log: string[] = []
+  readonly events: BackchannelLogoutEvent[] = []
+  readonly rows = new Set<string>()
+  readonly announced: EndedSessions[] = []
+  readonly store = memoryStore({ clock })
+  readonly engine: LogoutEngine
+  readonly signOns: SignOns
+  readonly faults: Faults
+
+  constructor(faults: Faults = {}, options: Partial<EngineOptions> = {}) {
+    this.faults = faults
+    const denials = new Denials(clock)
+    const claims: ClaimsEvictor = { evict: () => this.#step('evict', 'evict') }
+    const shared = {
+      store: this.#spied(),
+      destroySession: async (id: string) => {
+        await this.#step('destroy', `destroy ${id}`)
+        this.rows.delete(id)
+      },
+      denials,
+      emit: (event: BackchannelLogoutEvent) => void this.events.push(event),
+      clock,
+      sessionLifetimeSeconds: 100_000,
+      stepTimeoutSeconds: STEP_TIMEOUT_SECONDS,
+    }
+    this.engine = new LogoutEngine({
+      ...shared,
+      claims,
+      onSessionsEnded: async (ended) => {
+        this.announced.push(ended)
+        await this.#step('hook', 'hook')
+      },
+      retry: { firstDelaySeconds: 1, maxDelaySeconds: 8, giveUpAfterSeconds: GIVE_UP_SECONDS },
+      ...options,
+    })
+    this.signOns = new SignOns(shared)
+  }
+
+  async signIn(
+    sessionId: string,
+    { sub = 'alice', sid = `sid of ${sessionId}`, iat = clock() - 10, client = CLIENT } = {},
+  ) {
+    this.rows.add(sessionId)
+    await this.signOns.bind({ sessionId }, { client, sub, sid, issuedAt: iat, tokenKeys: [] })
+    this.log.length = 0
+  }
+
+  order(target: { readonly sid: string; readonly sub?: string } | { readonly sub: string }, jti?: string): LogoutOrder {
+    return {
+      client: CLIENT,
+      key: targetKey({ ...CLIENT, ...target } as LogoutTarget),
+      issuedAt: clock(),
+      jti: jti === undefined ? undefined : { key: jtiKey(CLIENT, jti), expiresAt: clock() + 1_000 },
+      reason: 'test',
+      revokeOfflineAccess: false,
+    }
+  }
+
+  end(target: Parameters<Rig['order']>[0], jti?: string, answerWithinSeconds = 30) {
+    return this.engine.end(this.order(target, jti), answerWithinSeconds)
+  }
+
+  async #step(step: keyof Faults, entry: string): Promise<void> {
+    this.log.push(entry)
+    const fault = this.faults[step]?.shift()
+    if (fault !== undefined) await fault()
+  }
+
+  #spied(): LogoutStore {
+    return new Proxy(this.store, {
+      get: (store, method) => {
+        const call: unknown = Reflect.get(store, method)
+        if (typeof call !== 'function') return call
+        return async (...args: unknown[]) => {
+          await this.#step(method as keyof Faults, String(method))
+          return Reflect.apply(call, store, args)
+        }
+      },
+    })
+  }
+}
+
+describe('the order of a logout', () => {
+  it('marks, evicts, destroys, announces, and only then unbinds and remembers', async () => {
+    const rig = new Rig()
+    await rig.signIn('s1')
+    expect(await rig.end({ sid: 'sid of s1' }, 'jti')).toEqual({
+      complete: true,
+      replayed: false,
+      marked: true,
+      found: 1,
+      destroyed: 1,
+      failed: 0,
+    })
+    expect(rig.log).toEqual(['begin', 'evict', 'destroy s1', 'hook', 'complete'])
+  })
+
+  it('announces sessions when every node denies them already', async () => {
+    const seen: boolean[] = []
+    const rig: Rig = new Rig(
+      {},
+      {
+        onSessionsEnded: async ({ sessionIds }) => {
+          for (const id of sessionIds) seen.push((await rig.store.read(id)).ended, rig.rows.has(id))
+        },
+      },
+    )
+    await rig.signIn('s1')
+    await rig.end({ sub: 'alice' })
+    expect(seen).toEqual([true, false])
+  })
+
+  it('names issuer, client, reason and ids to the hook, and calls it for nobody if nobody was found', async () => {
+    const rig = new Rig()
+    expect(await rig.end({ sub: 'alice' })).toMatchObject({ complete: true, marked: true, found: 0 })
+    expect(rig.announced).toEqual([])
+    await pass(1)
+    await rig.signIn('s1', { iat: clock() })
+    await rig.end({ sub: 'alice' })
+    expect(rig.announced).toEqual([{ ...CLIENT, reason: 'test', sessionIds: ['s1'] }])
+  })
+
+  it('refuses a jti as a replay only once its logout is complete', async () => {
+    const rig = new Rig({ destroy: [rejects] })
+    await rig.signIn('s1')
+    expect(await rig.end({ sub: 'alice' }, 'jti')).toMatchObject({ complete: false, replayed: false })
+    expect(await rig.end({ sub: 'alice' }, 'jti')).toMatchObject({ complete: true, replayed: false, destroyed: 1 })
+    rig.log.length = 0
+    expect(await rig.end({ sub: 'alice' }, 'jti')).toMatchObject({ complete: true, replayed: true, found: 0 })
+    expect(rig.log).toEqual(['begin'])
+  })
+
+  it('lets a repeat that arrives while the first is at work do the same work', async () => {
+    const rig = new Rig()
+    await rig.signIn('s1')
+    const outcomes = await Promise.all([rig.end({ sub: 'alice' }, 'jti'), rig.end({ sub: 'alice' }, 'jti')])
+    expect(outcomes.map(({ complete, replayed }) => ({ complete, replayed }))).toEqual([
+      { complete: true, replayed: false },
+      { complete: true, replayed: false },
+    ])
+    expect(rig.rows.size).toBe(0)
+  })
+})
+
+describe('exactness', () => {
+  it('ends one session by sid, and the others of the subject live', async () => {
+    const rig = new Rig()
+    await rig.signIn('laptop')
+    await rig.signIn('phone')
+    await rig.end({ sid: 'sid of laptop', sub: 'alice' })
+    expect([...rig.rows]).toEqual(['phone'])
+    expect(await rig.signOns.isEnded('phone')).toBe(false)
+  })
+
+  it('leaves a session alone that the sid names and that belongs to another sub', async () => {
+    const rig = new Rig()
+    await rig.signIn('s1', { sub: 'bob', sid: 'shared' })
+    const result = await rig.end({ sid: 'shared', sub: 'alice' })
+    expect(result).toMatchObject({ complete: true, found: 0, destroyed: 0 })
+    expect([...rig.rows]).toEqual(['s1'])
+    expect(await rig.signOns.isEnded('s1')).toBe(false)
+    expect(rig.events.at(-1)).toMatchObject({ type: 'logout', mismatched: 1, found: 0 })
+  })
+
+  it.each([
+    ['issuer', { issuer: 'https://other.example', clientId: 'rp' }],
+    ['client', { issuer: 'https://op.example', clientId: 'other' }],
+  ])('leaves the same sub of another %s alone', async (_, client) => {
+    const rig = new Rig()
+    await rig.signIn('s1', { client })
+    expect(await rig.end({ sub: 'alice' })).toMatchObject({ complete: true, found: 0 })
+    expect(await rig.signOns.isEnded('s1')).toBe(false)
+  })
+})
+
+describe('a step that fails or hangs', () => {
+  const STEPS = [
+    ['begin', 'ERR_STORE', false],
+    ['evict', 'ERR_EVICT', true],
+    ['destroy', 'ERR_SESSIONS', true],
+    ['hook', 'ERR_EVICT', true],
+    ['complete', 'ERR_STORE', true],
+  ] as const
+
+  for (const [step, code, marked] of STEPS) {
+    for (const [how, fault] of [
+      ['rejects', rejects],
+      ['hangs', never],
+    ] as const) {
+      it(`${step} ${how}: reported as ${code}, denied meanwhile, completed in the background`, async () => {
+        const rig = new Rig({ [step]: [fault] })
+        await rig.signIn('s1')
+        const pending = rig.end({ sub: 'alice' }, 'jti')
+        await pass(how === 'hangs' ? STEP_TIMEOUT_SECONDS : 0)
+        const result = await pending
+        expect(result).toMatchObject({ complete: false, replayed: false, marked, error: { code } })
+        expect(rig.events.at(-1)).toMatchObject({ type: 'logout-failed', retrying: true, background: false })
+        expect(await rig.signOns.isEnded('s1')).toBe(true)
+
+        await pass(1)
+        expect(rig.events.at(-1)).toMatchObject({ type: 'logout', background: true, failed: 0 })
+        expect(rig.rows.size).toBe(0)
+        expect(await rig.signOns.isEnded('s1')).toBe(true)
+        expect(await rig.end({ sub: 'alice' }, 'jti')).toMatchObject({ replayed: true })
+      })
+    }
+  }
+
+  it('announces the same sessions again if the hook failed', async () => {
+    const rig = new Rig({ hook: [rejects, rejects] })
+    await rig.signIn('s1')
+    await rig.signIn('s2')
+    await rig.end({ sub: 'alice' })
+    await pass(1 + 2)
+    expect(rig.announced.map(({ sessionIds }) => [...sessionIds].sort())).toEqual([
+      ['s1', 's2'],
+      ['s1', 's2'],
+      ['s1', 's2'],
+    ])
+    expect(rig.events.at(-1)?.type).toBe('logout')
+  })
+
+  it('survives a hook and an evictor that throw instead of rejecting', async () => {
+    const throws = () => {
+      throw new Error('thrown')
+    }
+    for (const broken of [{ onSessionsEnded: throws }, { claims: { evict: throws } }]) {
+      const rig = new Rig({}, broken)
+      await rig.signIn('s1')
+      expect(await rig.end({ sub: 'alice' })).toMatchObject({
+        complete: false,
+        marked: true,
+        error: { code: 'ERR_EVICT' },
+      })
+      expect(rig.rows.size).toBe(0)
+      rig.engine.close()
+    }
+  })
+
+  it('does not end a login that was made between the failure and the retry', async () => {
+    const rig = new Rig({ destroy: [rejects] })
+    await rig.signIn('s1')
+    await rig.end({ sub: 'alice' }, 'jti')
+    await pass(0.5)
+    await rig.signIn('s2', { iat: clock() })
+    await pass(1)
+    expect(rig.events.at(-1)).toMatchObject({ type: 'logout', background: true, found: 1 })
+    expect([...rig.rows]).toEqual(['s2'])
+    expect(await rig.signOns.isEnded('s2')).toBe(false)
+  })
+
+  it('denies a login of the target in this process while the store could not write the mark', async () => {
+    const rig = new Rig({ begin: [rejects] })
+    await rig.end({ sub: 'alice' })
+    rig.rows.add('s1')
+    const login = { client: CLIENT, sub: 'alice', sid: 'sid', issuedAt: clock() - 1, tokenKeys: [] }
+    expect(await rig.signOns.bind({ sessionId: 's1' }, login)).toEqual({ ended: true })
+    expect(rig.rows.size).toBe(0)
+  })
+})
+
+describe('deadlines', () => {
+  it('answers in time and goes on', async () => {
+    const late = () => new Promise((resolve) => setTimeout(resolve, 4_000))
+    const rig = new Rig({ destroy: [late] })
+    await rig.signIn('s1')
+    const pending = rig.end({ sub: 'alice' }, 'jti', 2)
+    await pass(2)
+    expect(await pending).toMatchObject({ complete: false, error: { code: 'ERR_DEADLINE' } })
+    expect(rig.events.filter(({ type }) => type === 'logout')).toEqual([])
+    await pass(2)
+    expect(rig.events.at(-1)).toMatchObject({ type: 'logout', destroyed: 1, background: true })
+    expect(rig.log.filter((entry) => entry === 'begin')).toEqual(['begin'])
+  })
+
+  it('gives each destruction a deadline of its own, so that one that hangs fails alone', async () => {
+    const rig = new Rig({ destroy: [never] })
+    for (const id of ['s1', 's2', 's3']) await rig.signIn(id)
+    const pending = rig.end({ sub: 'alice' })
+    await pass(STEP_TIMEOUT_SECONDS)
+    expect(await pending).toMatchObject({ complete: false, marked: true, found: 3, destroyed: 2, failed: 1 })
+    expect([...rig.rows]).toEqual(['s1'])
+    await pass(1)
+    expect(rig.rows.size).toBe(0)
+  })
+})
+
+describe('hundreds of sessions of one subject', () => {
+  it('are destroyed sixteen at a time, and those that failed are found again', async () => {
+    const SESSIONS = 500
+    let atOnce = 0
+    let most = 0
+    let calls = 0
+    const destroyed: string[] = []
+    const rig = new Rig(
+      {},
+      {
+        destroySession: async (id) => {
+          most = Math.max(most, ++atOnce)
+          await new Promise((resolve) => setTimeout(resolve, 10))
+          atOnce--
+          if (calls++ < SESSIONS && calls % 7 === 0) throw new Error('not now')
+          destroyed.push(id)
+        },
+      },
+    )
+    for (let i = 0; i < SESSIONS; i++) await rig.signIn(`s${i}`)
+    const failed = Math.floor(SESSIONS / 7)
+    const pending = rig.end({ sub: 'alice' }, 'jti')
+    await pass(0.6)
+    expect(await pending).toMatchObject({ complete: false, found: SESSIONS, destroyed: SESSIONS - failed, failed })
+    expect(most).toBe(16)
+    await pass(2)
+    expect(rig.events.at(-1)).toMatchObject({ type: 'logout', found: failed, destroyed: failed, background: true })
+    expect(new Set(destroyed).size).toBe(SESSIONS)
+    expect(destroyed).toHaveLength(SESSIONS)
+  })
+})
+
+describe('the background', () => {
+  const attempts = (rig: Rig) => rig.log.filter((entry) => entry === 'begin').length
+
+  it('waits twice as long each time, up to a bound, and gives up in the end', async () => {
+    const rig = new Rig({ begin: Array.from({ length: 100 }, () => rejects) })
+    await rig.end({ sub: 'alice' })
+    const at: number[] = []
+    for (let second = 1; second <= GIVE_UP_SECONDS + 20; second++) {
+      const before = attempts(rig)
+      await pass(1)
+      if (attempts(rig) > before) at.push(second)
+    }
+    expect(at).toEqual([1, 3, 7, 15, 23, 31, 39, 47, 55, 63])
+    expect(rig.events.at(-1)).toMatchObject({ type: 'logout-failed', retrying: false, background: true })
+    expect(vi.getTimerCount()).toBe(0)
+  })
+
+  it('stops denying a target it gave up before its mark was written', async () => {
+    const rig = new Rig({ begin: Array.from({ length: 100 }, () => rejects) })
+    await rig.signIn('s1')
+    await rig.end({ sub: 'alice' })
+    expect(await rig.signOns.isEnded('s1')).toBe(true)
+    await pass(GIVE_UP_SECONDS + 10)
+    expect(await rig.signOns.isEnded('s1')).toBe(false)
+  })
+
+  it('ends when a repeat of the same token completes the logout', async () => {
+    const rig = new Rig({ begin: [rejects] })
+    await rig.signIn('s1')
+    await rig.end({ sub: 'alice' }, 'jti')
+    await rig.end({ sub: 'alice' }, 'jti')
+    expect(rig.rows.size).toBe(0)
+    rig.log.length = 0
+    await pass(10)
+    expect(rig.log).toEqual([])
+  })
+
+  it('does nothing any more after close', async () => {
+    const rig = new Rig({ begin: [rejects, rejects] })
+    await rig.end({ sub: 'alice' })
+    rig.engine.close()
+    await pass(10)
+    expect(attempts(rig)).toBe(1)
+    expect(await rig.end({ sub: 'alice' })).toMatchObject({ complete: false })
+    expect(rig.events.at(-1)).toMatchObject({ type: 'logout-failed', retrying: false })
+    expect(vi.getTimerCount()).toBe(0)
+  })
+})
