@@ -1,6 +1,6 @@
 // A real PostgreSQL, which refuses to run as root: started then as the user `postgres`.
 import { execFileSync, spawnSync } from 'node:child_process'
-import { chownSync, existsSync, readdirSync } from 'node:fs'
+import { chownSync, existsSync, readdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import pg from 'pg'
 import { dataDirectory, freePort, installed, onPath, startProcess } from './processes.js'
@@ -19,6 +19,8 @@ export interface RunningPostgres {
   /** A crash: SIGQUIT makes the server end at once, without a checkpoint. */
   kill(): Promise<void>
   restart(): Promise<void>
+  /** Starts it again as a stand-by, which follows nobody and takes no writes. */
+  becomeStandby(): Promise<void>
   stop(): Promise<void>
 }
 
@@ -47,6 +49,11 @@ export async function startPostgres(config: readonly string[] = []): Promise<Run
     kill: () => running.stop('SIGQUIT'),
     async restart() {
       await running.stop('SIGQUIT')
+      running = await start()
+    },
+    async becomeStandby() {
+      await running.stop('SIGINT')
+      writeFileSync(join(data, 'standby.signal'), '')
       running = await start()
     },
     async stop() {

@@ -122,26 +122,33 @@ CREATE OR REPLACE FUNCTION bcl_log_sessions(ids text[]) RETURNS void LANGUAGE sq
   INSERT INTO bcl_log (at, session_id) SELECT bcl_now(), id FROM unnest(ids) id
 $$;
 
--- Deletes at most so many expired rows of each table and returns how many there were. Any node may, at any time.
-CREATE OR REPLACE FUNCTION bcl_prune(batch integer) RETURNS bigint LANGUAGE sql AS $$
+-- Deletes at most so many expired rows of each table and returns how many there were. Any node may, at any time. The time is
+-- a variable because an index is not used for a function that may change between rows.
+CREATE OR REPLACE FUNCTION bcl_prune(batch integer) RETURNS bigint LANGUAGE plpgsql AS $$
+DECLARE
+  time double precision := bcl_now();
+  pruned bigint;
+BEGIN
   WITH sessions AS (
     DELETE FROM bcl_session WHERE session_id IN (
-      SELECT session_id FROM bcl_session WHERE kept_until <= bcl_now() ORDER BY kept_until LIMIT batch FOR UPDATE SKIP LOCKED)
-      AND kept_until <= bcl_now() RETURNING 1
+      SELECT session_id FROM bcl_session WHERE kept_until <= time ORDER BY kept_until LIMIT batch FOR UPDATE SKIP LOCKED)
+      AND kept_until <= time RETURNING 1
   ), marks AS (
     DELETE FROM bcl_mark WHERE (key, sub_key) IN (
-      SELECT key, sub_key FROM bcl_mark WHERE expires_at <= bcl_now() ORDER BY expires_at LIMIT batch FOR UPDATE SKIP LOCKED)
-      AND expires_at <= bcl_now() RETURNING 1
+      SELECT key, sub_key FROM bcl_mark WHERE expires_at <= time ORDER BY expires_at LIMIT batch FOR UPDATE SKIP LOCKED)
+      AND expires_at <= time RETURNING 1
   ), jtis AS (
     DELETE FROM bcl_jti WHERE key IN (
-      SELECT key FROM bcl_jti WHERE expires_at <= bcl_now() ORDER BY expires_at LIMIT batch FOR UPDATE SKIP LOCKED)
-      AND expires_at <= bcl_now() RETURNING 1
+      SELECT key FROM bcl_jti WHERE expires_at <= time ORDER BY expires_at LIMIT batch FOR UPDATE SKIP LOCKED)
+      AND expires_at <= time RETURNING 1
   ), log AS (
     DELETE FROM bcl_log WHERE ctid IN (
-      SELECT ctid FROM bcl_log WHERE at < bcl_now() - 300 ORDER BY at LIMIT batch FOR UPDATE SKIP LOCKED) RETURNING 1
+      SELECT ctid FROM bcl_log WHERE at < time - 300 ORDER BY at LIMIT batch FOR UPDATE SKIP LOCKED) RETURNING 1
   )
   SELECT (SELECT count(*) FROM sessions) + (SELECT count(*) FROM marks) + (SELECT count(*) FROM jtis) + (SELECT count(*) FROM log)
-$$;
+  INTO pruned;
+  RETURN pruned;
+END $$;
 
 -- Writes a sign-on under a session id, in place of what was bound there.
 CREATE OR REPLACE FUNCTION bcl_put(s bcl_session, lift_inherited boolean) RETURNS void LANGUAGE plpgsql AS $$
@@ -386,6 +393,8 @@ BEGIN
   IF finished THEN
     PERFORM bcl_complete_jti(jti, jti_until);
   END IF;
+  -- The doorbell; whoever misses it reads the log a little later.
+  NOTIFY bcl_log;
   PERFORM bcl_prune(20);
   RETURN jsonb_build_object('replayed', false, 'mark', bcl_mark_json(mark), 'ids', to_jsonb(covered_ids),
     'tokens', to_jsonb(tokens), 'mismatched', mismatched, 'finished', finished);

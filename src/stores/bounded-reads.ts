@@ -1,0 +1,268 @@
+// Reading marks without asking the store each time: a replica that follows its log, and the rule for when it may be believed.
+// Knows no database; everything that is written goes to the store at once.
+import { within } from '../deadline.js'
+import { type Mark, mergeMarks } from '../marks/covering.js'
+import { ExpiringMap } from './expiring-map.js'
+import type { LogPage, LogStore } from './log-store.js'
+import type { BeginLogout, BegunLogout, Binding, CompleteLogout, NewBinding, SessionState } from './logout-store.js'
+
+export interface BoundedReadsOptions {
+  /** B: for how long after the store acknowledged a logout this node may still answer as before. Default 5. */
+  readonly seconds?: number
+  /** How often the log is read. Default a fifth of `seconds`, so that some pulls may fail before the node goes strict. */
+  readonly pullEverySeconds?: number
+  /** Bindings kept in memory at most; the oldest go first and are asked for again. Default 100,000. */
+  readonly maxSessions?: number
+  /** A pull failed; the next one is tried all the same, and after `seconds` each read asks the store. */
+  readonly onPullFailed?: (error: unknown) => void
+  /** Seconds of a clock that never goes back. Default `performance.now()`. */
+  readonly monotonic?: () => number
+  /** Epoch seconds. A suspended machine stops the monotonic clock, but not this one: the larger difference counts. */
+  readonly clock?: () => number
+}
+
+/** A store whose `read` and `marks` may be up to B seconds old. */
+export interface BoundedReads extends LogStore {
+  /** The doorbell: pull soon. Wire it to Redis pub/sub or `LISTEN`; nothing depends on it. */
+  readonly ring: () => void
+  /** Pulls now; rejects if that fails. */
+  refresh(): Promise<void>
+  /** Stops pulling. From B seconds later on each read asks the store. */
+  close(): void
+}
+
+interface Moment {
+  readonly monotonic: number
+  readonly wall: number
+}
+
+interface Followed {
+  readonly cursor: string
+  /** When the last successful pull **began**. */
+  readonly begun: Moment
+  /** The store's clock as that pull told it, and when it had done so. */
+  readonly storeNow: number
+  readonly told: Moment
+}
+
+interface MarksOfKey {
+  readonly expiresAt: number
+  readonly marks: readonly Mark[]
+}
+
+/**
+ * Wraps a store so that `read` and `marks` are answered from memory while the replica is fresh, and by the store otherwise.
+ *
+ * **The bound.** Let a logout be acknowledged at time *a*, and a read at time *t* be answered from memory as if it had not been.
+ * Let *s* be when the last successful pull began; memory is used only if *t - s <= B*. If *a < s*, that pull, or one before it,
+ * returned the logout's marks and session ids, since a pull returns everything acknowledged before it began: marks are in the
+ * replica, and what was remembered of these sessions was dropped. A binding read from the store *before* the logout but stored
+ * here *after* that pull was applied cannot exist: it is stored only if no pull was applied while it was being read. So
+ * *a >= s*, and *t - a <= t - s <= B*. Doorbells, other nodes and synchronised clocks do not occur in this argument;
+ * only that this node measures elapsed time truly, for which the larger of a monotonic and a wall clock difference is taken.
+ *
+ * Not covered: reads from a replica of the database, and a fail-over that loses what was acknowledged.
+ */
+export function boundedReads(store: LogStore, options: BoundedReadsOptions = {}): BoundedReads {
+  const { seconds = 5 } = options
+  if (!(seconds > 0))
+    throw new TypeError('boundedReads: seconds must be greater than 0; without a bound use the store itself')
+  return new Replica(store, {
+    seconds,
+    pullEverySeconds: options.pullEverySeconds ?? seconds / 5,
+    maxSessions: options.maxSessions ?? 100_000,
+    onPullFailed: options.onPullFailed ?? (() => {}),
+    monotonic: options.monotonic ?? (() => performance.now() / 1000),
+    clock: options.clock ?? (() => Date.now() / 1000),
+  })
+}
+
+class Replica implements BoundedReads {
+  readonly #store: LogStore
+  readonly #options: Required<BoundedReadsOptions>
+  readonly #marks = new ExpiringMap<MarksOfKey>()
+  readonly #bindings = new Map<string, Binding>()
+  #followed: Followed | undefined
+  /** Logouts of this node, and how many of them the last successful pull can have seen: it reads what it wrote. */
+  #ownLogouts = 0
+  #ownLogoutsSeen = 0
+  /** Counts what may have made a read that is under way out of date. */
+  #changes = 0
+  #pulling: Promise<void> | undefined
+  #next: Promise<void> | undefined
+  #timer: NodeJS.Timeout | undefined
+  #isClosed = false
+
+  constructor(store: LogStore, options: Required<BoundedReadsOptions>) {
+    this.#store = store
+    this.#options = options
+    this.ring()
+  }
+
+  async read(sessionId: string): Promise<SessionState> {
+    if (!this.#isFresh()) return this.#store.read(sessionId)
+    const known = this.#bindings.get(sessionId)
+    const now = this.#storeNow()
+    if (known !== undefined && known.expiresAt > now)
+      return { ended: false, binding: known, marks: this.#against(known, now) }
+    const changes = this.#changes
+    const state = await this.#store.read(sessionId)
+    if (changes === this.#changes && state.binding !== undefined && !state.ended) this.#remember(state.binding)
+    return state
+  }
+
+  async marks(keys: readonly string[]): Promise<{ readonly now: number; readonly marks: readonly Mark[] }> {
+    if (!this.#isFresh()) return this.#store.marks(keys)
+    const now = this.#storeNow()
+    return { now, marks: keys.flatMap((key) => this.#under(key, now)) }
+  }
+
+  bind(binding: NewBinding): Promise<SessionState & { readonly binding: Binding }> {
+    return this.#forgetting([binding.sessionId], () => this.#store.bind(binding))
+  }
+
+  rebind(fromSessionId: string, toSessionId: string, expiresAt: number): Promise<SessionState> {
+    const ids = [fromSessionId, toSessionId]
+    return this.#forgetting(ids, () => this.#store.rebind(fromSessionId, toSessionId, expiresAt))
+  }
+
+  renew(sessionId: string, expiresAt: number): Promise<void> {
+    return this.#forgetting([sessionId], () => this.#store.renew(sessionId, expiresAt))
+  }
+
+  addTokens(sessionId: string, tokenKeys: readonly string[]): Promise<SessionState> {
+    return this.#store.addTokens(sessionId, tokenKeys)
+  }
+
+  endSessions(sessionIds: readonly string[], expiresAt: number): Promise<void> {
+    return this.#forgetting(sessionIds, () => this.#store.endSessions(sessionIds, expiresAt))
+  }
+
+  unbind(sessionIds: readonly string[]): Promise<void> {
+    return this.#forgetting(sessionIds, () => this.#store.unbind(sessionIds))
+  }
+
+  async begin(logout: BeginLogout): Promise<BegunLogout> {
+    try {
+      return await this.#store.begin(logout)
+    } finally {
+      // Also after a failure: the mark may have been written.
+      this.#changes++
+      this.#ownLogouts++
+      this.ring()
+    }
+  }
+
+  complete(logout: CompleteLogout): Promise<void> {
+    return this.#forgetting(logout.destroyedIds, () => this.#store.complete(logout))
+  }
+
+  pull(cursor?: string): Promise<LogPage> {
+    return this.#store.pull(cursor)
+  }
+
+  readonly ring = (): void => {
+    if (this.#isClosed) return
+    this.refresh().catch(() => {
+      // Told to onPullFailed already, and tried again by the timer.
+    })
+  }
+
+  refresh(): Promise<void> {
+    if (this.#pulling === undefined) return this.#startPull()
+    // The pull that is under way may have begun before what the caller wants to see.
+    this.#next ??= this.#pulling
+      .catch(() => {})
+      .then(() => {
+        this.#next = undefined
+        return this.#startPull()
+      })
+    return this.#next
+  }
+
+  close(): void {
+    this.#isClosed = true
+    clearTimeout(this.#timer)
+  }
+
+  #startPull(): Promise<void> {
+    clearTimeout(this.#timer)
+    this.#pulling ??= this.#pullOnce().finally(() => {
+      this.#pulling = undefined
+      if (!this.#isClosed) this.#timer = setTimeout(this.ring, this.#options.pullEverySeconds * 1000).unref()
+    })
+    return this.#pulling
+  }
+
+  async #pullOnce(): Promise<void> {
+    const begun = this.#moment()
+    const ownLogouts = this.#ownLogouts
+    try {
+      // A pull that hangs must not keep the next one from being tried.
+      const page = await within(this.#options.seconds, this.#store.pull(this.#followed?.cursor))
+      this.#apply(page)
+      this.#followed = { cursor: page.cursor, begun, storeNow: page.now, told: this.#moment() }
+      this.#ownLogoutsSeen = ownLogouts
+    } catch (error) {
+      this.#options.onPullFailed(error)
+      throw error
+    }
+  }
+
+  #apply(page: LogPage): void {
+    for (const mark of page.marks) this.#addMark(mark, page.now)
+    if (page.reset) this.#bindings.clear()
+    for (const id of page.sessionIds) this.#bindings.delete(id)
+    this.#changes++
+  }
+
+  async #forgetting<T>(sessionIds: readonly string[], write: () => Promise<T>): Promise<T> {
+    try {
+      return await write()
+    } finally {
+      this.#changes++
+      for (const id of sessionIds) this.#bindings.delete(id)
+    }
+  }
+
+  #remember(binding: Binding): void {
+    const [oldest] = this.#bindings.keys()
+    if (oldest !== undefined && this.#bindings.size >= this.#options.maxSessions) this.#bindings.delete(oldest)
+    this.#bindings.set(binding.sessionId, binding)
+  }
+  #addMark(mark: Mark, now: number): void {
+    const others = this.#marks.get(mark.key, now)?.marks ?? []
+    const same = others.find((other) => other.subKey === mark.subKey)
+    const merged = same === undefined ? mark : mergeMarks(same, mark)
+    const marks = [...others.filter((other) => other !== same), merged]
+    this.#marks.set(mark.key, { marks, expiresAt: Math.max(...marks.map((each) => each.expiresAt)) }, now)
+  }
+
+  #under(key: string, now: number): readonly Mark[] {
+    return this.#marks.get(key, now)?.marks.filter((mark) => mark.expiresAt > now) ?? []
+  }
+
+  #against({ subKey, sidKey }: Binding, now: number): readonly Mark[] {
+    const bySub = this.#under(subKey, now)
+    return sidKey === undefined ? bySub : [...this.#under(sidKey, now), ...bySub]
+  }
+
+  #isFresh(): boolean {
+    if (this.#followed === undefined || this.#ownLogoutsSeen !== this.#ownLogouts) return false
+    return this.#secondsSince(this.#followed.begun) <= this.#options.seconds
+  }
+
+  /** Never ahead of the store, so that no mark ends early here. */
+  #storeNow(): number {
+    return this.#followed === undefined ? 0 : this.#followed.storeNow + this.#secondsSince(this.#followed.told)
+  }
+
+  #moment(): Moment {
+    return { monotonic: this.#options.monotonic(), wall: this.#options.clock() }
+  }
+
+  #secondsSince(moment: Moment): number {
+    const now = this.#moment()
+    return Math.max(now.monotonic - moment.monotonic, now.wall - moment.wall)
+  }
+}

@@ -1,0 +1,381 @@
+// The bound of bounded reads, on a store whose log, pulls and clocks are moved by hand.
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { covers } from '../../src/marks/covering.js'
+import { type BoundedReads, type BoundedReadsOptions, boundedReads } from '../../src/stores/bounded-reads.js'
+import type { LogPage, LogStore } from '../../src/stores/log-store.js'
+import type { BegunLogout, SessionState } from '../../src/stores/logout-store.js'
+import { memoryStore } from '../../src/stores/memory-store.js'
+
+const B = 5
+const RUNS = 300
+
+interface Held {
+  /** The store answers as it stands now, or fails. The reader hears of it later. */
+  answer(how: 'page' | 'failure'): void
+  deliver(): Promise<void>
+}
+
+/** A memory store with a log, whose reads and pulls are answered when the test says so. */
+class World {
+  time = 1_700_000_000
+  suspended = 0
+  readonly truth = memoryStore({ clock: () => this.time })
+  readonly log: { readonly marks: LogPage['marks']; readonly sessionIds: readonly string[] }[] = []
+  trimmed = 0
+  pulls: Held[] = []
+  reads: Held[] = []
+  holdReads = false
+  strictReads = 0
+  readonly store: LogStore = {
+    ...delegate(this.truth),
+    read: (id) => {
+      this.strictReads++
+      return this.holdReads ? this.#hold(this.reads, () => this.truth.read(id)) : this.truth.read(id)
+    },
+    pull: (cursor) => this.#hold(this.pulls, async () => this.#page(cursor)),
+  }
+
+  options(options: BoundedReadsOptions = {}): BoundedReadsOptions {
+    return {
+      seconds: B,
+      pullEverySeconds: 1e6,
+      monotonic: () => this.time - this.suspended,
+      clock: () => this.time,
+      ...options,
+    }
+  }
+
+  /** Another node's logout. */
+  async logout(subKey: string): Promise<BegunLogout> {
+    const begun = await this.truth.begin({
+      target: { scope: 'sub', key: subKey },
+      issuedAt: 1000,
+      marksExpireAt: this.time + 1e6,
+      toleranceSeconds: 60,
+      mayFinish: false,
+    })
+    if (!begun.replayed) this.log.push({ marks: [begun.mark], sessionIds: begun.sessionIds })
+    return begun
+  }
+
+  async end(sessionId: string): Promise<void> {
+    await this.truth.endSessions([sessionId], this.time + 1e6)
+    this.log.push({ marks: [], sessionIds: [sessionId] })
+  }
+
+  async answerAll(how: 'page' | 'failure' = 'page'): Promise<void> {
+    for (const pull of this.pulls.splice(0)) {
+      pull.answer(how)
+      await pull.deliver()
+    }
+  }
+
+  #page(cursor: string | undefined): LogPage {
+    const from = cursor === undefined ? -1 : Number(cursor)
+    const reset = from < this.trimmed
+    const entries = reset ? this.log : this.log.slice(from)
+    return {
+      cursor: `${this.log.length}`,
+      now: this.time,
+      reset,
+      marks: entries.flatMap((entry) => entry.marks),
+      sessionIds: reset ? [] : entries.flatMap((entry) => entry.sessionIds),
+    }
+  }
+
+  #hold<T>(held: Held[], ask: () => Promise<T>): Promise<T> {
+    return new Promise((resolve, reject) => {
+      let reply: Promise<T> | undefined
+      held.push({
+        answer: (how) => {
+          reply ??= how === 'page' ? ask() : Promise.reject(new Error('the store is gone'))
+          reply.catch(() => {})
+        },
+        async deliver() {
+          reply ??= ask()
+          await reply.then(resolve, reject)
+          await settled()
+        },
+      })
+    })
+  }
+}
+
+describe('bounded reads', () => {
+  it('answers from memory while fresh, and asks the store when not', async () => {
+    const { world, reads } = await started()
+    await bound(world, 'a')
+    await reads.read('a')
+    expect(world.strictReads).toBe(1)
+    for (let i = 0; i < 5; i++) expect((await reads.read('a')).binding?.subKey).toBe('sub of a')
+    expect(world.strictReads).toBe(1)
+    world.time += B
+    await reads.read('a')
+    expect(world.strictReads).toBe(1)
+    world.time += 0.001
+    await reads.read('a')
+    expect(world.strictReads).toBe(2)
+  })
+
+  it('counts from the start of a pull, not from its end', async () => {
+    const { world, reads } = await started()
+    await bound(world, 'a')
+    await reads.read('a')
+    const pulled = reads.refresh()
+    world.pulls[0]?.answer('page')
+    world.time += B + 1
+    await world.pulls.splice(0)[0]?.deliver()
+    await pulled
+    await world.logout('sub of a')
+    expect(isDead(await reads.read('a'))).toBe(true)
+    expect(world.strictReads).toBe(2)
+  })
+
+  it('sees a logout of another node after a pull, without asking the store about it', async () => {
+    const { world, reads } = await started()
+    await bound(world, 'a')
+    await reads.read('a')
+    await world.logout('sub of a')
+    expect(isDead(await reads.read('a'))).toBe(false)
+    await pull(world, reads)
+    const asked = world.strictReads
+    expect((await reads.marks(['sub of a'])).marks).toHaveLength(1)
+    expect(world.strictReads).toBe(asked)
+    expect(isDead(await reads.read('a'))).toBe(true)
+  })
+
+  it('sees the logouts of its own node at once', async () => {
+    const { world, reads } = await started()
+    await bound(world, 'a')
+    await reads.read('a')
+    await reads.begin({
+      target: { scope: 'sub', key: 'sub of a' },
+      issuedAt: 1000,
+      marksExpireAt: world.time + 100,
+      toleranceSeconds: 60,
+      mayFinish: false,
+    })
+    expect(isDead(await reads.read('a'))).toBe(true)
+    expect((await reads.marks(['sub of a'])).marks).toHaveLength(1)
+  })
+
+  it('forgets a binding that was ended, moved or bound anew elsewhere', async () => {
+    const { world, reads } = await started()
+    await bound(world, 'a')
+    await reads.read('a')
+    await world.end('a')
+    await pull(world, reads)
+    expect((await reads.read('a')).ended).toBe(true)
+  })
+
+  it('does not remember what it read before a pull that was applied meanwhile', async () => {
+    const { world, reads } = await started()
+    await bound(world, 'a')
+    world.holdReads = true
+    const slow = reads.read('a')
+    world.reads[0]?.answer('page')
+    await world.end('a')
+    await pull(world, reads)
+    await world.reads[0]?.deliver()
+    expect((await slow).ended).toBe(false)
+    world.holdReads = false
+    expect((await reads.read('a')).ended).toBe(true)
+  })
+
+  it('starts afresh from all live marks where its cursor was trimmed', async () => {
+    const { world, reads } = await started()
+    await bound(world, 'a')
+    await bound(world, 'b')
+    await reads.read('a')
+    await reads.read('b')
+    await world.logout('sub of a')
+    await world.end('b')
+    world.trimmed = world.log.length
+    await pull(world, reads)
+    expect(isDead(await reads.read('a'))).toBe(true)
+    expect(isDead(await reads.read('b'))).toBe(true)
+  })
+
+  it('goes strict after a suspension, which stops the monotonic clock', async () => {
+    const { world, reads } = await started()
+    await bound(world, 'a')
+    await reads.read('a')
+    await world.logout('sub of a')
+    world.time += 3600
+    world.suspended = 3600
+    expect(isDead(await reads.read('a'))).toBe(true)
+  })
+
+  it('is strict, and fails closed, while the store cannot be pulled', async () => {
+    const failures: unknown[] = []
+    const world = new World()
+    const reads = boundedReads(world.store, world.options({ onPullFailed: (error) => failures.push(error) }))
+    await world.answerAll('failure')
+    expect(failures).toHaveLength(1)
+    await bound(world, 'a')
+    world.holdReads = true
+    const read = reads.read('a')
+    world.reads[0]?.answer('failure')
+    const refused = expect(read).rejects.toThrow('the store is gone')
+    await world.reads[0]?.deliver()
+    await refused
+    reads.close()
+  })
+
+  it('keeps at most so many bindings, and asks again for the others', async () => {
+    const { world, reads } = await started({ maxSessions: 2 })
+    for (const id of ['a', 'b', 'c']) {
+      await bound(world, id)
+      await reads.read(id)
+    }
+    await reads.read('c')
+    await reads.read('b')
+    expect(world.strictReads).toBe(3)
+    await reads.read('a')
+    expect(world.strictReads).toBe(4)
+  })
+
+  it('refuses a bound that is none', () => {
+    expect(() => boundedReads(new World().store, { seconds: 0 })).toThrow(TypeError)
+  })
+
+  it('never lets an ended session in later than B after its end was acknowledged, whatever pulls and reads do', async () => {
+    let worst = 0
+    let stale = 0
+    const steps = fc.array(
+      fc.oneof(
+        fc.record({
+          do: fc.constantFrom('end' as const, 'logout' as const, 'read' as const, 'readSlowly' as const),
+          id: fc.nat(3),
+        }),
+        fc.record({ do: fc.constantFrom('read' as const), id: fc.nat(3) }),
+        fc.record({ do: fc.constant('wait' as const), id: fc.nat(24) }),
+        fc.record({
+          do: fc.constantFrom(
+            'pull' as const,
+            'answer' as const,
+            'fail' as const,
+            'deliver' as const,
+            'deliverRead' as const,
+          ),
+          id: fc.nat(2),
+        }),
+        fc.record({ do: fc.constantFrom('trim' as const, 'rebind' as const), id: fc.nat(3) }),
+      ),
+      { minLength: 20, maxLength: 120 },
+    )
+    await fc.assert(
+      fc.asyncProperty(steps, async (script) => {
+        const { world, reads } = await started()
+        const ended = new Map<string, number>()
+        const ids = ['a', 'b', 'c', 'd']
+        const late: Promise<unknown>[] = []
+        for (const id of ids) await bound(world, id)
+        const judge = (id: string, state: SessionState, askedAt: number) => {
+          const endedAt = ended.get(id)
+          if (endedAt === undefined || isDead(state) || endedAt > askedAt) return
+          stale++
+          worst = Math.max(worst, askedAt - endedAt)
+          expect(askedAt - endedAt).toBeLessThanOrEqual(B)
+        }
+        for (const step of script) {
+          const id = ids[step.id] ?? 'a'
+          switch (step.do) {
+            case 'end':
+              await world.end(id)
+              if (!ended.has(id)) ended.set(id, world.time)
+              break
+            case 'logout':
+              await world.logout(`sub of ${id}`)
+              if (!ended.has(id)) ended.set(id, world.time)
+              break
+            case 'read':
+              world.holdReads = false
+              judge(id, await reads.read(id), world.time)
+              break
+            case 'readSlowly': {
+              world.holdReads = true
+              const askedAt = world.time
+              late.push(reads.read(id).then((state) => judge(id, state, askedAt)))
+              world.holdReads = false
+              world.reads.at(-1)?.answer('page')
+              break
+            }
+            case 'wait':
+              world.time += step.id / 8
+              break
+            case 'pull':
+              reads.ring()
+              break
+            case 'answer':
+              world.pulls[0]?.answer('page')
+              break
+            case 'fail':
+              world.pulls[0]?.answer('failure')
+              break
+            case 'deliver':
+              await world.pulls.shift()?.deliver()
+              break
+            case 'deliverRead':
+              await world.reads.shift()?.deliver()
+              break
+            case 'trim':
+              world.trimmed = world.log.length
+              break
+            case 'rebind':
+              await world.truth.renew(id, world.time + 1e6)
+              break
+          }
+          await settled()
+        }
+        for (const read of world.reads.splice(0)) await read.deliver()
+        await Promise.all(late)
+        reads.close()
+      }),
+      { numRuns: RUNS },
+    )
+    process.stdout.write(`bounded reads: worst staleness ${worst} s of B = ${B} s, ${stale} stale answers\n`)
+    expect(stale).toBeGreaterThan(0)
+  })
+})
+
+async function started(options: BoundedReadsOptions = {}): Promise<{ world: World; reads: BoundedReads }> {
+  const world = new World()
+  const reads = boundedReads(world.store, world.options(options))
+  await world.answerAll()
+  return { world, reads }
+}
+
+async function pull(world: World, reads: BoundedReads): Promise<void> {
+  const pulled = reads.refresh()
+  await world.answerAll()
+  await pulled
+}
+
+async function bound(world: World, id: string): Promise<void> {
+  await world.truth.bind({ sessionId: id, subKey: `sub of ${id}`, issuedAt: 900, expiresAt: world.time + 1e6 })
+}
+
+function isDead({ ended, binding, marks }: SessionState): boolean {
+  return ended || binding === undefined || marks.some((mark) => covers(mark, binding, 60))
+}
+
+/** Lets what was resolved be acted upon. */
+async function settled(): Promise<void> {
+  await new Promise((resolve) => setImmediate(resolve))
+}
+
+function delegate(store: ReturnType<typeof memoryStore>) {
+  return {
+    bind: store.bind.bind(store),
+    rebind: store.rebind.bind(store),
+    renew: store.renew.bind(store),
+    addTokens: store.addTokens.bind(store),
+    marks: store.marks.bind(store),
+    endSessions: store.endSessions.bind(store),
+    unbind: store.unbind.bind(store),
+    begin: store.begin.bind(store),
+    complete: store.complete.bind(store),
+  }
+}

@@ -1,0 +1,388 @@
+// What the PostgreSQL store promises beyond the port: statements, interleavings, the log, pruning, rows of connect-pg-simple.
+import connectPgSimple from 'connect-pg-simple'
+import session from 'express-session'
+import pg from 'pg'
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { sidKey, subKey, tokenKey } from '../../src/marks/target.js'
+import type { LogStore } from '../../src/stores/log-store.js'
+import type { BeginLogout, NewBinding } from '../../src/stores/logout-store.js'
+import { applySchema, checkPostgres, prunePostgres } from '../../src/stores/postgres/apply-schema.js'
+import { type PostgresPool, postgresStore } from '../../src/stores/postgres/postgres-store.js'
+import { postgresServer, type RunningPostgres, startPostgres } from '../servers/postgres.js'
+import { describeWith } from '../servers/processes.js'
+
+const client = { issuer: 'https://op.example.com', clientId: 'rp' }
+const now = () => Date.now() / 1000
+
+function login(i: number | string, parts: Partial<NewBinding> = {}): NewBinding {
+  return {
+    sessionId: `session ${i}`,
+    subKey: subKey(client, `user ${i}`),
+    sidKey: sidKey(client, `sid ${i}`),
+    issuedAt: 1_700_000_000,
+    expiresAt: now() + 86_400,
+    ...parts,
+  }
+}
+
+function logoutOf(key: string, parts: Partial<BeginLogout> = {}): BeginLogout {
+  return {
+    target: { scope: 'sub', key },
+    issuedAt: 1_700_000_100,
+    marksExpireAt: now() + 90_000,
+    toleranceSeconds: 60,
+    mayFinish: true,
+    ...parts,
+  }
+}
+
+describeWith(postgresServer, 'PostgreSQL')('PostgreSQL store, beyond the port', () => {
+  let server: RunningPostgres
+  let pool: pg.Pool
+  let statements = 0
+  let store: LogStore
+  const counted: PostgresPool = {
+    query(text, values) {
+      statements++
+      return pool.query(text, values)
+    },
+  }
+
+  beforeAll(async () => {
+    server = await startPostgres()
+    pool = new pg.Pool({ connectionString: server.url, max: 8 })
+    await Promise.all([1, 2, 3, 4].map(() => applySchema(pool)))
+    await pool.query(
+      'CREATE TABLE session (sid varchar PRIMARY KEY, sess json NOT NULL, expire timestamp(6) NOT NULL); CREATE TABLE "odd; name" (sid text)',
+    )
+    store = postgresStore(counted)
+  })
+  afterAll(async () => {
+    await pool.end()
+    await server.stop()
+  })
+  beforeEach(async () => {
+    await pool.query('TRUNCATE bcl_session, bcl_mark, bcl_jti, bcl_log, session')
+    statements = 0
+  })
+
+  it('takes one statement for each method, whatever the number of sessions', async () => {
+    const { subKey } = login('one')
+    for (let i = 0; i < 100; i++) await store.bind(login(i, { subKey, tokenKeys: [tokenKey(`${i}`)] }))
+    expect(statements).toBe(100)
+    await store.read(login(1).sessionId)
+    await store.marks([subKey, 'b'])
+    expect(statements).toBe(102)
+    const begun = await store.begin(logoutOf(subKey))
+    expect(statements).toBe(103)
+    expect(begun.replayed === false && begun.sessionIds.length).toBe(100)
+    await store.complete({ destroyedIds: begun.replayed ? [] : begun.sessionIds, done: true })
+    await store.rebind('x', 'y', now())
+    await store.endSessions(['x'], now() + 1)
+    expect(statements).toBe(106)
+  })
+
+  it('destroys the rows of connect-pg-simple, unbinds and remembers the jti in that one statement', async () => {
+    const finishing = postgresStore(counted, { sessionTable: 'public.session' })
+    const rows = new (connectPgSimple(session))({ pool, pruneSessionInterval: false })
+    const logins = [1, 2, 3].map((i) => login(i, { subKey: login('one').subKey }))
+    for (const { sessionId } of [...logins, login('bystander')]) {
+      await pool.query("INSERT INTO session VALUES ($1, '{\"cookie\":{}}', now() + interval '1 day')", [sessionId])
+    }
+    for (const each of [...logins, login('bystander')]) await finishing.bind(each)
+    statements = 0
+    const jti = { key: 'the jti', expiresAt: now() + 600 }
+    expect(await finishing.begin(logoutOf(login('one').subKey, { jti }))).toMatchObject({ finished: true })
+    expect(statements).toBe(1)
+    const get = (id: string) =>
+      new Promise((resolve, reject) => rows.get(id, (e, row) => (e ? reject(e) : resolve(row))))
+    for (const { sessionId } of logins) {
+      expect(await get(sessionId)).toBeFalsy()
+      expect(await finishing.read(sessionId)).toEqual({ ended: true, marks: [] })
+    }
+    expect(await get(login('bystander').sessionId)).toBeTruthy()
+    expect(await finishing.begin(logoutOf(login('one').subKey, { jti }))).toEqual({ replayed: true })
+    await rows.close()
+  })
+
+  it('keeps the mark and leaves the rows to the caller where their table cannot be written', async () => {
+    for (const sessionTable of ['missing', '"odd; name', 'session; DROP TABLE bcl_mark']) {
+      const finishing = postgresStore(pool, { sessionTable })
+      await finishing.bind(login(1))
+      const jti = { key: `jti of ${sessionTable}`, expiresAt: now() + 600 }
+      const begun = await finishing.begin(logoutOf(login(1).subKey, { jti }))
+      expect(begun).toMatchObject({ finished: false, sessionIds: [login(1).sessionId] })
+      expect((await finishing.begin(logoutOf(login(1).subKey, { jti }))).replayed).toBe(false)
+      expect((await finishing.marks([login(1).subKey])).marks).toHaveLength(1)
+      expect((await finishing.read(login(1).sessionId)).ended).toBe(true)
+    }
+  })
+
+  describe('two transactions at the same time', () => {
+    /** Begins a transaction, runs `first` in it, starts `second` elsewhere, waits until that waits for the first, commits. */
+    async function interleave<A, B>(
+      first: (store: LogStore) => Promise<A>,
+      second: (store: LogStore) => Promise<B>,
+    ): Promise<readonly [A, B]> {
+      const holder = await pool.connect()
+      try {
+        await holder.query('BEGIN')
+        const one = await first(postgresStore(holder))
+        const two = second(postgresStore(pool))
+        two.catch(() => {})
+        while ((await waiting()) === 0) await new Promise((resolve) => setImmediate(resolve))
+        await holder.query('COMMIT')
+        return [one, await two]
+      } finally {
+        await holder.query('ROLLBACK')
+        holder.release()
+      }
+    }
+
+    async function waiting(): Promise<number> {
+      const { rows } = await pool.query('SELECT count(*)::integer AS n FROM pg_locks WHERE NOT granted')
+      return rows[0]?.n
+    }
+
+    for (const scope of ['sub', 'sid'] as const) {
+      const target = (of: NewBinding) => ({ scope, key: scope === 'sub' ? of.subKey : (of.sidKey ?? '') })
+
+      it(`a logout by ${scope} waits for a login that has not committed, and finds it`, async () => {
+        const [, begun] = await interleave(
+          (one) => one.bind(login(1)),
+          (two) => two.begin(logoutOf('', { target: target(login(1)) })),
+        )
+        expect(begun).toMatchObject({ sessionIds: [login(1).sessionId] })
+      })
+
+      it(`a login waits for a logout by ${scope} that has not committed, and sees its mark`, async () => {
+        const [, { marks }] = await interleave(
+          (one) => one.begin(logoutOf('', { target: target(login(1)) })),
+          (two) => two.bind(login(1)),
+        )
+        expect(marks).toHaveLength(1)
+      })
+
+      it(`a logout by ${scope} waits for a change of id that has not committed, and finds the new id`, async () => {
+        await store.bind(login(1))
+        const [, begun] = await interleave(
+          (one) => one.rebind(login(1).sessionId, 'new id', now() + 60),
+          (two) => two.begin(logoutOf('', { target: target(login(1)) })),
+        )
+        expect(begun).toMatchObject({ sessionIds: ['new id'] })
+      })
+
+      it(`a change of id waits for a logout by ${scope} that has not committed, and inherits the end`, async () => {
+        await store.bind(login(1))
+        const [, state] = await interleave(
+          (one) => one.begin(logoutOf('', { target: target(login(1)) })),
+          (two) => two.rebind(login(1).sessionId, 'new id', now() + 60),
+        )
+        expect(state.ended).toBe(true)
+      })
+    }
+
+    it('a logout waits for a token that is being added, and marks it', async () => {
+      await store.bind(login(1))
+      const [, begun] = await interleave(
+        (one) => one.addTokens(login(1).sessionId, [tokenKey('t')]),
+        (two) => two.begin(logoutOf(login(1).subKey)),
+      )
+      expect(begun).toMatchObject({ tokenKeys: [tokenKey('t')] })
+    })
+
+    it('the same token delivered twice does the same work with the same dates', async () => {
+      await store.bind(login(1))
+      const logout = logoutOf(login(1).subKey, { jti: { key: 'jti', expiresAt: now() + 60 } })
+      const [one, two] = await interleave(
+        (first) => first.begin(logout),
+        (second) => second.begin(logout),
+      )
+      expect(two).toEqual(one)
+    })
+
+    it('a login at the old id beside a change of id: the change is tried again with the fresh sign-on', async () => {
+      await store.bind(login(1))
+      const fresh = login(2, { sessionId: login(1).sessionId })
+      const [, state] = await interleave(
+        (one) => one.bind(fresh),
+        (two) => two.rebind(fresh.sessionId, 'new id', now() + 60),
+      )
+      expect(state.binding?.subKey).toBe(fresh.subKey)
+    })
+
+    it('refuses isolation levels under which a look could be older than a lock', async () => {
+      for (const level of ['repeatable read', 'serializable']) {
+        const one = await pool.connect()
+        await one.query(`BEGIN ISOLATION LEVEL ${level}`)
+        await expect(postgresStore(one).bind(login(1))).rejects.toThrow(/read committed/)
+        await one.query('ROLLBACK')
+        one.release()
+      }
+      expect((await store.read(login(1).sessionId)).binding).toBeUndefined()
+    })
+  })
+
+  describe('the log', () => {
+    it('misses nothing that commits out of order', async () => {
+      const start = await store.pull()
+      expect(start).toMatchObject({ reset: true, marks: [], sessionIds: [] })
+      const holder = await pool.connect()
+      await holder.query('BEGIN')
+      await postgresStore(holder).endSessions(['early, commits late'], now() + 60)
+      await store.endSessions(['late, commits early'], now() + 60)
+      const between = await store.pull(start.cursor)
+      expect(between).toMatchObject({ reset: false, sessionIds: ['late, commits early'] })
+      await holder.query('COMMIT')
+      holder.release()
+      expect((await store.pull(between.cursor)).sessionIds).toContain('early, commits late')
+    })
+
+    it('is not held up by a transaction that stays open', async () => {
+      const holder = await pool.connect()
+      await holder.query('BEGIN; SELECT pg_current_xact_id()')
+      const { cursor } = await store.pull()
+      await store.begin(logoutOf(login(1).subKey))
+      expect((await store.pull(cursor)).marks).toHaveLength(1)
+      await holder.query('ROLLBACK')
+      holder.release()
+    })
+
+    it('tells of marks, ended, moved, replaced and unbound sessions, and not of first logins', async () => {
+      let { cursor } = await store.pull()
+      const told = async () => {
+        const page = await store.pull(cursor)
+        cursor = page.cursor
+        return { marks: page.marks.length, ids: [...page.sessionIds].sort() }
+      }
+      await store.bind(login(1, { tokenKeys: [tokenKey('t')] }))
+      expect(await told()).toEqual({ marks: 0, ids: [] })
+      await store.bind(login(2, { sessionId: login(1).sessionId, tokenKeys: [tokenKey('t')] }))
+      expect(await told()).toEqual({ marks: 0, ids: [login(1).sessionId] })
+      await store.rebind(login(1).sessionId, 'new id', now() + 60)
+      expect((await told()).ids).toContain(login(1).sessionId)
+      await store.begin(logoutOf(login(2).subKey))
+      expect(await told()).toMatchObject({ marks: 2, ids: ['new id'] })
+      await store.unbind(['new id'])
+      expect((await told()).ids).toEqual(['new id'])
+    })
+
+    it('starts afresh with all live marks where the cursor is too old', async () => {
+      await store.begin(logoutOf(login(1).subKey))
+      const [xmin] = (await store.pull()).cursor.split('|')
+      expect(await store.pull(`${xmin}|${now() - 200}`)).toMatchObject({ reset: true, marks: [{ scope: 'sub' }] })
+      expect(await store.pull(`${xmin}|${now()}`)).toMatchObject({ reset: false, marks: [] })
+    })
+
+    it('rings a doorbell at each logout', async () => {
+      const listener = await pool.connect()
+      await listener.query('LISTEN bcl_log')
+      const rung = new Promise((resolve) => listener.once('notification', resolve))
+      await store.begin(logoutOf(login(1).subKey))
+      await rung
+      await listener.query('UNLISTEN *')
+      listener.release()
+    })
+  })
+
+  describe('pruning', () => {
+    it('keeps tables flat over logins and expiries, a little with every login', async () => {
+      const soon = { expiresAt: now() - 1 }
+      for (let i = 0; i < 60; i++) await store.bind(login(i, soon))
+      const { rows } = await pool.query('SELECT count(*)::integer AS n FROM bcl_session')
+      expect(rows[0]?.n).toBeLessThanOrEqual(4)
+    })
+
+    it('prunes what expired and nothing else, on many nodes at once', async () => {
+      await store.bind(login('alive'))
+      await store.begin(
+        logoutOf(login('other').subKey, { jti: { key: 'live', expiresAt: now() + 60 }, mayFinish: false }),
+      )
+      await pool.query(`
+        INSERT INTO bcl_session (session_id, bound, kept_until) SELECT 'dead ' || i, false, 1 FROM generate_series(1, 500) i;
+        INSERT INTO bcl_mark SELECT 'dead ' || i, '', 'sub', 1, 1, 1 FROM generate_series(1, 500) i;
+        INSERT INTO bcl_jti SELECT 'dead ' || i, 1, 1, true, 1 FROM generate_series(1, 500) i;
+        INSERT INTO bcl_log (at, session_id) SELECT 1, 'dead' FROM generate_series(1, 500) i`)
+      const pruned = await Promise.all([1, 2, 3].map(() => prunePostgres(pool, { batch: 50 })))
+      expect(pruned.reduce((sum, each) => sum + each, 0)).toBe(2000)
+      const { rows } = await pool.query(
+        'SELECT (SELECT count(*) FROM bcl_session) + (SELECT count(*) FROM bcl_mark) + (SELECT count(*) FROM bcl_jti) AS n',
+      )
+      expect(Number(rows[0]?.n)).toBe(3)
+      expect((await store.read(login('alive').sessionId)).binding).toBeDefined()
+    })
+  })
+
+  it('finds the sessions of a target by index', async () => {
+    await pool.query(`
+      INSERT INTO bcl_session (session_id, bound, sub_key, sid_key, bound_at, expires_at, kept_until)
+      SELECT 's' || i, true, 'sub ' || i, 'sid ' || i, 1, 4e9, 4e9 FROM generate_series(1, 20000) i; ANALYZE bcl_session`)
+    const one = await pool.connect()
+    const scans = async () => {
+      const { rows } = await one.query(
+        "SELECT seq_tup_read::integer AS n FROM pg_stat_xact_all_tables WHERE relname = 'bcl_session'",
+      )
+      return rows[0]?.n
+    }
+    try {
+      await one.query('BEGIN')
+      for (const target of [
+        { scope: 'sub', key: 'sub 777' },
+        { scope: 'sid', key: 'sid 888' },
+      ] as const) {
+        expect(await postgresStore(one).begin(logoutOf('', { target, mayFinish: false }))).toMatchObject({
+          sessionIds: [`s${target.key.slice(4)}`],
+        })
+      }
+      await postgresStore(one).bind(login(1))
+      expect(await scans()).toBe(0)
+    } finally {
+      await one.query('ROLLBACK')
+      one.release()
+    }
+  })
+
+  it('refuses what is no pool', () => {
+    expect(() => Reflect.apply(postgresStore, undefined, [{}])).toThrow(TypeError)
+  })
+
+  describe('checkPostgres', () => {
+    it('finds nothing to say about a primary with the schema', async () => {
+      expect(await checkPostgres(pool, { sessionTable: 'session' })).toEqual([])
+    })
+
+    it('reports what is missing or set wrong, each in words', async () => {
+      const other = new pg.Pool({
+        connectionString: server.url,
+        options: '-c search_path=pg_catalog -c synchronous_commit=off -c default_transaction_isolation=serializable',
+      })
+      try {
+        expect(await checkPostgres(other, { sessionTable: 'nowhere' })).toEqual([
+          expect.stringMatching(/missing.*applySchema/),
+          expect.stringMatching(/isolation is serializable.*read committed/),
+          expect.stringMatching(/synchronous_commit is off/),
+          expect.stringMatching(/session table/),
+        ])
+      } finally {
+        await other.end()
+      }
+    })
+
+    it('reports a stand-by', { timeout: 90_000 }, async () => {
+      const standby = await startPostgres()
+      const connected = new pg.Pool({ connectionString: standby.url })
+      connected.on('error', () => {})
+      try {
+        await applySchema(connected)
+        await connected.end()
+        await standby.becomeStandby()
+        const reading = new pg.Pool({ connectionString: standby.url })
+        reading.on('error', () => {})
+        expect(await checkPostgres(reading)).toEqual([expect.stringMatching(/stand-by.*primary/)])
+        await reading.end()
+      } finally {
+        await standby.stop()
+      }
+    })
+  })
+})
