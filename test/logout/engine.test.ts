@@ -27,7 +27,7 @@ const pass = (seconds: number) => vi.advanceTimersByTimeAsync(seconds * 1000)
 
 /** What a step does instead of its work, for as many times as are given. */
 type Faults = Partial<
-  Record<'begin' | 'complete' | 'read' | 'bind' | 'evict' | 'destroy' | 'hook', (() => Promise<never>)[]>
+  Record<'begin' | 'complete' | 'read' | 'bind' | 'evict' | 'destroy' | 'hook', (() => Promise<unknown>)[]>
 >
 
 class Rig {
