@@ -36,7 +36,7 @@ async function measuredLookups(bench: Bench, api: Api): Promise<Lookups[]> {
   for (let round = 0; round <= bench.rounds; round++) {
     bench.progress(`claims, round ${round} of ${bench.rounds}`)
     for (const { way, inFlight, wallMicros, cpuMicros } of all) {
-      const count = way === 'hit' ? bench.size(20_000, 200) : bench.size(1500, 20)
+      const count = way === 'hit' ? bench.size(20_000, 200) : bench.size(1000, 20)
       const measured = await api.call('lookUp', { way, inFlight, count })
       if (round === 0) continue
       wallMicros.push(measured.wallMicros)

@@ -32,7 +32,7 @@ export async function wholeJob(bench: Bench): Promise<Section> {
   for (const name of [FLOOR, PEER, OURS, 'ours, memory, without Express', 'ours, Redis', 'ours, PostgreSQL'] as const) {
     contenders.push(await started(bench, name, context))
   }
-  const perRound = bench.size(2000, 40)
+  const perRound = bench.size(1000, 40)
   // The first round compiles and warms; it is not counted.
   for (let round = 0; round <= bench.rounds; round++) {
     bench.progress(`whole job, round ${round} of ${bench.rounds}`)
