@@ -58,7 +58,7 @@ class PostgresStore implements LogStore {
 
   async rebind(fromSessionId: string, toSessionId: string, expiresAt: number): Promise<SessionState> {
     if (fromSessionId === toSessionId) return this.read(toSessionId)
-    const reply = await this.#call('bcl_rebind', { from: fromSessionId, to: toSessionId, exp: expiresAt })
+    const reply = await this.#call('bcl_rebind', { old: fromSessionId, new: toSessionId, exp: expiresAt })
     return reply.state(toSessionId)
   }
 

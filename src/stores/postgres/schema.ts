@@ -192,8 +192,8 @@ END $$;
 
 CREATE OR REPLACE FUNCTION bcl_rebind(a jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
-  from_id text := a->>'from';
-  to_id text := a->>'to';
+  from_id text := a->>'old';
+  to_id text := a->>'new';
   asked_until double precision := (a->>'exp')::double precision;
   time double precision;
   peek bcl_session;
