@@ -25,6 +25,7 @@ const commands = {
       await connection.set(`sess:${id}`, '{"cookie":{}}', { EX: 3600 })
       await bindUser(logout, issuer, id, 2 * from + i)
     }
+    await connection.configResetStat()
     const times = { set: [] as number[], begin: [] as number[], logout: [] as number[] }
     for (let n = 2 * from; n < 2 * (from + count); n += 2) {
       const now = Date.now() / 1000
@@ -48,6 +49,7 @@ const commands = {
         }),
       )
     }
+    const statistics = await connection.info('commandstats')
     const rows = await Promise.all(ids.map((id) => connection.exists(`sess:${id}`)))
     if (rows.some((found) => found > 0)) throw new Error('a session row survived its logout')
     return {
@@ -57,6 +59,8 @@ const commands = {
       beginP99Ms: quantile(times.begin, 0.99),
       logoutMs: quantile(times.logout, 0.5),
       logoutP99Ms: quantile(times.logout, 0.99),
+      setInRedisMicros: microsInRedis(statistics, 'set'),
+      logoutInRedisMicros: microsInRedis(statistics, 'evalsha'),
     }
   },
 }
@@ -72,6 +76,11 @@ function ours() {
     released: () => {},
   }
   return { store, logout: createBackchannelLogout({ provider: client, store, sessions }) }
+}
+
+/** What Redis says each call of a command took inside it. */
+function microsInRedis(statistics: string, command: string): number {
+  return Number(new RegExp(`cmdstat_${command}:.*usec_per_call=([\\d.]+)`).exec(statistics)?.[1])
 }
 
 async function timed(work: () => Promise<unknown>): Promise<number> {
