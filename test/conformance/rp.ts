@@ -161,7 +161,8 @@ export async function startRp(options: RpOptions = {}): Promise<Rp> {
   }
   app.use(errorHandler)
 
-  const server = createServer(app)
+  // A connection that a test left idle for long must not be cut just when it is used again.
+  const server = createServer({ keepAliveTimeout: 0 }, app)
   await new Promise<void>((listening) => server.listen(0, '127.0.0.1', listening))
   const address = server.address()
   const url = `http://127.0.0.1:${typeof address === 'object' ? address?.port : ''}`
