@@ -91,6 +91,7 @@ export function createBackchannelLogout<Req = unknown>(given: BackchannelLogoutO
     ...shared,
     claims,
     onSessionsEnded,
+    marksLifetimeSeconds: Math.max(sessionLifetimeSeconds, claims?.marksLifetimeSeconds ?? 0),
     retry: { firstDelaySeconds: 1, maxDelaySeconds: 30, giveUpAfterSeconds: options.retryForSeconds },
   })
   const signOns = new SignOns(shared)

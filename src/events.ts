@@ -59,9 +59,10 @@ const events = channel('oidc-backchannel-logout')
 export function emitter(listener: EventListener | undefined): EventListener {
   return (event) => {
     try {
-      listener?.(event)
+      const returned: unknown = listener?.(event)
+      if (returned instanceof Promise) returned.catch(() => {})
     } catch {
-      // A listener reports on logouts; it must never be the reason that one fails.
+      // A listener reports on logouts; it must never be the reason that one fails, nor that the process ends.
     }
     if (events.hasSubscribers) events.publish(event)
   }

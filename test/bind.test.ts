@@ -109,6 +109,43 @@ describe('a login that was logged out before it was bound', () => {
   })
 })
 
+describe('requests with names of their own', () => {
+  it('takes the session of express-session, not a property that happens to be called sessionId', async () => {
+    const logout = create()
+    const req = { sessionId: 'tracking', sessionID: 'a', session: { cookie: { originalMaxAge: null } } }
+    await logout.bind(req, idToken)
+    await save('a')
+    expect(await logout.terminate({ issuer, clientId, sid: 'S1' })).toMatchObject({ destroyed: 1 })
+    expect(await load('a')).toBeFalsy()
+  })
+})
+
+describe('a listener of events', () => {
+  it.each([
+    [
+      'throws',
+      () => {
+        throw new Error('listener')
+      },
+    ],
+    [
+      'rejects',
+      async () => {
+        throw new Error('listener')
+      },
+    ],
+  ])('that %s ends neither the logout nor the process', async (_, onEvent) => {
+    const rejections: unknown[] = []
+    const heard = (error: unknown) => rejections.push(error)
+    process.on('unhandledRejection', heard)
+    const logout = createBackchannelLogout({ provider: { issuer, clientId }, sessions: expressSessions(rows), onEvent })
+    expect(await logout.terminate({ issuer, clientId, sub: 'alice' })).toMatchObject({ complete: true })
+    await new Promise((resolve) => setImmediate(resolve))
+    process.off('unhandledRejection', heard)
+    expect(rejections).toEqual([])
+  })
+})
+
 describe('terminate', () => {
   it('refuses a target that names nobody', async () => {
     const logout = create()

@@ -132,7 +132,7 @@ export class ClaimsCache<Application> {
     this.#arrive({ scope: 'token', key, issuedAt, seenAt: issuedAt, expiresAt })
     if (store === undefined) return
     const target = { scope: 'token', key } as const
-    const order = { target, issuedAt, marksExpireAt: expiresAt, toleranceSeconds, mayFinish: true }
+    const order = { target, issuedAt, seenSecondsAgo: 0, marksExpireAt: expiresAt, toleranceSeconds, mayFinish: true }
     try {
       await within(storeTimeoutSeconds, store.begin(order))
     } catch (cause) {

@@ -6,6 +6,7 @@ import { BackchannelLogoutError, type ErrorCode } from '../errors.js'
 import type { EventListener, LogoutReason } from '../events.js'
 import { DEFAULT_TOLERANCE_SECONDS, type Mark } from '../marks/covering.js'
 import type { Client, TargetKey } from '../marks/target.js'
+import { ExpiringMap } from '../stores/expiring-map.js'
 import type { BegunLogout, JtiKey, LogoutStore } from '../stores/logout-store.js'
 import { Background, inParallel } from './background.js'
 import type { Denials } from './denials.js'
@@ -49,7 +50,8 @@ export interface EngineOptions {
   readonly denials: Denials
   readonly emit: EventListener
   readonly clock: () => number
-  readonly sessionLifetimeSeconds: number
+  /** How long marks are kept: no session, token or cached claim may outlive them. */
+  readonly marksLifetimeSeconds: number
   /** Deadline of each store call, each destruction and each hook. */
   readonly stepTimeoutSeconds: number
   readonly retry: {
@@ -64,7 +66,18 @@ const DESTROY_CONCURRENCY = 16
 
 interface OpenLogout {
   readonly order: LogoutOrder
+  readonly openedAt: number
+  /** A pass was made before: the next one is dated back to the first. */
+  tried: boolean
   readonly release: () => void
+}
+
+/** One pass through the order. */
+interface Pass {
+  /** Absent where no answer will acknowledge the jti any more: remembered then, the OP's retry would be taken for a replay. */
+  readonly jti: JtiKey | undefined
+  /** Whether the OP has been told meanwhile that the logout is not complete. */
+  readonly answered: () => boolean
 }
 
 interface Attempt {
@@ -82,6 +95,8 @@ export class LogoutEngine {
   readonly #options: EngineOptions
   readonly #background: Background<OpenLogout>
   readonly #openByJti = new Map<string, OpenLogout>()
+  /** Logouts that were completed just after the OP had heard that they were not: its retry is to hear 200. */
+  readonly #unacknowledged = new ExpiringMap<JtiKey>()
 
   constructor(options: EngineOptions) {
     this.#options = options
@@ -101,12 +116,17 @@ export class LogoutEngine {
     const open = this.#open(order)
     const started = this.#options.clock()
     let answered = false
-    const attempt = this.#attempt(open).then((outcome) => {
+    const pass = { jti: order.jti, answered: () => answered }
+    const attempt = this.#attempt(open, pass).then((outcome) => {
+      if (answered && order.jti && outcome.error === undefined) {
+        this.#unacknowledged.set(order.jti.key, order.jti, this.#options.clock())
+      }
       this.#settle(open, outcome, { started, background: answered })
       return outcome
     })
     try {
-      return resultOf(await within(answerWithinSeconds, attempt))
+      const outcome = await within(answerWithinSeconds, attempt)
+      return resultOf(outcome.replayed && this.#acknowledges(order) ? { ...outcome, replayed: false } : outcome)
     } catch (cause) {
       answered = true
       const error = failure('ERR_DEADLINE', 'The answer was due before the logout was done; the work goes on', cause)
@@ -118,12 +138,20 @@ export class LogoutEngine {
     this.#background.close()
   }
 
+  #acknowledges({ jti }: LogoutOrder): boolean {
+    if (jti === undefined || this.#unacknowledged.get(jti.key, this.#options.clock()) === undefined) return false
+    this.#unacknowledged.delete(jti.key)
+    return true
+  }
+
   #open(order: LogoutOrder): OpenLogout {
     const known = order.jti && this.#openByJti.get(order.jti.key)
     if (known && known.order.key.key === order.key.key && known.order.key.subKey === order.key.subKey) return known
     const { clock, denials } = this.#options
-    const mark: Mark = { ...order.key, issuedAt: order.issuedAt, seenAt: clock(), expiresAt: this.#marksExpireAt() }
-    const open: OpenLogout = { order, release: denials.deny(mark) }
+    // Whether this is a replay is not known yet, so nothing is denied by the time of its arrival: a later login lives.
+    const seenAt = Number.NEGATIVE_INFINITY
+    const mark: Mark = { ...order.key, issuedAt: order.issuedAt, seenAt, expiresAt: this.#marksExpireAt() }
+    const open: OpenLogout = { order, openedAt: clock(), tried: false, release: denials.deny(mark) }
     if (order.jti) this.#openByJti.set(order.jti.key, open)
     return open
   }
@@ -152,7 +180,7 @@ export class LogoutEngine {
 
   async #retry(open: OpenLogout): Promise<boolean> {
     const started = this.#options.clock()
-    const outcome = await this.#attempt(open)
+    const outcome = await this.#attempt(open, { jti: undefined, answered: () => true })
     if (outcome.error !== undefined) return false
     this.#settle(open, outcome, { started, background: true })
     return true
@@ -183,10 +211,11 @@ export class LogoutEngine {
   }
 
   /** One pass through the whole order. Whatever it could not do, the next pass finds again. Never rejects. */
-  async #attempt({ order }: OpenLogout): Promise<Attempt> {
+  async #attempt(open: OpenLogout, pass: Pass): Promise<Attempt> {
+    const { order } = open
     let begun: BegunLogout
     try {
-      begun = await this.#step(this.#begin(order))
+      begun = await this.#step(this.#begin(open, pass.jti))
     } catch (cause) {
       return { ...NOTHING_DONE, error: failure('ERR_STORE', 'The logout store could not begin the logout', cause) }
     }
@@ -203,7 +232,7 @@ export class LogoutEngine {
     const notFollowed = notEvicted ?? notAnnounced
     const done = notFollowed === undefined && destroyedIds.length === sessionIds.length
     const notCompleted = await this.#complete({
-      jti: order.jti,
+      jti: pass.answered() ? undefined : pass.jti,
       // A session stays bound until all that hangs on it is done: the retry knows tokens and connections only through its binding.
       destroyedIds: notFollowed === undefined ? destroyedIds : [],
       done,
@@ -216,12 +245,16 @@ export class LogoutEngine {
     return { ...outcome, destroyed: destroyedIds.length, ...(error && { error }) }
   }
 
-  #begin(order: LogoutOrder): Promise<BegunLogout> {
-    const { store, claims, onSessionsEnded } = this.#options
+  #begin(open: OpenLogout, jti: JtiKey | undefined): Promise<BegunLogout> {
+    const { store, claims, onSessionsEnded, clock } = this.#options
+    const { order } = open
+    const seenSecondsAgo = open.tried ? Math.max(0, clock() - open.openedAt) : 0
+    open.tried = true
     return store.begin({
       target: order.key,
       issuedAt: order.issuedAt,
-      jti: order.jti,
+      seenSecondsAgo,
+      jti,
       marksExpireAt: this.#marksExpireAt(),
       toleranceSeconds: DEFAULT_TOLERANCE_SECONDS,
       mayFinish: claims === undefined && onSessionsEnded === undefined,
@@ -245,8 +278,7 @@ export class LogoutEngine {
 
   async #hook(sentence: string, call: () => void | Promise<void>): Promise<BackchannelLogoutError | undefined> {
     try {
-      const pending = call()
-      if (pending !== undefined) await this.#step(pending)
+      await this.#step(Promise.resolve(call())) // Whatever a hook returns is no promise to be relied on.
       return undefined
     } catch (cause) {
       return failure('ERR_EVICT', sentence, cause)
@@ -280,7 +312,7 @@ export class LogoutEngine {
   }
 
   #marksExpireAt(): number {
-    return this.#options.clock() + this.#options.sessionLifetimeSeconds
+    return this.#options.clock() + this.#options.marksLifetimeSeconds
   }
 }
 

@@ -7,6 +7,7 @@ import type { EventListener } from '../events.js'
 import { covers, DEFAULT_TOLERANCE_SECONDS } from '../marks/covering.js'
 import { type Client, sidKey, subKey } from '../marks/target.js'
 import type { LocalSession, SessionGuard } from '../sessions/session-backend.js'
+import { isWholeSignOn } from '../sessions/stateless-guard.js'
 import { ExpiringMap } from '../stores/expiring-map.js'
 import type { LogoutStore, SessionState } from '../stores/logout-store.js'
 import { inParallel } from './background.js'
@@ -112,7 +113,13 @@ export class SignOns implements SessionGuard {
       const marksExpireAt = clock() + sessionLifetimeSeconds
       await inParallel(4, tokenKeys, async (key) => {
         const target = { scope: 'token', key } as const
-        const about = { issuedAt: clock(), marksExpireAt, toleranceSeconds: DEFAULT_TOLERANCE_SECONDS, mayFinish: true }
+        const about = {
+          issuedAt: clock(),
+          seenSecondsAgo: 0,
+          marksExpireAt,
+          toleranceSeconds: DEFAULT_TOLERANCE_SECONDS,
+          mayFinish: true,
+        }
         await this.#step(store.begin({ target, ...about }))
       })
       return { ended: true }
@@ -146,6 +153,7 @@ export class SignOns implements SessionGuard {
 
   /** Whether a stateless sign-on still lives. Rejects with `NoVerdictError` where that cannot be found out. One look-up. */
   async isLive(record: StatelessSignOn): Promise<boolean> {
+    if (!isWholeSignOn(record)) return false
     const sub = subKey(record, record.sub)
     const keys = record.sid === undefined ? [sub] : [sidKey(record, record.sid), sub]
     const signOn = { subKey: sub, issuedAt: record.issuedAt, boundAt: record.boundAt }

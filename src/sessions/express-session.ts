@@ -67,8 +67,9 @@ export function expressSessions(
 }
 
 function localSessionOf(req: SessionRequest): LocalSession | undefined {
-  if ('sessionId' in req && typeof req.sessionId === 'string') return req
-  if (!('sessionID' in req) || typeof req.sessionID !== 'string' || !req.session) return undefined
+  // A request may carry a property named `sessionId` for reasons of its own: express-session's own name comes first.
+  if (!('sessionID' in req)) return 'sessionId' in req && typeof req.sessionId === 'string' ? req : undefined
+  if (typeof req.sessionID !== 'string' || !req.session) return undefined
   return { sessionId: req.sessionID, expiresAt: rowExpiry(req.session) }
 }
 
@@ -159,7 +160,7 @@ class StoreProtection {
 
   /** Writes, then asks, then undoes: a check before the write would leave a window (law 7). */
   async #set(sessionId: string, session: StoredSession): Promise<void> {
-    if (this.#guards.some((guard) => guard.wasEndedHere(sessionId))) return this.#refuse(sessionId)
+    if (this.#guards.some((guard) => guard.wasEndedHere(sessionId))) return this.#refuse(sessionId, session)
     for (const guard of this.#guards) await guard.arrived(sessionId)
     await this.#call('set', sessionId, session)
     let ended: boolean
@@ -168,7 +169,7 @@ class StoreProtection {
     } catch {
       return // No verdict: the row stays, and no read will believe it without one.
     }
-    if (ended) await this.#refuse(sessionId)
+    if (ended) await this.#refuse(sessionId, session)
   }
 
   /**
@@ -177,9 +178,9 @@ class StoreProtection {
    */
   async #touch(sessionId: string, session: StoredSession): Promise<void> {
     const ended = () => this.#guards.some((guard) => guard.wasEndedHere(sessionId))
-    if (ended()) return this.#refuse(sessionId)
+    if (ended()) return this.#refuse(sessionId, session)
     await this.#call('touch', sessionId, session)
-    if (ended()) await this.#refuse(sessionId)
+    if (ended()) await this.#refuse(sessionId, session)
   }
 
   async #destroy(sessionId: string): Promise<void> {
@@ -214,8 +215,10 @@ class StoreProtection {
     return false
   }
 
-  async #refuse(sessionId: string): Promise<void> {
-    this.#blocked('write')
+  /** The request that ended its own session still saves it at the end of its response: nothing to report. */
+  async #refuse(sessionId: string, session: StoredSession): Promise<void> {
+    const req: unknown = Reflect.get(session, 'req')
+    if (!(typeof req === 'object' && req !== null && this.#released.has(req))) this.#blocked('write')
     await this.#destroyQuietly(sessionId)
   }
 

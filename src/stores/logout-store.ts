@@ -42,6 +42,8 @@ export interface BeginLogout {
   readonly target: TargetKey
   /** `iat` of the Logout Token (OP clock). */
   readonly issuedAt: number
+  /** How long before this call the logout was first seen: a late retry is dated back, so that it ends no login made in between. */
+  readonly seenSecondsAgo: number
   /** Absent where no token is behind the logout. */
   readonly jti?: JtiKey | undefined
   /** Until when marks must be kept: no session, token or cached claim outlives this. */

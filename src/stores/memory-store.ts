@@ -145,7 +145,10 @@ class MemoryStore implements LogoutStore {
     const { target, jti } = logout
     const opened = jti && this.#logouts.get(jti.key, now)
     if (opened?.completed) return { replayed: true }
-    const dates = { issuedAt: opened?.issuedAt ?? logout.issuedAt, seenAt: opened?.seenAt ?? now }
+    const dates = {
+      issuedAt: opened?.issuedAt ?? logout.issuedAt,
+      seenAt: opened?.seenAt ?? now - logout.seenSecondsAgo,
+    }
     if (jti) this.#logouts.set(jti.key, { ...dates, expiresAt: jti.expiresAt, completed: false }, now)
 
     const mark = this.#mark({ ...target, ...dates, expiresAt: logout.marksExpireAt }, now)

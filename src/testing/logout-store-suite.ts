@@ -112,6 +112,7 @@ class Scene {
     return {
       target,
       issuedAt: LOGIN + 100,
+      seenSecondsAgo: 0,
       marksExpireAt: await this.in(7200),
       toleranceSeconds: TOLERANCE,
       mayFinish: false,
@@ -711,6 +712,17 @@ const BEGIN: readonly Case[] = [
       assertSameDates(retry.mark, first.mark)
       assert.deepEqual(retry.sessionIds, [before.sessionId])
       assert.equal(await scene.isDead(between.sessionId), false)
+    },
+  ],
+  [
+    'begin: a late retry is dated back to when the logout was first seen, and spares a login made in between',
+    async (scene) => {
+      const login = await scene.bound({ issuedAt: LOGIN + 130 })
+      const late = await scene.begin(bySub(login), { seenSecondsAgo: 3600 })
+      assert(late.mark.seenAt < login.boundAt, 'the mark is dated after the login')
+      assert.deepEqual(late.sessionIds, [])
+      assert.equal(await scene.isDead(login.sessionId), false)
+      assert.deepEqual((await scene.begin(bySub(login))).sessionIds, [login.sessionId])
     },
   ],
   [

@@ -59,6 +59,7 @@ class Rig {
     this.engine = new LogoutEngine({
       ...shared,
       claims,
+      marksLifetimeSeconds: 100_000,
       onSessionsEnded: async (ended) => {
         this.announced.push(ended)
         await this.#step('hook', 'hook')
@@ -234,6 +235,8 @@ describe('a step that fails or hangs', () => {
         expect(rig.events.at(-1)).toMatchObject({ type: 'logout', background: true, failed: 0 })
         expect(rig.rows.size).toBe(0)
         expect(await rig.signOns.isEnded('s1')).toBe(true)
+        // The OP was told that it failed: its one retry hears that it is done, and only what comes after that is a replay.
+        expect(await rig.end({ sub: 'alice' }, 'jti')).toMatchObject({ complete: true, replayed: false })
         expect(await rig.end({ sub: 'alice' }, 'jti')).toMatchObject({ replayed: true })
       })
     }
@@ -280,6 +283,61 @@ describe('a step that fails or hangs', () => {
     expect(rig.events.at(-1)).toMatchObject({ type: 'logout', background: true, found: 1 })
     expect([...rig.rows]).toEqual(['s2'])
     expect(await rig.signOns.isEnded('s2')).toBe(false)
+  })
+
+  it('dates a retry back to the first attempt, also where the store never heard of that one', async () => {
+    const rig = new Rig({ begin: [rejects, rejects, rejects, rejects] })
+    await rig.signIn('s1')
+    await rig.end({ sub: 'alice' }, 'jti')
+    await pass(5)
+    await rig.signIn('s2', { iat: clock() })
+    await pass(20)
+    expect(rig.events.at(-1)).toMatchObject({ type: 'logout', background: true, found: 1 })
+    expect([...rig.rows]).toEqual(['s2'])
+    expect(await rig.signOns.isEnded('s2')).toBe(false)
+  })
+
+  it('does the same for a logout without a token', async () => {
+    const rig = new Rig({ destroy: [rejects, rejects, rejects] })
+    await rig.signIn('s1')
+    await rig.end({ sub: 'alice' })
+    await pass(2)
+    await rig.signIn('s2', { iat: clock() })
+    await pass(20)
+    expect([...rig.rows]).toEqual(['s2'])
+    expect(await rig.signOns.isEnded('s2')).toBe(false)
+  })
+
+  it('does not deny a later login while a repeat of an old token is looked up', async () => {
+    const rig = new Rig()
+    await rig.signIn('s1')
+    const order = rig.order({ sub: 'alice' }, 'jti')
+    await rig.engine.end(order, 30)
+    await pass(5)
+    await rig.signIn('s2', { iat: clock() })
+    rig.faults.begin = [never]
+    void rig.engine.end(order, 30)
+    await pass(1)
+    expect(await rig.signOns.isEnded('s2')).toBe(false)
+    rig.engine.close()
+  })
+
+  it('tells the OP that a logout is done which was finished after the answer, once', async () => {
+    const late = () => new Promise((resolve) => setTimeout(resolve, 3_000))
+    const rig = new Rig({ begin: [late] }, { claims: undefined, onSessionsEnded: undefined })
+    const first = rig.end({ sub: 'alice' }, 'jti', 2)
+    await pass(2)
+    expect(await first).toMatchObject({ complete: false, error: { code: 'ERR_DEADLINE' } })
+    await pass(2)
+    expect(await rig.end({ sub: 'alice' }, 'jti')).toMatchObject({ complete: true, replayed: false })
+    expect(await rig.end({ sub: 'alice' }, 'jti')).toMatchObject({ replayed: true })
+  })
+
+  it('takes a hook at its word whatever it returns', async () => {
+    const hook = (() => 42) as unknown as () => void
+    const rig = new Rig({}, { onSessionsEnded: hook })
+    await rig.signIn('s1')
+    expect(await rig.end({ sub: 'alice' })).toMatchObject({ complete: true, destroyed: 1 })
   })
 
   it('denies a login of the target in this process while the store could not write the mark', async () => {

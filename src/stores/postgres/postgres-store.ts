@@ -97,6 +97,7 @@ class PostgresStore implements LogStore {
       jtiExp: logout.jti?.expiresAt,
       marksExp: logout.marksExpireAt,
       tolerance: logout.toleranceSeconds,
+      ago: logout.seenSecondsAgo,
       mayFinish: logout.mayFinish,
       sessionTable: this.#sessionTable,
     })

@@ -316,6 +316,7 @@ DECLARE
   target_key text := a->>'key';
   target_sub text := a->>'sub';
   tolerance double precision := (a->>'tolerance')::double precision;
+  ago double precision := (a->>'ago')::double precision;
   time double precision;
   issued double precision := (a->>'iat')::double precision;
   seen double precision;
@@ -351,7 +352,9 @@ BEGIN
     SELECT session_id FROM bcl_session WHERE session_id = ANY (found_ids) AND bound AND expires_at > time
       AND CASE target_scope WHEN 'sub' THEN sub_key ELSE sid_key END = target_key);
   -- A clock that was set back must not date a logout before the logins that it ends.
-  seen := coalesce(opened.seen_at, greatest(time, (SELECT max(bound_at) FROM bcl_session WHERE session_id = ANY (found_ids))));
+  -- A late retry is meant to be dated before the logins that were made since.
+  seen := coalesce(opened.seen_at, CASE WHEN ago > 0 THEN time - ago
+    ELSE greatest(time, (SELECT max(bound_at) FROM bcl_session WHERE session_id = ANY (found_ids))) END);
   IF jti IS NOT NULL THEN
     UPDATE bcl_jti SET seen_at = seen, expires_at = jti_until WHERE key = jti;
   END IF;

@@ -165,9 +165,10 @@ export class ClusterRedisStore implements LogStore {
   }
 
   /** Dates of this logout: its first ones, if its jti was opened before. `undefined`: it was completed before. */
-  async #open({ target, issuedAt, jti }: BeginLogout): Promise<{ issuedAt: number; seenAt: number } | undefined> {
+  async #open(logout: BeginLogout): Promise<{ issuedAt: number; seenAt: number } | undefined> {
     // The clock of the target's own slot, which dates the bindings of a sub as well.
-    const seenAt = (await this.#step('clock', [this.#ofKey('m', target.key)])).number('now')
+    const { target, issuedAt, jti, seenSecondsAgo } = logout
+    const seenAt = (await this.#step('clock', [this.#ofKey('m', target.key)])).number('now') - seenSecondsAgo
     if (jti === undefined) return { issuedAt, seenAt }
     const opened = await this.#step('open', [this.#jti(jti.key)], { iat: issuedAt, seen: seenAt, exp: jti.expiresAt })
     if (opened.flag('replayed')) return undefined

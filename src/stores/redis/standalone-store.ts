@@ -74,6 +74,7 @@ export class StandaloneRedisStore implements LogStore {
       jtiExp: logout.jti?.expiresAt,
       marksExp: logout.marksExpireAt,
       tolerance: logout.toleranceSeconds,
+      ago: logout.seenSecondsAgo,
       mayFinish: logout.mayFinish,
       sessionPrefix: this.#sessionPrefix,
     })
