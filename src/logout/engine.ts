@@ -126,7 +126,9 @@ export class LogoutEngine {
     })
     try {
       const outcome = await within(answerWithinSeconds, attempt)
-      return resultOf(outcome.replayed && this.#acknowledges(order) ? { ...outcome, replayed: false } : outcome)
+      // Owed once, whether this repeat found the logout complete or completed it again.
+      const owed = outcome.error === undefined && this.#acknowledges(order)
+      return resultOf(outcome.replayed && owed ? { ...outcome, replayed: false } : outcome)
     } catch (cause) {
       answered = true
       const error = failure('ERR_DEADLINE', 'The answer was due before the logout was done; the work goes on', cause)
