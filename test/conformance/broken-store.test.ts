@@ -291,11 +291,11 @@ describe('by the clock of the timers', () => {
       await timePassesUntil(() => (wasDoneUnheard ? broken.callsOf('begin') > 1 : rp.eventsOf('logout').length > 0))
       expect(await rows()).toBe(2)
       expect(await rp.alive()).toEqual(ALL_BUT_ALICES_LAPTOP)
+      for (const { background } of rp.eventsOf('logout')) expect(background).toBe(true)
+      for (const { retrying } of rp.eventsOf('logout-failed')) expect(retrying).toBe(true)
       // The OP heard of a failure, so its retry is to hear of the success, once; what follows is a replay.
       if (!wasDoneUnheard) expectLoggedOut(await rp.deliver(token))
       expectRefusal(await rp.deliver(token), 400, 'invalid_request')
-      for (const { background } of rp.eventsOf('logout')) expect(background).toBe(true)
-      for (const { retrying } of rp.eventsOf('logout-failed')) expect(retrying).toBe(true)
     }),
   )
 
