@@ -2,7 +2,7 @@
 import type { Bench } from './bench.js'
 import type { Measured } from './http-load.js'
 import type { Remote } from './remote.js'
-import { median, medianRatio, type Section } from './report.js'
+import { median, medianRatio, rotated, type Section } from './report.js'
 import type { SiteProcess } from './site-process.js'
 
 const SITES = [
@@ -37,7 +37,7 @@ export async function guardedReads(bench: Bench): Promise<Section> {
   const perRound = bench.size(2000, 40)
   for (let round = 0; round <= bench.rounds; round++) {
     bench.progress(`guarded reads, round ${round} of ${bench.rounds}`)
-    for (const { process, port, heads, rounds } of sites) {
+    for (const { process, port, heads, rounds } of rotated(sites, round)) {
       await process.call('measure', undefined)
       const how = { port, heads, count: perRound, status: 200, connections: CONNECTIONS }
       const measured = await generator.call('request', how)

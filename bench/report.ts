@@ -63,6 +63,12 @@ function figure(value: number): string {
   return value.toFixed(Math.abs(value) >= 10 ? 1 : 2)
 }
 
+/** The same items, beginning with another one each round: whoever comes after a pause is not always the same. */
+export function rotated<T>(items: readonly T[], round: number): readonly T[] {
+  const first = round % items.length
+  return [...items.slice(first), ...items.slice(0, first)]
+}
+
 export function median(values: readonly number[]): number {
   const sorted = [...values].sort((a, b) => a - b)
   const middle = sorted.length / 2

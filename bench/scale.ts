@@ -2,7 +2,7 @@
 import type { Bench } from './bench.js'
 import type { ReceiverProcess } from './receiver-process.js'
 import type { Remote } from './remote.js'
-import { median, medianRatio, type Section } from './report.js'
+import { median, medianRatio, rotated, type Section } from './report.js'
 import type { ScanProcess } from './scan-process.js'
 
 const SIZES = [1_000, 10_000, 100_000, 1_000_000] as const
@@ -34,7 +34,7 @@ export async function scale(bench: Bench): Promise<Section> {
     bench.progress(`scale, round ${round} of ${bench.rounds}`)
     const from = round * perRound
     await generator.call('sign', { from, count: perRound })
-    for (const { process, port, delivered, terminated } of scaled) {
+    for (const { process, port, delivered, terminated } of rotated(scaled, round)) {
       await process.call('signIn', { from, count: perRound })
       await process.call('measure', undefined)
       await generator.call('deliver', { port, status: 200, connections: CONNECTIONS })

@@ -4,7 +4,7 @@ import type { Measured } from './http-load.js'
 import type { ReceiverProcess } from './receiver-process.js'
 import type { ReceiverContext, ReceiverName } from './receivers.js'
 import type { Remote } from './remote.js'
-import { median, medianRatio, type Section } from './report.js'
+import { median, medianRatio, rotated, type Section } from './report.js'
 
 const FLOOR: ReceiverName = 'floor: Express, urlencoded, jwtVerify'
 const PEER: ReceiverName = 'express-openid-connect'
@@ -37,7 +37,7 @@ export async function wholeJob(bench: Bench): Promise<Section> {
   for (let round = 0; round <= bench.rounds; round++) {
     bench.progress(`whole job, round ${round} of ${bench.rounds}`)
     await generator.call('sign', { from: round * perRound, count: perRound })
-    for (const contender of contenders) {
+    for (const contender of rotated(contenders, round)) {
       await contender.process.call('signIn', { from: round * perRound, count: perRound })
       await contender.process.call('measure', undefined)
       const { port, status } = contender
