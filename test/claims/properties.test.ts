@@ -47,6 +47,7 @@ describe('P1: no request that starts after a mark is let in on claims that it co
     await store.begin({
       target: targetKey({ ...RP, sub: 'alice' }),
       issuedAt: NOW,
+      seenSecondsAgo: 0,
       marksExpireAt: NOW + DAY,
       toleranceSeconds: 60,
       mayFinish: true,

@@ -235,6 +235,7 @@ async function play(commands: readonly Command[], shared: boolean, counts: Count
     const begun = await store.begin({
       target,
       issuedAt,
+      seenSecondsAgo: 0,
       marksExpireAt: NOW + 1e6,
       toleranceSeconds: TOLERANCE,
       mayFinish: false,

@@ -83,6 +83,7 @@ export class World {
       emit: (event: BackchannelLogoutEvent) => void this.events.push(event),
       clock: () => this.now,
       sessionLifetimeSeconds: 100_000,
+      marksLifetimeSeconds: 100_000,
       stepTimeoutSeconds: 60,
     }
     const signOns = new SignOns(shared)

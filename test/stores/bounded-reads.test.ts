@@ -51,6 +51,7 @@ class World {
     const begun = await this.truth.begin({
       target: { scope: 'sub', key: subKey },
       issuedAt: 1000,
+      seenSecondsAgo: 0,
       marksExpireAt: this.time + 1e6,
       toleranceSeconds: 60,
       mayFinish: false,
@@ -152,6 +153,7 @@ describe('bounded reads', () => {
     await reads.begin({
       target: { scope: 'sub', key: 'sub of a' },
       issuedAt: 1000,
+      seenSecondsAgo: 0,
       marksExpireAt: world.time + 100,
       toleranceSeconds: 60,
       mayFinish: false,

@@ -29,6 +29,7 @@ function logoutOf(key: string, parts: Partial<BeginLogout> = {}): BeginLogout {
   return {
     target: { scope: 'sub', key },
     issuedAt: 1_700_000_100,
+    seenSecondsAgo: 0,
     marksExpireAt: now() + 90_000,
     toleranceSeconds: 60,
     mayFinish: true,

@@ -37,6 +37,7 @@ function logoutOf(key: string, parts: Partial<BeginLogout> = {}): BeginLogout {
     target: { scope: 'sub', key },
     issuedAt: 1_700_000_100,
     jti: { key: jtiKey(client, key), expiresAt: now() + 600 },
+    seenSecondsAgo: 0,
     marksExpireAt: now() + 90_000,
     toleranceSeconds: 60,
     mayFinish: true,

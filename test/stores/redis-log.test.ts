@@ -29,6 +29,7 @@ function logoutOf(name: string): BeginLogout {
   return {
     target: { scope: 'sub', key: subKey(client, name) },
     issuedAt: 2000,
+    seenSecondsAgo: 0,
     marksExpireAt: now() + 7200,
     toleranceSeconds: 60,
     mayFinish: false,
