@@ -62,6 +62,9 @@ const DEFECTS: Readonly<Record<string, Defect>> = {
     }
   },
   'a retry has new dates': (store) => ({ begin: (logout) => store.begin({ ...logout, jti: undefined }) }),
+  'a late retry is dated by its own arrival': (store) => ({
+    begin: (logout) => store.begin({ ...logout, seenSecondsAgo: 0 }),
+  }),
   'a jti is consumed by the first try': (store) => ({
     async begin(logout) {
       const begun = await store.begin(logout)
