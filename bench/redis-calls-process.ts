@@ -35,6 +35,7 @@ const commands = {
           store.begin({
             target: { scope: 'sid', key: sidKey(client, sidOf(n)), subKey: subKey(client, subOf(n)) },
             issuedAt: Math.floor(now),
+            seenSecondsAgo: 0,
             jti: { key: jtiKey(client, randomUUID()), expiresAt: now + 480 },
             marksExpireAt: now + 30 * 86_400,
             toleranceSeconds: 60,
