@@ -88,7 +88,13 @@ export class World {
     }
     const signOns = new SignOns(shared)
     const retry = { firstDelaySeconds: 1, maxDelaySeconds: 1, giveUpAfterSeconds: 60 }
-    const engine = new LogoutEngine({ ...shared, retry, claims: undefined, onSessionsEnded: undefined })
+    const engine = new LogoutEngine({
+      ...shared,
+      marksLifetimeSeconds: 100_000,
+      retry,
+      claims: undefined,
+      onSessionsEnded: undefined,
+    })
     if (this.#options.protection !== 'none') backend.protect(signOns)
     if (this.#options.protection === 'check-then-write') checkThenWrite(store, ownSet, signOns)
     this.#toClose.push(() => engine.close())

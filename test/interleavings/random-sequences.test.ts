@@ -1,0 +1,219 @@
+// Random histories of browsers, requests held over, logouts, clocks and repeats agree with a model that says what should be.
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { type Node, type Request, type SignOnOfUser, World, type WorldOptions } from './world.js'
+
+const RUNS = 10_000
+const COMMANDS = 18
+const TOLERANCE = 60
+const BROWSERS = ['alice', 'alice', 'bob'] as const
+
+const browser = fc.nat({ max: BROWSERS.length - 1 })
+const node = fc.nat({ max: 1 })
+const skew = fc.constantFrom(-90, -2, -1, -0.5, 0, 0.5, 1, 2)
+const sub = fc.constantFrom('alice', 'bob')
+const session = fc.nat({ max: 2 })
+
+const command = fc.oneof(
+  { weight: 4, arbitrary: fc.record({ do: fc.constant('log in' as const), browser, node, session, skew }) },
+  { weight: 3, arbitrary: fc.record({ do: fc.constant('open' as const), browser, node }) },
+  {
+    weight: 4,
+    arbitrary: fc.record({
+      do: fc.constantFrom('write' as const, 'touch' as const, 'regenerate' as const),
+      held: fc.nat({ max: 9 }),
+    }),
+  },
+  { weight: 2, arbitrary: fc.record({ do: fc.constant('log out by sid' as const), sub, session, node, skew }) },
+  { weight: 2, arbitrary: fc.record({ do: fc.constant('log out by sub' as const), sub, node, skew }) },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant('repeat the last token' as const), node }) },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant('log out here' as const), browser, node }) },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant('terminate' as const), sub, node }) },
+  {
+    weight: 2,
+    arbitrary: fc.record({ do: fc.constant('time passes' as const), seconds: fc.constantFrom(0.5, 1, 30, 61) }),
+  },
+)
+type Command = typeof command extends fc.Arbitrary<infer T> ? T : never
+
+interface KnownSession {
+  readonly signOn: SignOnOfUser
+  readonly boundAt: number
+  isEnded: boolean
+  /** Its sign-on has another session id now. */
+  isLeft: boolean
+}
+
+/** What should be: which session ids show whom. Order of events stands for the store's clock. */
+class Model {
+  readonly sessions = new Map<string, KnownSession>()
+  readonly #marks = new Map<string, { readonly iat: number; readonly seenAt: number }>()
+  #event = 0
+
+  whoIs(id: string): string | undefined {
+    const known = this.sessions.get(id)
+    return known === undefined || known.isEnded || known.isLeft ? undefined : known.signOn.sid
+  }
+
+  logIn(id: string, signOn: SignOnOfUser): boolean {
+    const fresh: KnownSession = { signOn, boundAt: ++this.#event, isEnded: false, isLeft: false }
+    fresh.isEnded = this.#isCovered(fresh)
+    this.sessions.set(id, fresh)
+    return fresh.isEnded
+  }
+
+  changeId(from: string, to: string): void {
+    const known = this.sessions.get(from)
+    if (known !== undefined) this.sessions.set(to, { ...known, isLeft: false })
+    this.leave(from)
+  }
+
+  leave(id: string): void {
+    const known = this.sessions.get(id)
+    if (known !== undefined) known.isLeft = true
+  }
+
+  logOutHere(id: string): void {
+    const known = this.sessions.get(id)
+    if (known !== undefined) known.isEnded = true
+  }
+
+  logOut(target: string, iat: number): void {
+    const seenAt = ++this.#event
+    if (iat >= (this.#marks.get(target)?.iat ?? -Infinity)) this.#marks.set(target, { iat, seenAt })
+    for (const known of this.sessions.values()) known.isEnded ||= this.#isCovered(known)
+  }
+
+  #isCovered({ signOn: { sub, sid, iat }, boundAt }: KnownSession): boolean {
+    const bySid = this.#marks.get(`sid ${sid}`)
+    if (bySid !== undefined && iat <= bySid.iat + TOLERANCE) return true
+    const bySub = this.#marks.get(`sub ${sub}`)
+    if (bySub === undefined) return false
+    return iat <= bySub.iat || (boundAt < bySub.seenAt && iat <= bySub.iat + TOLERANCE)
+  }
+}
+
+/** Does to the world and to the model what the commands say. */
+class History {
+  readonly world: World
+  readonly model = new Model()
+  readonly nodes: readonly [Node, Node]
+  readonly #cookies: (string | undefined)[] = BROWSERS.map(() => undefined)
+  readonly #held: { readonly request: Request; readonly browser: number }[] = []
+  #last: { readonly target: { readonly sid: string } | { readonly sub: string }; readonly iat: number } | undefined
+  #tokens = 0
+
+  constructor(options: WorldOptions = {}) {
+    this.world = new World(options)
+    this.nodes = [this.world.addNode(), this.world.addNode()]
+  }
+
+  async run(step: Command): Promise<void> {
+    const { world, model } = this
+    switch (step.do) {
+      case 'log in': {
+        const request = await this.#visit(step.browser, step.node)
+        const sub = BROWSERS[step.browser] ?? ''
+        const signOn = { sub, sid: `${sub} ${step.session}`, iat: world.now + step.skew }
+        const before = request.sessionID
+        const ended = await world.logIn(request, signOn)
+        model.leave(before)
+        expect(ended).toBe(model.logIn(request.sessionID, signOn))
+        this.#cookies[step.browser] = request.sessionID
+        return
+      }
+      case 'open':
+        this.#held.push({ request: await this.#visit(step.browser, step.node), browser: step.browser })
+        return
+      case 'write':
+      case 'touch':
+      case 'regenerate': {
+        const held = this.#held[step.held % Math.max(1, this.#held.length)]
+        if (held === undefined) return
+        if (step.do !== 'regenerate') return world[step.do](held.request)
+        const before = held.request.sessionID
+        await world.regenerate(held.request)
+        model.changeId(before, held.request.sessionID)
+        this.#cookies[held.browser] = held.request.sessionID
+        return
+      }
+      case 'log out by sid':
+        return this.#logOut({ sid: `${step.sub} ${step.session}` }, step.node, world.now + step.skew)
+      case 'log out by sub':
+        return this.#logOut({ sub: step.sub }, step.node, world.now + step.skew)
+      case 'repeat the last token':
+        if (this.#last === undefined) return
+        await world.logOut(this.#node(step.node), this.#last.target, this.#last.iat, `jti ${this.#tokens}`)
+        return
+      case 'log out here': {
+        const request = await this.#visit(step.browser, step.node)
+        model.logOutHere(request.sessionID)
+        return world.logOutLocally(request)
+      }
+      case 'terminate':
+        await world.logOut(this.#node(step.node), { sub: step.sub }, world.now)
+        return model.logOut(`sub ${step.sub}`, world.now)
+      case 'time passes':
+        world.now += step.seconds
+    }
+  }
+
+  /** The world as every node shows it, and as the model has it. */
+  async check(): Promise<void> {
+    const { world, model } = this
+    const expected = world.ids.map((id) => model.whoIs(id))
+    const rows = world.ids.map((id) => JSON.parse(world.rows.get(id) ?? '{}').signOn)
+    expect(rows).toEqual(expected)
+    for (const node of this.nodes) {
+      const shown: (string | undefined)[] = []
+      for (const id of world.ids.slice(0, expected.length)) shown.push(await world.whoIs(node, id))
+      expect(shown).toEqual(expected)
+    }
+  }
+
+  #node(index: number): Node {
+    return this.nodes[index === 0 ? 0 : 1]
+  }
+
+  #visit(browser: number, node: number): Promise<Request> {
+    return this.world.visit(this.#node(node), this.#cookies[browser])
+  }
+
+  async #logOut(target: { readonly sid: string } | { readonly sub: string }, node: number, iat: number): Promise<void> {
+    this.#last = { target, iat }
+    await this.world.logOut(this.#node(node), target, iat, `jti ${++this.#tokens}`)
+    this.model.logOut('sid' in target ? `sid ${target.sid}` : `sub ${target.sub}`, iat)
+  }
+}
+
+const histories = fc.array(command, { minLength: 4, maxLength: COMMANDS })
+
+async function agrees(commands: readonly Command[], options: WorldOptions = {}): Promise<number> {
+  const history = new History(options)
+  try {
+    for (const step of commands) await history.run(step)
+    await history.check()
+    return history.world.events.filter(({ type }) => type === 'resurrection-blocked').length
+  } finally {
+    history.world.close()
+  }
+}
+
+describe('random histories', () => {
+  it(`agree with the model in ${RUNS} runs`, { timeout: 300_000 }, async () => {
+    let blocked = 0
+    const property = fc.asyncProperty(histories, async (commands) => {
+      blocked += await agrees(commands)
+    })
+    await fc.assert(property, { numRuns: RUNS })
+    expect(blocked).toBeGreaterThan(RUNS / 10) // Histories in which nothing tried to come back would prove nothing.
+  })
+
+  it('do not agree with it if sessions are not protected', { timeout: 60_000 }, async () => {
+    const property = fc.asyncProperty(histories, async (commands) => {
+      await agrees(commands, { protection: 'none' })
+    })
+    const { failed } = await fc.check(property, { numRuns: RUNS, endOnFailure: true })
+    expect(failed).toBe(true)
+  })
+})
