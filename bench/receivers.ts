@@ -16,7 +16,6 @@ import {
   type LocalSession,
   type LogoutStore,
   memoryStore,
-  type SessionBackend,
 } from '../src/index.js'
 import { applySchema, postgresStore } from '../src/stores/postgres/index.js'
 import { redisStore } from '../src/stores/redis/index.js'
@@ -148,15 +147,18 @@ function ours(
   }
 }
 
+/** Sessions that are kept nowhere. */
+export const noSessions = {
+  sessionOf: (session: LocalSession) => session,
+  destroy: async () => {},
+  protect: () => {},
+  released: () => {},
+  bound: () => {},
+}
+
 /** The bindings are all there is: for what they alone weigh and cost. */
 function oursAlone({ issuer }: ReceiverContext): Receiver {
-  const sessions: SessionBackend<LocalSession> = {
-    sessionOf: (session) => session,
-    destroy: async () => {},
-    protect: () => {},
-    released: () => {},
-  }
-  const logout = createBackchannelLogout({ provider: { issuer, clientId: CLIENT_ID }, sessions })
+  const logout = createBackchannelLogout({ provider: { issuer, clientId: CLIENT_ID }, sessions: noSessions })
   return {
     handler: logout.receiver(),
     status: 200,

@@ -1,12 +1,12 @@
 // One process that talks to Redis: a bare SET NX and a logout take turns.
 import { randomUUID } from 'node:crypto'
 import { createClient } from 'redis'
-import { createBackchannelLogout, type LocalSession } from '../src/index.js'
+import { createBackchannelLogout } from '../src/index.js'
 import { jtiKey, sidKey, subKey } from '../src/marks/target.js'
 import { redisStore } from '../src/stores/redis/index.js'
 import { quantile } from './http-load.js'
 import { CLIENT_ID, sidOf, subOf } from './op.js'
-import { bindUser, newSessionId } from './receivers.js'
+import { bindUser, newSessionId, noSessions } from './receivers.js'
 import { answer } from './remote.js'
 
 const issuer = 'https://op.example.com'
@@ -70,13 +70,7 @@ export type RedisCallsProcess = typeof commands
 
 function ours() {
   const store = redisStore(connection, { sessionPrefix: 'sess:' })
-  const sessions = {
-    sessionOf: (session: LocalSession) => session,
-    destroy: async () => {},
-    protect: () => {},
-    released: () => {},
-  }
-  return { store, logout: createBackchannelLogout({ provider: client, store, sessions }) }
+  return { store, logout: createBackchannelLogout({ provider: client, store, sessions: noSessions }) }
 }
 
 /** What Redis says each call of a command took inside it. */
