@@ -29,7 +29,7 @@ export interface BackchannelLogout<Req = unknown> {
    * ID Token of this login. `ended`: a logout of this sign-on arrived first; the session is destroyed and nobody is signed in.
    *
    * @throws BackchannelLogoutError `ERR_ID_TOKEN` if the claims are not of a configured provider, `ERR_STORE` if the login could
-   * not be recorded; in both cases the login must not stand.
+   * not be recorded, `ERR_KEYS_UNAVAILABLE` if a provider function failed; in each case the login does not stand.
    */
   bind(req: Req, claims: IdTokenClaims | undefined, tokens?: LoginTokens): Promise<{ readonly ended: boolean }>
   /** Records further access tokens, as a refresh brings them, with a bound session. `ended` as in `bind`. */
@@ -86,15 +86,14 @@ export function createBackchannelLogout<Req = unknown>(given: BackchannelLogoutO
   const emit = emitter(options.onEvent)
   const denials = new Denials(clock)
   const destroySession = async (sessionId: string) => sessions?.destroy(sessionId)
-  const shared = { store, destroySession, denials, emit, clock, sessionLifetimeSeconds, stepTimeoutSeconds }
+  const marksLifetimeSeconds = Math.max(sessionLifetimeSeconds, claims?.marksLifetimeSeconds ?? 0)
+  const shared = { store, claims, destroySession, denials, emit, clock, marksLifetimeSeconds, stepTimeoutSeconds }
   const engine = new LogoutEngine({
     ...shared,
-    claims,
     onSessionsEnded,
-    marksLifetimeSeconds: Math.max(sessionLifetimeSeconds, claims?.marksLifetimeSeconds ?? 0),
     retry: { firstDelaySeconds: 1, maxDelaySeconds: 30, giveUpAfterSeconds: options.retryForSeconds },
   })
-  const signOns = new SignOns(shared)
+  const signOns = new SignOns({ ...shared, sessionLifetimeSeconds })
   sessions?.protect(signOns)
 
   const received = {
@@ -129,9 +128,13 @@ export function createBackchannelLogout<Req = unknown>(given: BackchannelLogoutO
     async bind(req, idToken, tokens) {
       const session = sessionOf(req, 'bind')
       try {
-        return await signOns.bind(session, await login(idToken, tokens))
+        const outcome = await signOns.bind(session, await login(idToken, tokens))
+        if (!outcome.ended) sessions?.bound(req)
+        return outcome
       } catch (error) {
-        denials.sessionEnded(session.sessionId) // Whatever kept the login from being bound, its session must not be saved.
+        // Whatever kept the login from being bound: its session must not be saved, nor be believed if it was saved before.
+        denials.sessionEnded(session.sessionId)
+        destroySession(session.sessionId).catch(() => {})
         throw error
       }
     },
@@ -145,8 +148,12 @@ export function createBackchannelLogout<Req = unknown>(given: BackchannelLogoutO
       await signOns.endLocally(sessionId, () => destroySession(sessionId))
     },
     async terminate(target, { reason = 'terminated', deadlineSeconds = 10 } = {}) {
+      const client = clientOf(target)
+      if (isUnknown(client, directory.configured())) {
+        throw new TypeError('terminate() names an issuer and clientId that are not configured as a provider')
+      }
       const order = {
-        client: clientOf(target),
+        client,
         key: keyOfTarget(target),
         issuedAt: clock(),
         reason,
@@ -179,6 +186,12 @@ export function createBackchannelLogout<Req = unknown>(given: BackchannelLogoutO
     },
     close: () => engine.close(),
   }
+}
+
+/** Where a function decides, every client may be one. */
+function isUnknown({ issuer, clientId }: Client, configured: readonly { readonly client: Client }[]): boolean {
+  if (configured.length === 0) return false
+  return !configured.some(({ client }) => client.issuer === issuer && client.clientId === clientId)
 }
 
 function clientOf({ issuer, clientId }: Client): Client {

@@ -25,12 +25,16 @@ export async function loginOf(
   if (typeof iss !== 'string') throw notAnIdToken('iss_missing', 'iss')
   const audiences: readonly unknown[] = Array.isArray(aud) ? aud : [aud]
   const candidates = await directory.forIssuer(iss)
-  const provider = candidates.find(({ client }) => audiences.includes(client.clientId))
   if (candidates.length === 0) throw notAnIdToken('iss_unknown', 'iss')
-  if (provider === undefined) throw notAnIdToken('aud_unknown', 'aud')
+  const addressed = candidates.filter(({ client }) => audiences.includes(client.clientId))
+  const [provider, another] =
+    addressed.length > 1 ? addressed.filter(({ client }) => client.clientId === claims.azp) : addressed
+  if (provider === undefined || another !== undefined) throw notAnIdToken('aud_unknown', 'aud')
+  if (Object.hasOwn(claims, 'events')) throw notAnIdToken('logout_token', 'events')
   if (typeof sub !== 'string' || sub === '') throw notAnIdToken('sub_missing', 'sub')
   if (sid !== undefined && sid !== null && (typeof sid !== 'string' || sid === ''))
     throw notAnIdToken('sid_invalid', 'sid')
+  if (typeof iat !== 'number') onWarning(notAnIdToken('iat_missing', 'iat'))
   if (provider.backchannelLogoutSessionRequired && typeof sid !== 'string')
     onWarning(notAnIdToken('sid_missing', 'sid'))
   return {
@@ -46,7 +50,10 @@ const SENTENCES = {
   claims_missing: 'There are no ID Token claims: was the scope openid requested, and the ID Token validated?',
   iss_missing: 'These are not the claims of an ID Token: they name no issuer',
   iss_unknown: 'The ID Token is of an issuer that is not configured as a provider',
-  aud_unknown: 'The ID Token is for a client id that is not configured for its issuer',
+  aud_unknown:
+    'The ID Token is for a client id that is not configured for its issuer, or for several and its azp says for none',
+  logout_token: 'These are the claims of a Logout Token or another security event, not of an ID Token',
+  iat_missing: 'The ID Token has no iat, so this login counts as older than any logout of its user',
   sub_missing: 'These are not the claims of an ID Token: they name no subject',
   sid_missing:
     'The ID Token has no sid though its Logout Tokens will: register backchannel_logout_session_required at the provider',

@@ -89,7 +89,7 @@ export function resolveOptions<Req>(options: BackchannelLogoutOptions<Req>) {
       throw new TypeError(`store must be a logout store such as memoryStore(); it has no method "${method}"`)
     }
   }
-  if (options.sessions !== undefined && typeof options.sessions.destroy !== 'function') {
+  if (options.sessions !== undefined && (options.sessions === null || typeof options.sessions.protect !== 'function')) {
     throw new TypeError(
       'sessions must be a session backend such as expressSessions(sessionStore), not the session store itself',
     )

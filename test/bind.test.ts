@@ -7,6 +7,7 @@ import {
   type LogoutStore,
   memoryStore,
 } from '../src/index.js'
+import { tokenKey } from '../src/marks/target.js'
 
 const issuer = 'https://op.example.com'
 const clientId = 'my-rp'
@@ -43,6 +44,12 @@ describe('bind believes only claims of a configured provider', () => {
     ['another client', { ...idToken, aud: ['other'] }, 'aud_unknown', 'aud'],
     ['no subject', { ...idToken, sub: '' }, 'sub_missing', 'sub'],
     ['a sid that is no string', { ...idToken, sid: 7 }, 'sid_invalid', 'sid'],
+    [
+      'a Logout Token',
+      { ...idToken, events: { 'http://schemas.openid.net/event/backchannel-logout': {} } },
+      'logout_token',
+      'events',
+    ],
   ])('%s: ERR_ID_TOKEN, and the session is not saved', async (_, claims, reason, claim) => {
     const logout = create()
     await expect(logout.bind({ sessionId: 'a' }, claims)).rejects.toMatchObject({ code: 'ERR_ID_TOKEN', reason, claim })
@@ -67,6 +74,26 @@ describe('bind believes only claims of a configured provider', () => {
     )
   })
 
+  it('warns of a login without iat, which counts as older than any logout', async () => {
+    await create().bind({ sessionId: 'a' }, { ...idToken, iat: undefined })
+    const error = expect.objectContaining({ reason: 'iat_missing' })
+    expect(events).toContainEqual(expect.objectContaining({ type: 'warning', error }))
+  })
+
+  it('binds a token for several of our clients to the one it was issued to', async () => {
+    const logout = createBackchannelLogout({
+      provider: [
+        { issuer, clientId: 'web' },
+        { issuer, clientId },
+      ],
+      sessions: expressSessions(rows),
+    })
+    const claims = { ...idToken, aud: ['web', clientId] }
+    await expect(logout.bind({ sessionId: 'a' }, claims)).rejects.toMatchObject({ reason: 'aud_unknown' })
+    await logout.bind({ sessionId: 'b' }, { ...claims, azp: clientId })
+    expect(await logout.terminate({ issuer, clientId, sid: 'S1' })).toMatchObject({ destroyed: 1 })
+  })
+
   it('is a TypeError where there is no session, or no session backend', async () => {
     await expect(create().bind({ sessionID: undefined, session: undefined }, idToken)).rejects.toThrow(TypeError)
     const stateless = createBackchannelLogout({ provider: { issuer, clientId } })
@@ -81,6 +108,16 @@ describe('a login that could not be recorded does not stand', () => {
     const logout = create({ store })
     await expect(logout.bind({ sessionId: 'a' }, idToken)).rejects.toMatchObject({ code: 'ERR_STORE' })
     await save('a')
+    expect(await load('a')).toBeFalsy()
+  })
+
+  it('is not believed either if its row was saved before', async () => {
+    const store = memoryStore()
+    store.bind = () => Promise.reject(new Error('down'))
+    const logout = create({ store })
+    await save('a')
+    rows.destroy = () => {} // a row store that is down as well
+    await expect(logout.bind({ sessionId: 'a' }, idToken)).rejects.toMatchObject({ code: 'ERR_STORE' })
     expect(await load('a')).toBeFalsy()
   })
 
@@ -106,6 +143,105 @@ describe('a login that was logged out before it was bound', () => {
     await save('a')
     expect(await load('a')).toBeFalsy()
     expect(events).toContainEqual({ type: 'bound', issuer, clientId, ended: true })
+  })
+})
+
+/** A request of express-session, as far as a backend looks at it. */
+function request(id: string) {
+  return { sessionID: id, session: { cookie: { originalMaxAge: null }, user: 'alice' } }
+}
+const saveSession = ({ sessionID, session: data }: ReturnType<typeof request>) =>
+  new Promise((resolve) => rows.set(sessionID, data as unknown as session.SessionData, resolve))
+
+describe('a session that no logout could find', () => {
+  it('is not believed once its binding has expired', async () => {
+    let now = 1_760_000_000
+    const clock = () => now
+    const logout = createBackchannelLogout({
+      provider: { issuer, clientId },
+      store: memoryStore({ clock }),
+      sessions: expressSessions(rows),
+      sessionLifetimeSeconds: 3600,
+      clock,
+    })
+    const req = request('a')
+    await logout.bind(req, idToken)
+    await saveSession(req)
+    expect(await load('a')).toMatchObject({ user: 'alice' })
+    now += 24 * 3600 // idle, with a cookie that says nothing of its age
+    expect(await load('a')).toBeFalsy()
+  })
+
+  it('is not believed after the logout store lost what it knew', async () => {
+    const req = request('a')
+    await create().bind(req, idToken)
+    await saveSession(req)
+    const before = rows
+    rows = Object.assign(new session.MemoryStore(), { sessions: Reflect.get(before, 'sessions') })
+    create() // a restart: the same rows, an empty logout store
+    expect(await load('a')).toBeFalsy()
+  })
+
+  it('is not our business if nobody ever bound it', async () => {
+    create()
+    await saveSession(request('a'))
+    expect(await load('a')).toMatchObject({ user: 'alice' })
+  })
+})
+
+describe('unbind', () => {
+  it('ends a session that was never bound as well, also against its own last save', async () => {
+    const logout = create()
+    const req = request('a')
+    await saveSession(req)
+    await logout.unbind(req)
+    await saveSession(req)
+    expect(await load('a')).toBeFalsy()
+  })
+
+  it('reports no resurrection for the save of the request that asked for it', async () => {
+    const logout = create()
+    const req = request('a')
+    await logout.bind(req, idToken)
+    await logout.unbind(req)
+    const data = Object.defineProperty({ ...req.session }, 'req', { value: req, enumerable: false })
+    await saveSession({ ...req, session: data })
+    expect(events.map(({ type }) => type)).toEqual(['bound', 'unbound'])
+    await saveSession(req)
+    expect(events.at(-1)).toEqual({ type: 'resurrection-blocked', how: 'write' })
+  })
+})
+
+describe('access tokens live and die with their session', () => {
+  const denied = async (store: LogoutStore, token: string) => (await store.marks([tokenKey(token)])).marks.length > 0
+
+  it.each([
+    ['a local logout', (logout: ReturnType<typeof create>) => logout.unbind({ sessionId: 'a' })],
+    ['a logout by the OP', (logout: ReturnType<typeof create>) => logout.terminate({ issuer, clientId, sid: 'S1' })],
+  ])('%s denies them', async (_, end) => {
+    const store = memoryStore()
+    const logout = create({ store })
+    await logout.bind({ sessionId: 'a' }, idToken, { accessToken: 'first' })
+    await logout.addTokens({ sessionId: 'a' }, { accessToken: 'second' })
+    await end(logout)
+    expect([await denied(store, 'first'), await denied(store, 'second')]).toEqual([true, true])
+  })
+
+  it('a login that was logged out before denies them', async () => {
+    const store = memoryStore()
+    const logout = create({ store })
+    await logout.terminate({ issuer, clientId, sid: 'S1' })
+    await logout.bind({ sessionId: 'a' }, idToken, { accessToken: 'first' })
+    expect(await denied(store, 'first')).toBe(true)
+  })
+
+  it('tells the claims cache of this process', async () => {
+    const evicted: string[] = []
+    const claims = { evict: ({ tokenKeys }: { tokenKeys: readonly string[] }) => void evicted.push(...tokenKeys) }
+    const logout = createBackchannelLogout({ provider: { issuer, clientId }, sessions: expressSessions(rows), claims })
+    await logout.bind({ sessionId: 'a' }, idToken, { accessToken: 'first' })
+    await logout.unbind({ sessionId: 'a' })
+    expect(evicted).toEqual([tokenKey('first')])
   })
 })
 
@@ -153,5 +289,6 @@ describe('terminate', () => {
     await expect(terminate({ issuer, clientId })).rejects.toThrow(TypeError)
     await expect(terminate({ issuer, clientId, sub: '' })).rejects.toThrow(TypeError)
     await expect(terminate({ sub: 'alice' })).rejects.toThrow(TypeError)
+    await expect(terminate({ issuer: `${issuer}/`, clientId, sub: 'alice' })).rejects.toThrow(/not configured/)
   })
 })

@@ -1,3 +1,4 @@
+import session from 'express-session'
 import { describe, expect, it } from 'vitest'
 import { createBackchannelLogout, expressSessions, memoryStore } from '../src/index.js'
 

@@ -25,10 +25,7 @@ export const METHOD_NOT_ALLOWED: Answer = json(405, 'invalid_request', 'A logout
 export function refusal(error: BackchannelLogoutError, transientStatus: 400 | 503): Answer {
   switch (error.code) {
     case 'ERR_REQUEST':
-      return json(400, 'invalid_request', 'The request is not a back-channel logout request', {
-        // What was not read must not be taken for the connection's next request.
-        ...(error.reason === 'body_too_large' || error.reason === 'body_late' ? { Connection: 'close' } : {}),
-      })
+      return json(400, 'invalid_request', 'The request is not a back-channel logout request')
     case 'ERR_TOKEN':
       return json(400, 'invalid_request', 'The logout token was refused')
     case 'ERR_REPLAY':

@@ -10,7 +10,9 @@ export type NodeHandler = (req: IncomingMessage & { body?: unknown }, res: Serve
 export function nodeHandler(options: ReceiverOptions): NodeHandler {
   return (req, res) => {
     const readToken = () => readNodeToken(req, options)
-    void receive({ method: req.method, readToken }, options).then((answer) => send(res, req, answer))
+    void receive({ method: req.method, readToken }, options)
+      .then((answer) => send(res, req, answer))
+      .catch(() => res.destroy()) // A response that cannot be written to is the host's own trouble, and its end.
   }
 }
 
@@ -55,7 +57,11 @@ function readInto(body: BoundedBody, req: IncomingMessage, deadlineSeconds: numb
 function send(res: ServerResponse, req: IncomingMessage, { status, headers, body }: Answer): void {
   if (res.headersSent || res.destroyed) return
   res.on('error', () => {}) // The sender may be gone; there is nobody left to tell.
-  res.writeHead(status, headers)
-  if (headers.Connection === 'close') res.once('finish', () => req.destroy())
+  // What was not read must not be taken for the connection's next request, nor be waited for.
+  const isUnread = !req.complete
+  // HTTP/2 has no such header, and streams of their own.
+  const closing = isUnread && req.httpVersionMajor === 1
+  res.writeHead(status, closing ? { ...headers, Connection: 'close' } : headers)
+  if (isUnread) res.once('finish', () => req.destroy())
   res.end(body)
 }

@@ -11,7 +11,7 @@ export function webHandler(options: ReceiverOptions): WebHandler {
   return async (request) => {
     const readToken = () => readWebToken(request, options)
     const { status, headers, body } = await receive({ method: request.method, readToken }, options)
-    return new Response(body, { status, headers: withoutHopByHop(headers) })
+    return new Response(body, { status, headers })
   }
 }
 
@@ -41,9 +41,4 @@ async function readInto(body: BoundedBody, request: Request, deadlineSeconds: nu
     if (code === 'ERR_REQUEST') throw error
     throw badRequest(code === 'ERR_DEADLINE' ? 'body_late' : 'body_aborted', error)
   }
-}
-
-/** Connections are the framework's business here. */
-function withoutHopByHop({ Connection, ...headers }: Readonly<Record<string, string>>): Record<string, string> {
-  return headers
 }

@@ -33,7 +33,7 @@ export class Background<Job extends object> {
 
   /** Keeps a job for later; one that is kept already keeps its first deadline. Returns whether it will be tried again. */
   add(job: Job): boolean {
-    if (this.#closed) return false
+    if (this.#closed || this.#options.giveUpAfterSeconds === 0) return false
     if (!this.#deadlines.has(job)) {
       this.#deadlines.set(job, this.#options.clock() + this.#options.giveUpAfterSeconds)
     }
@@ -46,7 +46,7 @@ export class Background<Job extends object> {
     this.#deadlines.delete(job)
   }
 
-  /** Stops trying. Nothing is lost that the marks do not deny anyway. */
+  /** Stops trying: what has its mark in the store stays denied, what has not is forgotten with this process. */
   close(): void {
     this.#closed = true
     clearTimeout(this.#timer)

@@ -69,16 +69,16 @@ interface OpenLogout {
   readonly openedAt: number
   /** A pass was made before: the next one is dated back to the first. */
   tried: boolean
+  /** The mark is in the store: given up or not, the target stays denied. */
+  marked: boolean
   readonly release: () => void
 }
 
-/** One pass through the order. */
-interface Pass {
-  /** Absent where no answer will acknowledge the jti any more: remembered then, the OP's retry would be taken for a replay. */
-  readonly jti: JtiKey | undefined
-  /** Whether the OP has been told meanwhile that the logout is not complete. */
-  readonly answered: () => boolean
-}
+/**
+ * Whether the OP has been told meanwhile that the logout is not complete. Its jti is not remembered as completed then, or the
+ * OP's retry would be taken for a replay.
+ */
+type Answered = () => boolean
 
 interface Attempt {
   readonly replayed: boolean
@@ -116,8 +116,7 @@ export class LogoutEngine {
     const open = this.#open(order)
     const started = this.#options.clock()
     let answered = false
-    const pass = { jti: order.jti, answered: () => answered }
-    const attempt = this.#attempt(open, pass).then((outcome) => {
+    const attempt = this.#attempt(open, () => answered).then((outcome) => {
       if (answered && order.jti && outcome.error === undefined) {
         this.#unacknowledged.set(order.jti.key, order.jti, this.#options.clock())
       }
@@ -153,7 +152,7 @@ export class LogoutEngine {
     // Whether this is a replay is not known yet, so nothing is denied by the time of its arrival: a later login lives.
     const seenAt = Number.NEGATIVE_INFINITY
     const mark: Mark = { ...order.key, issuedAt: order.issuedAt, seenAt, expiresAt: this.#marksExpireAt() }
-    const open: OpenLogout = { order, openedAt: clock(), tried: false, release: denials.deny(mark) }
+    const open: OpenLogout = { order, openedAt: clock(), tried: false, marked: false, release: denials.deny(mark) }
     if (order.jti) this.#openByJti.set(order.jti.key, open)
     return open
   }
@@ -182,7 +181,7 @@ export class LogoutEngine {
 
   async #retry(open: OpenLogout): Promise<boolean> {
     const started = this.#options.clock()
-    const outcome = await this.#attempt(open, { jti: undefined, answered: () => true })
+    const outcome = await this.#attempt(open, () => true)
     if (outcome.error !== undefined) return false
     this.#settle(open, outcome, { started, background: true })
     return true
@@ -190,11 +189,10 @@ export class LogoutEngine {
 
   #abandon(open: OpenLogout): void {
     this.#close(open)
-    const error = failure(
-      'ERR_DEADLINE',
-      'The logout could not be completed in its time; its marks still deny',
-      undefined,
-    )
+    const sentence = open.marked
+      ? 'The logout could not be completed in its time; its marks still deny'
+      : 'The logout could not be completed in its time; the store never took its mark, and nothing denies it any more'
+    const error = failure('ERR_DEADLINE', sentence, undefined)
     const summary = this.#summary(open.order, NOTHING_DONE)
     this.#options.emit({
       type: 'logout-failed',
@@ -213,16 +211,17 @@ export class LogoutEngine {
   }
 
   /** One pass through the whole order. Whatever it could not do, the next pass finds again. Never rejects. */
-  async #attempt(open: OpenLogout, pass: Pass): Promise<Attempt> {
+  async #attempt(open: OpenLogout, answered: Answered): Promise<Attempt> {
     const { order } = open
     let begun: BegunLogout
     try {
-      begun = await this.#step(this.#begin(open, pass.jti))
+      begun = await this.#step(this.#begin(open, answered))
     } catch (cause) {
       return { ...NOTHING_DONE, error: failure('ERR_STORE', 'The logout store could not begin the logout', cause) }
     }
     if (begun.replayed) return { ...NOTHING_DONE, replayed: true }
 
+    open.marked = true
     const { sessionIds, mismatched, finished } = begun
     for (const sessionId of sessionIds) this.#options.denials.sessionEnded(sessionId)
     const outcome = { replayed: false, marked: true, found: sessionIds.length, mismatched }
@@ -234,7 +233,7 @@ export class LogoutEngine {
     const notFollowed = notEvicted ?? notAnnounced
     const done = notFollowed === undefined && destroyedIds.length === sessionIds.length
     const notCompleted = await this.#complete({
-      jti: pass.answered() ? undefined : pass.jti,
+      jti: answered() ? undefined : order.jti,
       // A session stays bound until all that hangs on it is done: the retry knows tokens and connections only through its binding.
       destroyedIds: notFollowed === undefined ? destroyedIds : [],
       done,
@@ -247,7 +246,7 @@ export class LogoutEngine {
     return { ...outcome, destroyed: destroyedIds.length, ...(error && { error }) }
   }
 
-  #begin(open: OpenLogout, jti: JtiKey | undefined): Promise<BegunLogout> {
+  #begin(open: OpenLogout, answered: Answered): Promise<BegunLogout> {
     const { store, claims, onSessionsEnded, clock } = this.#options
     const { order } = open
     const seenSecondsAgo = open.tried ? Math.max(0, clock() - open.openedAt) : 0
@@ -256,10 +255,10 @@ export class LogoutEngine {
       target: order.key,
       issuedAt: order.issuedAt,
       seenSecondsAgo,
-      jti,
+      jti: order.jti,
       marksExpireAt: this.#marksExpireAt(),
       toleranceSeconds: DEFAULT_TOLERANCE_SECONDS,
-      mayFinish: claims === undefined && onSessionsEnded === undefined,
+      mayFinish: claims === undefined && onSessionsEnded === undefined && !answered(),
     })
   }
 

@@ -1,16 +1,16 @@
 // What lives: binding a login to its local session, and the verdict on a session that is presented again.
 // Writes first and then looks (law 7); where it cannot look, it says so and lets nobody in (law 8).
 import { randomUUID } from 'node:crypto'
+import type { ClaimsEvictor } from '../claims/claims-evictor.js'
 import { within } from '../deadline.js'
 import { BackchannelLogoutError, NoVerdictError } from '../errors.js'
 import type { EventListener } from '../events.js'
 import { covers, DEFAULT_TOLERANCE_SECONDS } from '../marks/covering.js'
 import { type Client, sidKey, subKey } from '../marks/target.js'
-import type { LocalSession, SessionGuard } from '../sessions/session-backend.js'
+import type { LocalSession, SessionGuard, SessionVerdict } from '../sessions/session-backend.js'
 import { isWholeSignOn } from '../sessions/stateless-guard.js'
 import { ExpiringMap } from '../stores/expiring-map.js'
 import type { LogoutStore, SessionState } from '../stores/logout-store.js'
-import { inParallel } from './background.js'
 import type { Denials } from './denials.js'
 
 /** What the ID Token of a login says of the sign-on. */
@@ -34,11 +34,13 @@ export interface StatelessSignOn extends Client {
 
 export interface SignOnsOptions {
   readonly store: LogoutStore
+  readonly claims: ClaimsEvictor | undefined
   readonly destroySession: (sessionId: string) => Promise<void>
   readonly denials: Denials
   readonly emit: EventListener
   readonly clock: () => number
   readonly sessionLifetimeSeconds: number
+  readonly marksLifetimeSeconds: number
   readonly stepTimeoutSeconds: number
 }
 
@@ -90,38 +92,27 @@ export class SignOns implements SessionGuard {
     return { ended }
   }
 
-  async isEnded(sessionId: string, keptUntil?: number): Promise<boolean> {
+  async verdictOn(sessionId: string, keptUntil?: number): Promise<SessionVerdict> {
     let state: SessionState
     try {
       state = await this.#step(this.#options.store.read(sessionId))
     } catch (cause) {
       throw new NoVerdictError(cause)
     }
-    if (this.#isDead(state)) return true
+    if (this.#isDead(state)) return 'ended'
     this.#renew(state, keptUntil)
-    return false
+    return state.binding === undefined ? 'unbound' : 'bound'
   }
 
   /** Records further access tokens with a bound session; where it is dead by now, they are denied like the first ones. */
   async addTokens(sessionId: string, tokenKeys: readonly string[]): Promise<{ readonly ended: boolean }> {
-    const { store, clock, sessionLifetimeSeconds, denials } = this.#options
+    const { store, denials } = this.#options
     try {
       await this.arrived(sessionId)
       const state = await this.#step(store.addTokens(sessionId, tokenKeys))
       if (!this.#isDead(state)) return { ended: false }
       denials.sessionEnded(sessionId)
-      const marksExpireAt = clock() + sessionLifetimeSeconds
-      await inParallel(4, tokenKeys, async (key) => {
-        const target = { scope: 'token', key } as const
-        const about = {
-          issuedAt: clock(),
-          seenSecondsAgo: 0,
-          marksExpireAt,
-          toleranceSeconds: DEFAULT_TOLERANCE_SECONDS,
-          mayFinish: true,
-        }
-        await this.#step(store.begin({ target, ...about }))
-      })
+      await this.#endTokens(tokenKeys)
       return { ended: true }
     } catch (cause) {
       throw new BackchannelLogoutError('ERR_STORE', 'The tokens could not be recorded with their session', { cause })
@@ -197,11 +188,12 @@ export class SignOns implements SessionGuard {
     return toSessionId
   }
 
-  async arrived(sessionId: string): Promise<void> {
+  async arrived(sessionId: string): Promise<boolean> {
     const transit = this.#inTransit.get(sessionId, this.#options.clock())
-    if (transit === undefined) return
+    if (transit === undefined) return false
     transit.arrival ??= this.#arrive(transit.transitId, sessionId)
     await transit.arrival
+    return true
   }
 
   async #arrive(transitId: string, sessionId: string): Promise<void> {
@@ -231,11 +223,13 @@ export class SignOns implements SessionGuard {
   }
 
   async endLocally(sessionId: string, destroyRow: () => Promise<void>): Promise<void> {
-    const { store, emit } = this.#options
-    const unmarked = await this.#markIfBound(sessionId)
+    const { store, emit, denials } = this.#options
+    const known = await this.#markIfKnown(sessionId)
+    // Whoever is signed in without a binding is signed out as well: this very request must not save the session again.
+    denials.sessionEnded(sessionId)
     await destroyRow()
-    if (unmarked !== undefined) throw unmarked
-    if (!this.wasEndedHere(sessionId)) return
+    if (known instanceof BackchannelLogoutError) throw known
+    if (!known) return
     try {
       await this.#step(store.unbind([sessionId]))
     } catch (cause) {
@@ -250,19 +244,17 @@ export class SignOns implements SessionGuard {
     this.#options.emit({ type: 'resurrection-blocked', how })
   }
 
-  /** An unbound session needs no mark: nobody is signed in with it, and visitors could fill the store with marks. */
-  async #markIfBound(sessionId: string): Promise<BackchannelLogoutError | undefined> {
-    const { store, clock, sessionLifetimeSeconds, denials } = this.#options
+  /** A session nobody bound gets no mark in the store: visitors could fill it with marks. Resolves to whether it was known. */
+  async #markIfKnown(sessionId: string): Promise<boolean | BackchannelLogoutError> {
+    const { store, clock, sessionLifetimeSeconds } = this.#options
     try {
       await this.arrived(sessionId)
       const state = await this.#step(store.read(sessionId))
-      if (state.binding === undefined && !state.ended) return undefined
-      denials.sessionEnded(sessionId)
+      if (state.binding === undefined && !state.ended) return false
       const expiresAt = Math.max(clock() + sessionLifetimeSeconds, state.binding?.expiresAt ?? 0)
-      await this.#step(store.endSessions([sessionId], expiresAt))
-      return undefined
+      await this.#endTokens(await this.#step(store.endSessions([sessionId], expiresAt)))
+      return true
     } catch (cause) {
-      denials.sessionEnded(sessionId)
       return new BackchannelLogoutError('ERR_STORE', 'The session was destroyed, but its end could not be marked', {
         cause,
       })
@@ -273,7 +265,7 @@ export class SignOns implements SessionGuard {
     const { store, denials, destroySession, clock, sessionLifetimeSeconds } = this.#options
     denials.sessionEnded(sessionId)
     try {
-      await this.#step(store.endSessions([sessionId], clock() + sessionLifetimeSeconds))
+      await this.#endTokens(await this.#step(store.endSessions([sessionId], clock() + sessionLifetimeSeconds)))
       await this.#step(destroySession(sessionId))
       await this.#step(store.unbind([sessionId]))
     } catch (cause) {
@@ -281,6 +273,19 @@ export class SignOns implements SessionGuard {
         cause,
       })
       this.#options.emit({ type: 'warning', error })
+    }
+  }
+
+  /** Access tokens live and die with their session: marked on every node, and dropped from this process's cache. */
+  async #endTokens(tokenKeys: readonly string[]): Promise<void> {
+    const { store, claims, clock, marksLifetimeSeconds } = this.#options
+    const issuedAt = clock()
+    const about = { issuedAt, seenSecondsAgo: 0, marksExpireAt: issuedAt + marksLifetimeSeconds, mayFinish: true }
+    for (const key of tokenKeys) {
+      const target = { scope: 'token', key } as const
+      const begun = await this.#step(store.begin({ target, ...about, toleranceSeconds: DEFAULT_TOLERANCE_SECONDS }))
+      if (!begun.replayed)
+        await this.#step(Promise.resolve(claims?.evict({ target, mark: begun.mark, tokenKeys: [key] })))
     }
   }
 

@@ -2,7 +2,7 @@
 // Knows the store contract of express-session 1.x and nothing of any driver.
 import { within } from '../deadline.js'
 import { BackchannelLogoutError } from '../errors.js'
-import type { LocalSession, SessionBackend, SessionGuard } from './session-backend.js'
+import type { LocalSession, SessionBackend, SessionGuard, SessionVerdict } from './session-backend.js'
 
 /** A session's data as express-session hands it to its store: of it, only the cookie matters here. */
 interface StoredSession {
@@ -62,6 +62,9 @@ export function expressSessions(
     sessionOf: localSessionOf,
     destroy: (sessionId) => protection.destroyRow(sessionId, options.verifyDestroyed ?? false),
     protect: (guard) => protection.add(guard),
+    bound: (req) => {
+      if ('session' in req && req.session) stamp(req.session)
+    },
     released: (req) => protection.release(req),
   }
 }
@@ -71,6 +74,16 @@ function localSessionOf(req: SessionRequest): LocalSession | undefined {
   if (!('sessionID' in req)) return 'sessionId' in req && typeof req.sessionId === 'string' ? req : undefined
   if (typeof req.sessionID !== 'string' || !req.session) return undefined
   return { sessionId: req.sessionID, expiresAt: rowExpiry(req.session) }
+}
+
+/**
+ * Says in the row itself that its session hangs on a sign-on. A row that says so while the logout store knows of no binding (it expired,
+ * was evicted, or the store was restarted) is one that no logout could find: it is not believed.
+ */
+const STAMP = 'oidcBackchannelLogout'
+
+function stamp(session: object): void {
+  Reflect.set(session, STAMP, 'bound')
 }
 
 /** Until when the store may keep the row (epoch seconds), reading what a touch would make of it. */
@@ -151,8 +164,7 @@ class StoreProtection {
   async #get(sessionId: string): Promise<unknown> {
     const session = await this.#call('get', sessionId)
     if (session === null || session === undefined) return session
-    const { cookie } = Object(session) as StoredSession
-    if (!(await this.#isEnded(sessionId, rowExpiry({ cookie })))) return session
+    if (!(await this.#isDead(sessionId, Object(session)))) return session
     this.#blocked('read')
     await this.#destroyQuietly(sessionId)
     return null
@@ -161,11 +173,11 @@ class StoreProtection {
   /** Writes, then asks, then undoes: a check before the write would leave a window (law 7). */
   async #set(sessionId: string, session: StoredSession): Promise<void> {
     if (this.#guards.some((guard) => guard.wasEndedHere(sessionId))) return this.#refuse(sessionId, session)
-    for (const guard of this.#guards) await guard.arrived(sessionId)
+    for (const guard of this.#guards) if (await guard.arrived(sessionId)) stamp(session)
     await this.#call('set', sessionId, session)
     let ended: boolean
     try {
-      ended = await this.#isEnded(sessionId, rowExpiry(session))
+      ended = await this.#isDead(sessionId, session)
     } catch {
       return // No verdict: the row stays, and no read will believe it without one.
     }
@@ -208,11 +220,13 @@ class StoreProtection {
     if (failure !== undefined) throw failure
   }
 
-  async #isEnded(sessionId: string, keptUntil: number | undefined): Promise<boolean> {
+  async #isDead(sessionId: string, session: StoredSession): Promise<boolean> {
+    const verdicts: SessionVerdict[] = []
     for (const guard of this.#guards) {
-      if (await guard.isEnded(sessionId, keptUntil)) return true
+      if (guard.wasEndedHere(sessionId)) return true
+      verdicts.push(await guard.verdictOn(sessionId, rowExpiry(session)))
     }
-    return false
+    return verdicts.includes('ended') || (Reflect.has(session, STAMP) && !verdicts.includes('bound'))
   }
 
   /** The request that ended its own session still saves it at the end of its response: nothing to report. */

@@ -15,17 +15,25 @@ export interface SessionBackend<Req> {
   destroy(sessionId: string): Promise<void>
   /** Called once when the receiver is created: from then on the backend keeps dead sessions dead. */
   protect(guard: SessionGuard): void
+  /** A login was bound to this request's session: from now on, a session whose binding was lost is not believed. */
+  bound(req: Req): void
   /** This request's sign-on was ended on purpose: a later change of its session id has nothing to carry on. */
   released(req: Req): void
 }
 
+/**
+ * What the receiver knows of a session. `ended`: it is dead. `bound`: a live sign-on hangs on it. `unbound`: nobody signed in
+ * here, or the logout store has lost what it knew.
+ */
+export type SessionVerdict = 'ended' | 'bound' | 'unbound'
+
 /** What a protected session store asks before it believes a session. */
 export interface SessionGuard {
   /**
-   * Whether this session was ended. Rejects with `NoVerdictError` where that cannot be found out. One look-up.
+   * What is known of this session. Rejects with `NoVerdictError` where that cannot be found out. One look-up.
    * `keptUntil` (epoch seconds): how long the session's own store may keep it from now on; its binding is made to last longer.
    */
-  isEnded(sessionId: string, keptUntil?: number): Promise<boolean>
+  verdictOn(sessionId: string, keptUntil?: number): Promise<SessionVerdict>
   /** Whether this process ended it a short while ago. No look-up. */
   wasEndedHere(sessionId: string): boolean
   /**
@@ -33,8 +41,8 @@ export interface SessionGuard {
    * on its way there, alive or ended. Resolves to the new id; rejects if that could not be recorded, and the new id is dead then.
    */
   moved(fromSessionId: string, move: () => Promise<string>): Promise<string>
-  /** A new id is about to be written: the sign-on on its way there arrives first. Rejects like `moved`. */
-  arrived(sessionId: string): Promise<void>
+  /** A new id is about to be written: the sign-on on its way there arrives first. Resolves to whether there was one; rejects like `moved`. */
+  arrived(sessionId: string): Promise<boolean>
   /** The application destroys this session: marked first, destroyed by `destroyRow`, then unbound. */
   endLocally(sessionId: string, destroyRow: () => Promise<void>): Promise<void>
   /** A dead session was met by a read or refused a write; for the event stream. */

@@ -134,7 +134,7 @@ class Replica implements BoundedReads {
     return this.#store.addTokens(sessionId, tokenKeys)
   }
 
-  endSessions(sessionIds: readonly string[], expiresAt: number): Promise<void> {
+  endSessions(sessionIds: readonly string[], expiresAt: number): Promise<readonly string[]> {
     return this.#forgetting(sessionIds, () => this.#store.endSessions(sessionIds, expiresAt))
   }
 

@@ -1,4 +1,4 @@
-// The port: what every logout store remembers and promises. `describeLogoutStore` in the testing kit is its definition:
+// The port: what every logout store remembers and promises. `logoutStoreContract` in the testing kit is its definition:
 // a store is right if that suite passes. Stores see hashed keys and local session ids, never a `sub`, `sid` or token.
 import type { Mark, SignOn } from '../marks/covering.js'
 import type { TargetKey } from '../marks/target.js'
@@ -110,8 +110,11 @@ export interface LogoutStore {
   /** One look-up: the live marks under these keys, and the store's clock. */
   marks(keys: readonly string[]): Promise<{ readonly now: number; readonly marks: readonly Mark[] }>
 
-  /** Marks session ids as ended (a local logout), without touching their bindings. */
-  endSessions(sessionIds: readonly string[], expiresAt: number): Promise<void>
+  /**
+   * Marks session ids as ended (a local logout), without touching their bindings. Resolves to the keys of the access tokens that
+   * are recorded with them: to mark those is the caller's.
+   */
+  endSessions(sessionIds: readonly string[], expiresAt: number): Promise<readonly string[]>
 
   /** Removes bindings; session marks stay. */
   unbind(sessionIds: readonly string[]): Promise<void>

@@ -127,9 +127,10 @@ class MemoryStore implements LogoutStore {
     return { now, marks: keys.flatMap((key) => this.#marksUnder(key, now)) }
   }
 
-  async endSessions(sessionIds: readonly string[], expiresAt: number): Promise<void> {
+  async endSessions(sessionIds: readonly string[], expiresAt: number): Promise<readonly string[]> {
     const now = this.#stamp()
     for (const sessionId of sessionIds) this.#end(sessionId, expiresAt, now)
+    return sessionIds.flatMap((sessionId) => [...(this.#sessions.get(sessionId, now)?.tokenKeys ?? [])])
   }
 
   async unbind(sessionIds: readonly string[]): Promise<void> {

@@ -555,6 +555,15 @@ const SMALL_STEPS: readonly Case[] = [
     },
   ],
   [
+    'endSessions: names the tokens that are recorded with the sessions, and of unbound ids none',
+    async (scene) => {
+      const tokenKeys = [scene.key(), scene.key()]
+      const bound = await scene.bound({ tokenKeys })
+      const ended = await scene.store.endSessions([bound.sessionId, scene.sessionId()], await scene.in(3600))
+      assert.deepEqual(sorted(ended), sorted(tokenKeys))
+    },
+  ],
+  [
     'endSessions, unbind: no ids, nothing to do',
     async (scene) => {
       await scene.store.endSessions([], await scene.in(3600))

@@ -89,11 +89,12 @@ export class StepwiseStore implements LogoutStore {
     return { now: this.#now(), marks: keys.flatMap((key) => this.#marks.get(key) ?? []) }
   }
 
-  async endSessions(sessionIds: readonly string[]): Promise<void> {
+  async endSessions(sessionIds: readonly string[]): Promise<readonly string[]> {
     for (const sessionId of sessionIds) {
       await this.#step(`end ${sessionId}`)
       this.#ended.set(sessionId, {})
     }
+    return []
   }
 
   async unbind(sessionIds: readonly string[]): Promise<void> {

@@ -85,14 +85,13 @@ export class World {
       sessionLifetimeSeconds: 100_000,
       marksLifetimeSeconds: 100_000,
       stepTimeoutSeconds: 60,
+      claims: undefined,
     }
     const signOns = new SignOns(shared)
     const retry = { firstDelaySeconds: 1, maxDelaySeconds: 1, giveUpAfterSeconds: 60 }
     const engine = new LogoutEngine({
       ...shared,
-      marksLifetimeSeconds: 100_000,
       retry,
-      claims: undefined,
       onSessionsEnded: undefined,
     })
     if (this.#options.protection !== 'none') backend.protect(signOns)
@@ -285,7 +284,7 @@ class RowStore extends Store {
 
 function checkThenWrite(store: ExpressSessionStore, ownSet: ExpressSessionStore['set'], guard: SessionGuard): void {
   store.set = async (id: string, row: Row, callback: () => void) => {
-    if (await guard.isEnded(id)) callback()
+    if ((await guard.verdictOn(id)) === 'ended') callback()
     else ownSet.call(store, id, row, callback)
   }
 }

@@ -54,12 +54,12 @@ class Rig {
       emit: (event: BackchannelLogoutEvent) => void this.events.push(event),
       clock,
       sessionLifetimeSeconds: 100_000,
+      marksLifetimeSeconds: 100_000,
       stepTimeoutSeconds: STEP_TIMEOUT_SECONDS,
+      claims,
     }
     this.engine = new LogoutEngine({
       ...shared,
-      claims,
-      marksLifetimeSeconds: 100_000,
       onSessionsEnded: async (ended) => {
         this.announced.push(ended)
         await this.#step('hook', 'hook')
@@ -183,7 +183,7 @@ describe('exactness', () => {
     await rig.signIn('phone')
     await rig.end({ sid: 'sid of laptop', sub: 'alice' })
     expect([...rig.rows]).toEqual(['phone'])
-    expect(await rig.signOns.isEnded('phone')).toBe(false)
+    expect(await rig.signOns.verdictOn('phone')).not.toBe('ended')
   })
 
   it('leaves a session alone that the sid names and that belongs to another sub', async () => {
@@ -192,7 +192,7 @@ describe('exactness', () => {
     const result = await rig.end({ sid: 'shared', sub: 'alice' })
     expect(result).toMatchObject({ complete: true, found: 0, destroyed: 0 })
     expect([...rig.rows]).toEqual(['s1'])
-    expect(await rig.signOns.isEnded('s1')).toBe(false)
+    expect(await rig.signOns.verdictOn('s1')).not.toBe('ended')
     expect(rig.events.at(-1)).toMatchObject({ type: 'logout', mismatched: 1, found: 0 })
   })
 
@@ -203,7 +203,7 @@ describe('exactness', () => {
     const rig = new Rig()
     await rig.signIn('s1', { client })
     expect(await rig.end({ sub: 'alice' })).toMatchObject({ complete: true, found: 0 })
-    expect(await rig.signOns.isEnded('s1')).toBe(false)
+    expect(await rig.signOns.verdictOn('s1')).not.toBe('ended')
   })
 })
 
@@ -229,12 +229,12 @@ describe('a step that fails or hangs', () => {
         const result = await pending
         expect(result).toMatchObject({ complete: false, replayed: false, marked, error: { code } })
         expect(rig.events.at(-1)).toMatchObject({ type: 'logout-failed', retrying: true, background: false })
-        expect(await rig.signOns.isEnded('s1')).toBe(true)
+        expect(await rig.signOns.verdictOn('s1')).toBe('ended')
 
         await pass(1)
         expect(rig.events.at(-1)).toMatchObject({ type: 'logout', background: true, failed: 0 })
         expect(rig.rows.size).toBe(0)
-        expect(await rig.signOns.isEnded('s1')).toBe(true)
+        expect(await rig.signOns.verdictOn('s1')).toBe('ended')
         // The OP was told that it failed: its one retry hears that it is done, and only what comes after that is a replay.
         expect(await rig.end({ sub: 'alice' }, 'jti')).toMatchObject({ complete: true, replayed: false })
         expect(await rig.end({ sub: 'alice' }, 'jti')).toMatchObject({ replayed: true })
@@ -282,7 +282,7 @@ describe('a step that fails or hangs', () => {
     await pass(1)
     expect(rig.events.at(-1)).toMatchObject({ type: 'logout', background: true, found: 1 })
     expect([...rig.rows]).toEqual(['s2'])
-    expect(await rig.signOns.isEnded('s2')).toBe(false)
+    expect(await rig.signOns.verdictOn('s2')).not.toBe('ended')
   })
 
   it('dates a retry back to the first attempt, also where the store never heard of that one', async () => {
@@ -294,7 +294,7 @@ describe('a step that fails or hangs', () => {
     await pass(20)
     expect(rig.events.at(-1)).toMatchObject({ type: 'logout', background: true, found: 1 })
     expect([...rig.rows]).toEqual(['s2'])
-    expect(await rig.signOns.isEnded('s2')).toBe(false)
+    expect(await rig.signOns.verdictOn('s2')).not.toBe('ended')
   })
 
   it('does the same for a logout without a token', async () => {
@@ -305,7 +305,7 @@ describe('a step that fails or hangs', () => {
     await rig.signIn('s2', { iat: clock() })
     await pass(20)
     expect([...rig.rows]).toEqual(['s2'])
-    expect(await rig.signOns.isEnded('s2')).toBe(false)
+    expect(await rig.signOns.verdictOn('s2')).not.toBe('ended')
   })
 
   it('does not deny a later login while a repeat of an old token is looked up', async () => {
@@ -318,7 +318,7 @@ describe('a step that fails or hangs', () => {
     rig.faults.begin = [never]
     void rig.engine.end(order, 30)
     await pass(1)
-    expect(await rig.signOns.isEnded('s2')).toBe(false)
+    expect(await rig.signOns.verdictOn('s2')).not.toBe('ended')
     rig.engine.close()
   })
 
@@ -429,9 +429,9 @@ describe('the background', () => {
     const rig = new Rig({ begin: Array.from({ length: 100 }, () => rejects) })
     await rig.signIn('s1')
     await rig.end({ sub: 'alice' })
-    expect(await rig.signOns.isEnded('s1')).toBe(true)
+    expect(await rig.signOns.verdictOn('s1')).toBe('ended')
     await pass(GIVE_UP_SECONDS + 10)
-    expect(await rig.signOns.isEnded('s1')).toBe(false)
+    expect(await rig.signOns.verdictOn('s1')).not.toBe('ended')
   })
 
   it('ends when a repeat of the same token completes the logout', async () => {

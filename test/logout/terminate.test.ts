@@ -16,6 +16,7 @@ function createRp() {
       rows.delete(id)
     },
     protect: () => {},
+    bound: () => {},
     released: () => {},
   }
   const logout = createBackchannelLogout({

@@ -42,7 +42,7 @@ const DEFECTS: Readonly<Record<string, Defect>> = {
   }),
   'renew does nothing': () => ({ renew: async () => {} }),
   'tokens are not recorded': (store) => ({ addTokens: (id) => store.read(id) }),
-  'local ends are not recorded': () => ({ endSessions: async () => {} }),
+  'local ends are not recorded': () => ({ endSessions: async () => [] }),
   'unbind does nothing': () => ({ unbind: async () => {} }),
   'every sid mark covers every sub': (store) => ({
     begin: (logout) => store.begin({ ...logout, target: { scope: logout.target.scope, key: logout.target.key } }),

@@ -79,8 +79,8 @@ class PostgresStore implements LogStore {
     return { now: reply.number('now'), marks: reply.marks('marks') }
   }
 
-  async endSessions(sessionIds: readonly string[], expiresAt: number): Promise<void> {
-    await this.#call('bcl_end_sessions', { ids: sessionIds, exp: expiresAt })
+  async endSessions(sessionIds: readonly string[], expiresAt: number): Promise<readonly string[]> {
+    return (await this.#call('bcl_end_sessions', { ids: sessionIds, exp: expiresAt })).texts('tokens')
   }
 
   async unbind(sessionIds: readonly string[]): Promise<void> {

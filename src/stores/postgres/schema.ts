@@ -267,7 +267,8 @@ BEGIN
   ON CONFLICT (session_id) DO UPDATE SET
     ended = 'ended', ended_until = greatest(old.ended_until, till), kept_until = greatest(old.kept_until, till);
   PERFORM bcl_log_sessions(ids);
-  RETURN '{}';
+  RETURN jsonb_build_object('tokens', (
+    SELECT coalesce(jsonb_agg(token), '[]') FROM bcl_session, unnest(token_keys) token WHERE session_id = ANY (ids) AND bound));
 END $$;
 
 CREATE OR REPLACE FUNCTION bcl_unbind_ids(ids text[]) RETURNS void LANGUAGE plpgsql AS $$

@@ -79,9 +79,10 @@ export class ClusterRedisStore implements LogStore {
     }
   }
 
-  async endSessions(sessionIds: readonly string[], expiresAt: number): Promise<void> {
-    await inBatches(sessionIds, (id) => this.#sessionStep('finish', id, { exp: expiresAt }))
+  async endSessions(sessionIds: readonly string[], expiresAt: number): Promise<readonly string[]> {
+    const ended = await inBatches(sessionIds, (id) => this.#sessionStep('finish', id, { exp: expiresAt }))
     await this.#append(sessionIds.map(sessionEntry))
+    return ended.flatMap((each) => each.texts('tokens'))
   }
 
   async unbind(sessionIds: readonly string[]): Promise<void> {

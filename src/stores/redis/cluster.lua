@@ -93,12 +93,12 @@ function steps.addTokens()
   return {}
 end
 
--- KEYS: session.
+-- KEYS: session, tokens.
 function steps.finish()
   local session = load(KEYS[1])
   set_end(session, 'x', args.exp)
   save(KEYS[1], session)
-  return {}
+  return { tokens = redis.call('SMEMBERS', KEYS[2]) }
 end
 
 -- KEYS: session, tokens. Ends the session if it is the target's and the mark covers it.

@@ -364,14 +364,16 @@ function operations.marks()
 end
 
 function operations.endSessions()
+  local tokens = {}
   for _, id in ipairs(args.ids) do
     local key = of_session('s', id)
     local session = load(key)
     set_end(session, 'x', args.exp)
     save(key, session)
+    for _, token in ipairs(redis.call('SMEMBERS', of_session('t', id))) do tokens[#tokens + 1] = token end
   end
   log_sessions(args.ids)
-  return {}
+  return { tokens = tokens }
 end
 
 function operations.unbind()
@@ -771,12 +773,12 @@ function steps.addTokens()
   return {}
 end
 
--- KEYS: session.
+-- KEYS: session, tokens.
 function steps.finish()
   local session = load(KEYS[1])
   set_end(session, 'x', args.exp)
   save(KEYS[1], session)
-  return {}
+  return { tokens = redis.call('SMEMBERS', KEYS[2]) }
 end
 
 -- KEYS: session, tokens. Ends the session if it is the target's and the mark covers it.

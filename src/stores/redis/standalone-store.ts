@@ -56,8 +56,8 @@ export class StandaloneRedisStore implements LogStore {
     return { now: reply.number('now'), marks: reply.marks('marks') }
   }
 
-  async endSessions(sessionIds: readonly string[], expiresAt: number): Promise<void> {
-    await this.#run('endSessions', { ids: sessionIds, exp: expiresAt })
+  async endSessions(sessionIds: readonly string[], expiresAt: number): Promise<readonly string[]> {
+    return (await this.#run('endSessions', { ids: sessionIds, exp: expiresAt })).texts('tokens')
   }
 
   async unbind(sessionIds: readonly string[]): Promise<void> {

@@ -146,14 +146,16 @@ function operations.marks()
 end
 
 function operations.endSessions()
+  local tokens = {}
   for _, id in ipairs(args.ids) do
     local key = of_session('s', id)
     local session = load(key)
     set_end(session, 'x', args.exp)
     save(key, session)
+    for _, token in ipairs(redis.call('SMEMBERS', of_session('t', id))) do tokens[#tokens + 1] = token end
   end
   log_sessions(args.ids)
-  return {}
+  return { tokens = tokens }
 end
 
 function operations.unbind()
