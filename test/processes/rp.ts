@@ -1,0 +1,28 @@
+// What a process of the Relying Party is told at its start, and what it says when it is ready.
+import type { JWK } from 'jose'
+
+/** Where in a logout a process may die. `begin sent`: the store is asked to begin, its answer never read. */
+export type Step =
+  | 'before begin'
+  | 'begin sent'
+  | 'after begin'
+  | 'after the first destroy'
+  | 'before complete'
+  | 'before the answer'
+
+export interface RpSettings {
+  readonly provider: { readonly issuer: string; readonly clientId: string; readonly jwks: { readonly keys: JWK[] } }
+  readonly storeKind: 'redis' | 'postgres'
+  readonly driver: 'node-redis' | 'ioredis'
+  readonly storeUrl: string
+  readonly sessionsUrl: string
+  /** Absent: this node has no doorbell. */
+  readonly doorbellUrl?: string | undefined
+  readonly boundSeconds: number
+}
+
+export const DOORS = ['strict', 'bounded'] as const
+export type Door = (typeof DOORS)[number]
+export interface RpReady {
+  readonly ports: Readonly<Record<Door, number>>
+}
