@@ -16,6 +16,8 @@ describe('options are checked when the app boots', () => {
 
   it.each([
     ['no options', undefined, /provider/],
+    ['a session store that has all its methods', { provider, sessions: new session.MemoryStore() }, /expressSessions/],
+    ['no sessions at all', { provider, sessions: null }, /expressSessions/],
     ['an unknown option', { provider, onLogout: () => {} }, /"onLogout" is no option.*onEvent/],
     ['no provider', {}, /provider/],
     ['a lifetime of nothing', { provider, sessionLifetimeSeconds: 0 }, /sessionLifetimeSeconds/],
