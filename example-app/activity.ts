@@ -48,6 +48,8 @@ export function sayOp(event: OpEvent, nameOf: (id: string) => string): Said {
       return { tone: 'begin', text: `${nameOf(event.sub)} signed in for ${nameOf(event.clientId)}` }
     case 'sending':
       return { tone: 'plain', text: `Sends ${nameOf(event.clientId)} a Logout Token` }
+    case 'introspected':
+      return { tone: 'plain', text: `Tells ${nameOf(event.clientId)} about an access token` }
     case 'logged-out':
       return sayLoggedOut(event, nameOf)
   }
@@ -63,7 +65,17 @@ function sayLoggedOut(event: Extract<OpEvent, { type: 'logged-out' }>, nameOf: (
   return { tone: 'ok', text: `${who} is logged out; no application had to be told` }
 }
 
-export const RECEIVED: Said = { tone: 'plain', text: 'Logout Token received' }
+/** `node`: by which of several nodes. */
+export function sayReceived(node: number | undefined): Said {
+  return { tone: 'plain', text: `Logout Token received${node === undefined ? '' : ` by node ${node}`}` }
+}
+
+/** What the API answered to a call with an access token. */
+export function sayApi(status: number): Said {
+  if (status === 200) return { tone: 'ok', text: 'Served a call' }
+  if (status === 401) return { tone: 'end', text: 'Refused an access token (401)' }
+  return { tone: 'bad', text: `Refused a call: ${status}` }
+}
 
 /** What an RP did. Its events name nobody, so neither does this. */
 export function sayRp(event: BackchannelLogoutEvent): Said {

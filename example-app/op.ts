@@ -9,6 +9,7 @@ import { OpMemory, type OpSession } from './op-memory.js'
 
 const WHERE = 'OpenID Provider'
 const SESSION_COOKIE = 'op_session'
+const RECEIVER_PATH = '/backchannel-logout'
 const HOUR_SECONDS = 3600
 
 /** `sub` and name of everybody who can sign in. */
@@ -24,11 +25,19 @@ export interface OpClient {
   readonly name: string
   /** Origin of the RP; its paths are those of `relying-party.ts`. */
   readonly baseUrl: string
+  /** Origins of its further nodes, if it has several: Logout Tokens go to one after the other. */
+  readonly moreNodes?: readonly string[] | undefined
 }
+
+/** An API: it may ask about access tokens, and nobody signs in there. */
+export type OpApi = Pick<OpClient, 'clientId' | 'clientSecret' | 'name'>
 
 export type OpEvent =
   | { readonly type: 'signed-in'; readonly sub: string; readonly clientId: string }
-  | { readonly type: 'sending'; readonly clientId: string }
+  /** `baseUrl`: the node of the client that gets the Logout Token. */
+  | { readonly type: 'sending'; readonly clientId: string; readonly baseUrl: string }
+  /** An API asked about an access token. */
+  | { readonly type: 'introspected'; readonly clientId: string }
   /** `refusedBy`: clients that did not answer 200 in time; as far as the OP knows, the user is still signed in there. */
   | {
       readonly type: 'logged-out'
@@ -47,31 +56,58 @@ export interface Op {
   readonly app: Express
   /** Adds a client, as an administrator of an OP does. */
   register(client: OpClient): Promise<void>
+  registerApi(api: OpApi): Promise<void>
   /** Everybody who is signed in, one entry per browser. */
   sessions(): OpSession[]
   /** The session of the browser that sent this `Cookie` header. */
   sessionOf(cookieHeader: string | undefined): OpSession | undefined
 }
 
+interface Receivers {
+  readonly clientId: string
+  /** Origins, the next one first. */
+  readonly nodes: readonly string[]
+}
+
+type Client = KoaContextWithOIDC['oidc']['client'] & object
+
 /** An OP with fresh keys, no clients and nobody signed in. */
 export async function createOp({ issuer, onEvent = () => {} }: OpOptions): Promise<Op> {
   const memory = new OpMemory()
-  const logoutUris = new Map<string, string>()
-  const sending = (url: string) => {
-    const clientId = logoutUris.get(url)
-    if (clientId !== undefined) onEvent({ type: 'sending', clientId })
+  const receivers = new Map<string, Receivers>()
+  /** As a load balancer in front of the nodes would: each Logout Token to the next one. */
+  const route = (url: string): string => {
+    const { clientId, nodes } = receivers.get(url) ?? { nodes: [] }
+    const [next, ...others] = nodes
+    if (clientId === undefined || next === undefined) return url
+    receivers.set(url, { clientId, nodes: [...others, next] })
+    onEvent({ type: 'sending', clientId, baseUrl: next })
+    return next + RECEIVER_PATH
+  }
+  const mayIntrospect = (client: Client) => {
+    const isApi = (client.redirectUris ?? []).length === 0
+    if (isApi) onEvent({ type: 'introspected', clientId: client.clientId })
+    return isApi
   }
   const OidcProvider = await loadProvider()
-  const provider = new OidcProvider(issuer, await configuration(memory, sending))
+  const provider = new OidcProvider(issuer, await configuration(memory, { route, mayIntrospect }))
   reportEvents(provider, onEvent)
 
   return {
     app: loginApp(provider),
     register: async (client) => {
       const metadata = clientMetadata(client)
-      logoutUris.set(metadata.backchannel_logout_uri, client.clientId)
+      const nodes = [client.baseUrl, ...(client.moreNodes ?? [])]
+      receivers.set(metadata.backchannel_logout_uri, { clientId: client.clientId, nodes })
       await memory.adapter('Client').upsert(client.clientId, metadata)
     },
+    registerApi: ({ clientId, clientSecret, name }) =>
+      memory.adapter('Client').upsert(clientId, {
+        client_id: clientId,
+        client_secret: clientSecret,
+        client_name: name,
+        ...{ redirect_uris: [], response_types: [], grant_types: [] },
+      }),
     sessions: () => memory.sessions(),
     sessionOf: (cookieHeader) => {
       const value = cookieHeader?.match(new RegExp(`(?:^|; )${SESSION_COOKIE}=([^;]+)`))?.[1]
@@ -81,20 +117,27 @@ export async function createOp({ issuer, onEvent = () => {} }: OpOptions): Promi
 }
 
 /** What to register at an OP for the RP of this example. */
-function clientMetadata({ clientId, clientSecret, name, baseUrl }: OpClient) {
+function clientMetadata({ clientId, clientSecret, name, baseUrl, moreNodes = [] }: OpClient) {
+  const nodes = [baseUrl, ...moreNodes]
   return {
     client_id: clientId,
     client_secret: clientSecret,
     client_name: name,
-    redirect_uris: [`${baseUrl}/callback`],
-    post_logout_redirect_uris: [`${baseUrl}/logged-out`],
-    backchannel_logout_uri: `${baseUrl}/backchannel-logout`,
+    redirect_uris: nodes.map((node) => `${node}/callback`),
+    post_logout_redirect_uris: nodes.map((node) => `${node}/logged-out`),
+    backchannel_logout_uri: baseUrl + RECEIVER_PATH,
     // Without it neither ID Token nor Logout Token has a `sid`, and one browser's logout would end them all.
     backchannel_logout_session_required: true,
   }
 }
 
-async function configuration(memory: OpMemory, sending: (url: string) => void): Promise<Configuration> {
+interface Hooks {
+  /** Where a request to this URL goes instead. */
+  readonly route: (url: string) => string
+  readonly mayIntrospect: (client: Client) => boolean
+}
+
+async function configuration(memory: OpMemory, { route, mayIntrospect }: Hooks): Promise<Configuration> {
   return {
     adapter: memory.adapter,
     jwks: { keys: [await signingKey()] },
@@ -106,17 +149,18 @@ async function configuration(memory: OpMemory, sending: (url: string) => void): 
     features: {
       devInteractions: { enabled: false },
       backchannelLogout: { enabled: true },
+      introspection: { enabled: true, allowedPolicy: (_ctx, client) => mayIntrospect(client) },
       rpInitiatedLogout: { enabled: true, logoutSource, postLogoutSuccessSource },
     },
     interactions: { url: (_ctx, interaction) => `/interaction/${interaction.uid}` },
     findAccount: (_ctx, sub) => (USERS.has(sub) ? { accountId: sub, claims: () => ({ sub }) } : undefined),
     loadExistingGrant: grantEverything,
+    scopes: ['openid', 'orders'],
+    // Access tokens outlive the logout here, as they do at many OPs: so one sees that it is the API which ends them.
+    expiresWithSession: () => false,
     pkce: { required: () => true },
     // oidc-provider refuses to call loopback addresses, by the dispatcher that it passes here; in this demo every RP has one.
-    fetch: (input, init) => {
-      sending(String(input))
-      return fetch(input, withoutDispatcher(init))
-    },
+    fetch: (input, init) => fetch(route(String(input)), withoutDispatcher(init)),
     clientBasedCORS: () => false,
     renderError,
     ttl: {

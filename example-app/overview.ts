@@ -1,33 +1,19 @@
-// The demo's overview: who is signed in where, and what happened, live. Reads the OP's and the RPs' own records.
+// The demo's overview: who is signed in where, and what happened, live; and a call to the API that needs no session anywhere.
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { fileURLToPath } from 'node:url'
 import express, { Router } from 'express'
-import type { MemoryStore } from 'express-session'
 import type { Activity } from './activity.js'
-import { type Op, USERS } from './op.js'
+import type { Op } from './op.js'
+import type { Place, SignOns } from './sign-ons.js'
 
 const FILES = fileURLToPath(new URL('./overview/', import.meta.url))
 const LOOK_AGAIN_MS = 500
 
-/** An application in which people sign in. */
-export interface Place {
-  readonly clientId: string
-  readonly name: string
-  readonly url: string
-  readonly sessionStore: MemoryStore
-}
-
-interface SignOn {
-  readonly id: string
-  readonly name: string
-  readonly atOp: boolean
-  /** Client ids of the RPs that hold a session of this sign-on. */
-  readonly signedInAt: readonly string[]
-}
-
 export interface OverviewOptions {
   readonly op: Op
   readonly places: readonly Place[]
+  readonly signOns: SignOns
+  readonly api: { readonly clientId: string; readonly name: string; readonly url: string }
   readonly activity: Activity
 }
 
@@ -35,13 +21,11 @@ export interface OverviewOptions {
  * Its routes. To be mounted at the OP's own origin: so its button is the OP's own logout, pressed in place,
  * and the browser's OP cookie says which row is "this browser".
  */
-export function overview({ op, places, activity }: OverviewOptions): Router {
+export function overview({ op, places, signOns, api, activity }: OverviewOptions): Router {
   const watchers = new Set<ServerResponse>()
-  const look = async () => signOns(op, await Promise.all(places.map(sessionsAt)))
-
   let seen = ''
   const lookAgain = async () => {
-    const now = JSON.stringify(await look().catch(() => []))
+    const now = JSON.stringify(await signOns.look().catch(() => []))
     if (now === seen) return
     seen = now
     for (const watcher of watchers) watcher.write('event: changed\ndata: \n\n')
@@ -60,9 +44,10 @@ export function overview({ op, places, activity }: OverviewOptions): Router {
   router.use(express.static(FILES, { index: 'index.html', setHeaders: secure }))
   router.get('/state', async (req, res) => {
     res.set('Cache-Control', 'no-store').json({
-      places: places.map(({ clientId, name, url }) => ({ clientId, name, url })),
+      places: places.map(({ clientId, name, urls, usesApi }) => ({ clientId, name, urls, usesApi })),
+      api: { clientId: api.clientId, name: api.name },
       thisBrowser: op.sessionOf(req.headers.cookie)?.uid ?? null,
-      signOns: await look(),
+      signOns: await signOns.look(),
     })
   })
   router.get('/events', (req: IncomingMessage, res: ServerResponse) => {
@@ -71,6 +56,13 @@ export function overview({ op, places, activity }: OverviewOptions): Router {
     for (const entry of activity.since(Number(req.headers['last-event-id']) || 0)) res.write(activityEvent(entry))
     watchers.add(res)
     res.on('close', () => watchers.delete(res))
+  })
+  router.post('/call', async (req, res) => {
+    await signOns.look()
+    const token = signOns.tokenOf(String(req.query.as))
+    const headers = token === undefined ? {} : { authorization: `Bearer ${token}` }
+    const { status } = await fetch(`${api.url}/orders`, { headers })
+    res.set('Cache-Control', 'no-store').json({ status })
   })
   return router
 }
@@ -82,42 +74,4 @@ function activityEvent(entry: { readonly id: number }): string {
 function secure(res: ServerResponse): void {
   res.setHeader('Content-Security-Policy', "default-src 'self'; img-src data:; frame-ancestors 'none'")
   res.setHeader('Cache-Control', 'no-cache')
-}
-
-interface PlaceSession {
-  readonly clientId: string
-  readonly sub: string
-  readonly sid: string | undefined
-}
-
-function sessionsAt({ clientId, sessionStore }: Place): Promise<PlaceSession[]> {
-  return new Promise((resolve, reject) => {
-    sessionStore.all((error, rows) => {
-      if (error) reject(error)
-      else
-        resolve(
-          Object.values(rows ?? {}).flatMap(({ signOn }) =>
-            signOn ? [{ clientId, sub: signOn.sub, sid: signOn.sid }] : [],
-          ),
-        )
-    })
-  })
-}
-
-/** One per browser: the OP's sessions with what belongs to them, then sessions that live on without one. */
-function signOns(op: Op, placeSessions: readonly PlaceSession[][]): SignOn[] {
-  const unclaimed = new Set(placeSessions.flat())
-  const atOp = op.sessions().map(({ uid, sub, sids }) => {
-    const own = [...unclaimed].filter(({ clientId, sid }) => sid !== undefined && sids[clientId] === sid)
-    for (const session of own) unclaimed.delete(session)
-    return { id: uid, name: nameOf(sub), atOp: true, signedInAt: [...new Set(own.map(({ clientId }) => clientId))] }
-  })
-  const leftOver = [...unclaimed].map(({ clientId, sub, sid }) => {
-    return { id: `${clientId}-${sid ?? sub}`, name: nameOf(sub), atOp: false, signedInAt: [clientId] }
-  })
-  return [...atOp, ...leftOver]
-}
-
-function nameOf(sub: string): string {
-  return USERS.get(sub) ?? sub
 }

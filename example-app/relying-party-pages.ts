@@ -8,12 +8,18 @@ interface Look {
 
 const signInAgain = html`<div class="actions"><a class="button primary" href="/login">Sign in</a></div>`
 
-export function homePage({ sub, ...look }: Look & { readonly sub: string | undefined }): string {
+interface Home extends Look {
+  readonly sub: string | undefined
+  readonly hasOrders: boolean
+}
+
+export function homePage({ sub, hasOrders, ...look }: Home): string {
   if (sub === undefined) {
     const body = html`<p>Nobody is signed in here.</p>${signInAgain}`
     return page({ ...look, title: 'Welcome', body })
   }
   const body = html`<p>You are signed in. This page asks the session store again each time you load it.</p>
+${hasOrders ? html`<div class="actions"><a class="button primary" href="/orders">My orders</a></div>` : undefined}
 <form method="post" action="/logout"><button>Log out</button></form>`
   return page({ ...look, title: `Hello, ${sub}`, body })
 }
@@ -36,4 +42,26 @@ export function unreachablePage(look: Look): string {
   const body = html`<p>The OpenID Provider cannot be reached, so nobody can sign in just now.</p>
 <div class="actions"><a class="button" href="/login">Try again</a></div>`
   return page({ ...look, title: 'No sign-in just now', body })
+}
+
+/** What the API answers. */
+export interface Orders {
+  readonly orders: readonly string[]
+  /** What the API keeps of the OP's answer about the access token. */
+  readonly kept: { readonly sub: string; readonly until: number; readonly calls: number }
+}
+
+export function ordersPage({ orders, kept, ...look }: Look & Orders): string {
+  const until = new Date(kept.until * 1000).toLocaleTimeString('en-GB')
+  const body = html`<p>The API has them. It asked the OpenID Provider once about the access token, keeps the answer until ${until},
+and has served ${kept.calls === 1 ? '1 call' : `${kept.calls} calls`} with it.</p>
+<ul>${orders.map((order) => html`<li>${order}</li>`)}</ul>
+<div class="actions"><a class="button" href="/">Back</a></div>`
+  return page({ ...look, title: `Orders of ${kept.sub}`, body })
+}
+
+export function noOrdersPage(look: Look): string {
+  const body = html`<p>The API does not give the orders just now, or does not accept the access token.</p>
+<div class="actions"><a class="button" href="/">Back</a></div>`
+  return page({ ...look, title: 'No orders just now', body })
 }

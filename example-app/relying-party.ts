@@ -4,17 +4,37 @@ import { createHash } from 'node:crypto'
 import { promisify } from 'node:util'
 import express, { type Express, type Request } from 'express'
 import session from 'express-session'
-import { type BackchannelLogoutEvent, createBackchannelLogout, expressSessions } from 'oidc-backchannel-logout'
+import {
+  type BackchannelLogoutEvent,
+  type BackchannelLogoutOptions,
+  createBackchannelLogout,
+  expressSessions,
+} from 'oidc-backchannel-logout'
 import * as oidc from 'openid-client'
-import { endedPage, homePage, loggedOutPage, signInFailedPage, unreachablePage } from './relying-party-pages.js'
+import {
+  endedPage,
+  homePage,
+  loggedOutPage,
+  noOrdersPage,
+  type Orders,
+  ordersPage,
+  signInFailedPage,
+  unreachablePage,
+} from './relying-party-pages.js'
 
 const SESSION_SECONDS = 8 * 3600
+const API_TIMEOUT_MS = 5000
 
 declare module 'express-session' {
   interface SessionData {
     /** What this browser's sign-in must come back with. */
     pendingSignIn: { readonly state: string; readonly nonce: string; readonly codeVerifier: string }
-    signOn: { readonly sub: string; readonly sid?: string | undefined; readonly idToken: string }
+    signOn: {
+      readonly sub: string
+      readonly sid?: string | undefined
+      readonly idToken: string
+      readonly accessToken: string
+    }
   }
 }
 
@@ -25,7 +45,13 @@ export interface RpConfig {
   /** Where browsers and the OP reach this RP: an origin without a trailing slash. */
   readonly baseUrl: string
   readonly sessionSecret: string
+  /** With several nodes both are of a server that all of them share, as `stores.ts` opens them. Default: in memory. */
   readonly sessionStore?: session.Store | undefined
+  readonly logoutStore?: BackchannelLogoutOptions['store'] | undefined
+  /** Origin of the API of `api.ts`, which is called in the user's name. */
+  readonly apiUrl?: string | undefined
+  /** The claims that an API in this same process keeps. */
+  readonly claims?: BackchannelLogoutOptions['claims'] | undefined
   readonly onEvent?: ((event: BackchannelLogoutEvent) => void) | undefined
   /** Why a sign-in did not work; the browser is not told. */
   readonly onSignInError?: ((error: unknown) => void) | undefined
@@ -41,7 +67,8 @@ export interface Rp {
 
 /** The RP as an Express app. Throws a `TypeError` if the issuer could be impersonated by anybody on the way. */
 export function createRp(config: RpConfig): Rp {
-  const { issuer, clientId, baseUrl, name = 'Relying Party', overviewUrl, onEvent, onSignInError } = config
+  const { issuer, clientId, baseUrl, name = 'Relying Party', overviewUrl, apiUrl, onSignInError } = config
+  const { logoutStore: store, claims, onEvent } = config
   const insecure = assertIssuer(issuer)
   const look = { where: name, overviewUrl }
   const sessionStore = config.sessionStore ?? new session.MemoryStore()
@@ -51,6 +78,8 @@ export function createRp(config: RpConfig): Rp {
   const logout = createBackchannelLogout({
     provider: { issuer, clientId },
     sessions: expressSessions(sessionStore),
+    ...(store && { store }),
+    ...(claims && { claims }),
     ...(onEvent && { onEvent }),
   })
   // The OP waits two or three seconds for an answer, so its keys are fetched before it needs one.
@@ -85,7 +114,9 @@ export function createRp(config: RpConfig): Rp {
   )
 
   app.get('/', (req, res) => {
-    res.set('Cache-Control', 'no-store').send(homePage({ ...look, sub: req.session.signOn?.sub }))
+    res
+      .set('Cache-Control', 'no-store')
+      .send(homePage({ ...look, sub: req.session.signOn?.sub, hasOrders: apiUrl !== undefined }))
   })
 
   app.get('/me', (req, res) => {
@@ -112,7 +143,7 @@ export function createRp(config: RpConfig): Rp {
     req.session.pendingSignIn = pending
     const url = oidc.buildAuthorizationUrl(op, {
       redirect_uri: `${baseUrl}/callback`,
-      scope: 'openid',
+      scope: apiUrl === undefined ? 'openid' : 'openid orders',
       state: pending.state,
       nonce: pending.nonce,
       code_challenge: await oidc.calculatePKCECodeChallenge(pending.codeVerifier),
@@ -131,13 +162,18 @@ export function createRp(config: RpConfig): Rp {
     // A new id before anybody is signed in, against session fixation; bind only after it, since a binding is to the final id.
     await regenerate(req)
     // Before the session holds a user: should this fail, there is no signed-in session that a logout could not find.
-    const { ended } = await logout.bind(req, claims)
+    // The access token dies with the session, also where an API keeps claims of it.
+    const { ended } = await logout.bind(req, claims, { accessToken: tokens.access_token })
     if (ended) {
       res.status(403).send(endedPage(look))
       return
     }
-    const { sid } = claims
-    req.session.signOn = { sub: claims.sub, sid: typeof sid === 'string' ? sid : undefined, idToken: tokens.id_token }
+    req.session.signOn = {
+      sub: claims.sub,
+      sid: typeof claims.sid === 'string' ? claims.sid : undefined,
+      idToken: tokens.id_token,
+      accessToken: tokens.access_token,
+    }
     await save(req)
     res.redirect(303, '/')
   })
@@ -148,6 +184,28 @@ export function createRp(config: RpConfig): Rp {
     res.clearCookie(cookie.name, cookie.options)
     res.redirect(303, await endSessionUrl(signOn?.idToken))
   })
+
+  app.get('/orders', async (req, res) => {
+    const { signOn } = req.session
+    if (!signOn) {
+      res.redirect(303, '/')
+      return
+    }
+    const orders = await ordersWith(signOn.accessToken)
+    res.set('Cache-Control', 'no-store')
+    if (orders) res.send(ordersPage({ ...look, ...orders }))
+    else res.status(502).send(noOrdersPage(look))
+  })
+
+  async function ordersWith(accessToken: string): Promise<Orders | undefined> {
+    try {
+      const headers = { authorization: `Bearer ${accessToken}` }
+      const answer = await fetch(`${apiUrl}/orders`, { headers, signal: AbortSignal.timeout(API_TIMEOUT_MS) })
+      return answer.ok ? JSON.parse(await answer.text()) : undefined
+    } catch {
+      return undefined
+    }
+  }
 
   async function redeem(req: Request) {
     const { pendingSignIn: pending } = req.session

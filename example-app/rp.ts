@@ -1,7 +1,9 @@
-// `npm run rp`: one RP against any OpenID Provider, configured by the environment alone.
+// `npm run rp`: one node of an RP against any OpenID Provider, configured by the environment alone. With REDIS_URL or DATABASE_URL
+// it may be one of several.
 import type { BackchannelLogoutEvent } from 'oidc-backchannel-logout'
 import { listen } from './listen.js'
-import { createRp } from './relying-party.js'
+import { createRp, type RpConfig } from './relying-party.js'
+import { openStores } from './stores.js'
 import { untilStopped } from './until-stopped.js'
 
 const { env } = process
@@ -42,6 +44,15 @@ async function main(): Promise<void> {
     sessionSecret: required('SESSION_SECRET'),
   }
   const stopped = untilStopped()
+  const { sessionStore, logoutStore, close } = await openStores(env, console.warn)
+  try {
+    await serve({ ...settings, sessionStore, logoutStore }, stopped)
+  } finally {
+    await close()
+  }
+}
+
+async function serve(settings: Omit<RpConfig, 'baseUrl'>, stopped: Promise<void>): Promise<void> {
   const listening = await listen(portOf(env.PORT ?? '3000'))
   try {
     const rp = createRp({

@@ -1,17 +1,18 @@
-// `npm start`: runs the demo until it is stopped. PORT is the first of three ports; without it any free ones are taken.
+// `npm start`: runs the demo until it is stopped. PORT is the first of four ports, or of five where REDIS_URL or DATABASE_URL gives
+// the Shop two nodes; without it any free ones are taken.
 import { startDemo } from './demo.js'
 import { untilStopped } from './until-stopped.js'
 
 async function main(): Promise<void> {
   const stopped = untilStopped()
-  const demo = await startDemo({ port: Number(process.env.PORT ?? 0) })
+  const demo = await startDemo({ port: Number(process.env.PORT ?? 0), settings: process.env, report: console.warn })
   const row = (name: string, url: string) => `  ${name.padEnd(16)} ${url}`
   console.log(
     [
       'ready: open the overview in a browser, and again in a private window',
       row('overview', demo.issuer),
       row('OpenID Provider', demo.issuer),
-      ...demo.rps.map(({ name, url }) => row(name, url)),
+      ...demo.places.map(({ name, url }) => row(name, url)),
       'Ctrl-C stops everything',
     ].join('\n'),
   )

@@ -28,7 +28,7 @@ function placeItem(place, you) {
   const status = el('span', { class: 'status' })
   const item = el('li', { class: `place tone-${place.tone}`, 'data-place': place.clientId }, mark())
   item.append(el('span', {}, el('strong', {}, place.name), status))
-  const link = you && place.url ? item.appendChild(el('a')) : undefined
+  const link = you && place.urls ? item.appendChild(el('a')) : undefined
   let wasIn = false
   return {
     item,
@@ -40,25 +40,72 @@ function placeItem(place, you) {
       item.dataset.signedIn = String(isIn)
       status.textContent = isIn ? 'Signed in' : item.classList.contains('ended') ? 'Session ended' : 'Not signed in'
       if (!link) return
-      link.href = isIn ? place.url : `${place.url}/login`
+      link.href = isIn ? place.urls[0] : `${place.urls[0]}/login`
       link.textContent = isIn ? 'Open' : 'Sign in'
       link.setAttribute('aria-label', isIn ? `Open ${place.name}` : `Sign in at ${place.name}`)
     },
   }
 }
 
-function browserCard(places, you) {
+/** The API in a card: what it keeps of this browser's access token, and a call with that token, whoever is signed in. */
+function apiItem(api, you) {
+  const status = el('span', { class: 'status' })
+  const item = el('li', { class: 'place api tone-3', 'data-place': api.clientId }, mark())
+  item.append(el('span', {}, el('strong', {}, api.name), status))
+  const call = you
+    ? item.appendChild(el('button', { type: 'button', 'aria-label': `Call ${api.name}` }, 'Call'))
+    : undefined
+  let caller = null
+  let refused = false
+  call?.addEventListener('click', async () => {
+    call.disabled = true
+    const answer = await fetch(`/call?as=${encodeURIComponent(caller)}`, { method: 'POST' }).catch(() => undefined)
+    refused = answer?.ok === true && (await answer.json()).status === 401
+    call.disabled = false
+    await draw()
+  })
+  return {
+    item,
+    update({ id, hasToken, kept }) {
+      if (hasToken && id !== caller) refused = false
+      if (hasToken) caller = id
+      if (call) call.hidden = caller === null
+      if (item.classList.contains('in') && !kept) item.classList.add('ended')
+      if (kept) item.classList.remove('ended')
+      item.classList.toggle('in', Boolean(kept))
+      status.textContent = kept ? keptText(kept) : apiStatus(refused, item.classList.contains('ended'))
+    },
+  }
+}
+
+function keptText({ until, calls }) {
+  const time = new Date(until * 1000).toLocaleTimeString('en-GB', { hour: '2-digit', minute: '2-digit' })
+  return `Claims kept until ${time}, ${calls === 1 ? '1 call' : `${calls} calls`}`
+}
+
+function apiStatus(refused, ended) {
+  if (refused) return 'Access token refused'
+  return ended ? 'Claims ended' : 'No claims kept'
+}
+
+function browserCard(places, api, you) {
   const avatar = el('span', { class: 'avatar', 'aria-hidden': 'true' })
   const title = el('h3')
   const where = el('p')
   const logout = logoutForm()
   const items = [PROVIDER, ...places].map((place) => ({ place, ...placeItem(place, you) }))
+  const atApi = apiItem(api, you)
   const header = el('header', {}, avatar, el('div', { class: 'who' }, title, where))
   if (you) header.append(logout)
-  const list = el('ul', { class: 'places' }, ...items.map(({ item }) => item))
+  const list = el(
+    'ul',
+    { class: 'places' },
+    ...items.flatMap(({ place, item }) => (place.usesApi ? [item, atApi.item] : [item])),
+  )
   return {
     element: el('article', { class: you ? 'browser you' : 'browser' }, header, list),
-    update({ name, atOp, signedInAt }) {
+    update(signOn) {
+      const { name, atOp, signedInAt } = signOn
       this.element.dataset.name = name ?? ''
       avatar.textContent = name ? name.slice(0, 1) : '?'
       avatar.classList.toggle('nobody', !name)
@@ -66,6 +113,7 @@ function browserCard(places, you) {
       where.textContent = you ? 'This browser' : atOp ? 'Another browser' : 'Not signed in at the provider any more'
       logout.hidden = !atOp
       for (const { place, update } of items) update(place === PROVIDER ? atOp : signedInAt.includes(place.clientId))
+      atApi.update(signOn)
     },
   }
 }
@@ -98,12 +146,12 @@ async function logOutEverywhere() {
 
 /** Cards by sign-on, this browser's under `you`: it stays whoever is signed in. */
 const cards = new Map()
-const NOBODY = { atOp: false, signedInAt: [] }
+const NOBODY = { id: null, atOp: false, signedInAt: [], kept: null, hasToken: false }
 
-function show(id, signOn, places) {
+function show(id, signOn, places, api) {
   let card = cards.get(id)
   if (!card) {
-    card = browserCard(places, id === 'you')
+    card = browserCard(places, api, id === 'you')
     cards.set(id, card)
     board.append(card.element)
   }
@@ -123,18 +171,19 @@ let drawing = 0
 async function draw() {
   drawing += 1
   const turn = drawing
-  const { places, thisBrowser, signOns } = await (await fetch('/state')).json()
+  const { places, api, thisBrowser, signOns } = await (await fetch('/state')).json()
   if (turn !== drawing) return
   const toned = places.map((place, index) => ({ ...place, tone: String((index % 2) + 1) }))
   for (const place of toned) sources.set(place.clientId, place)
+  sources.set(api.clientId, { ...api, tone: '3' })
   const others = signOns.filter(({ id }) => id !== thisBrowser)
-  show('you', signOns.find(({ id }) => id === thisBrowser) ?? NOBODY, toned)
+  show('you', signOns.find(({ id }) => id === thisBrowser) ?? NOBODY, toned, api)
   for (const [id, card] of cards) {
     if (id === 'you' || others.some((signOn) => signOn.id === id)) continue
     if (id === thisBrowser) card.element.remove()
     else sayFarewell(id, card)
   }
-  for (const signOn of others) show(signOn.id, signOn, toned)
+  for (const signOn of others) show(signOn.id, signOn, toned, api)
   board.setAttribute('aria-busy', 'false')
 }
 

@@ -76,6 +76,13 @@ describe.skipIf(!installed && !process.env.CI)('the demo in a real browser', () 
     await signInAtBoth(phone.page, 'Ada')
     await signInAtBoth(grace.page, 'Grace')
     await phone.page.locator('article[data-name]').nth(2).waitFor()
+    for (const { page } of [laptop, phone]) {
+      await page.getByRole('button', { name: 'Call Orders API' }).click()
+      await page
+        .getByText(/^Claims kept until \d\d:\d\d, 1 call$/)
+        .first()
+        .waitFor()
+    }
     for (const { page } of [laptop, phone]) expect(await overflow(page)).toBe(0)
     for (const { context } of [laptop, phone, grace]) {
       expect([await statusAt(context, shop), await statusAt(context, forum)]).toEqual([200, 200])
@@ -89,11 +96,19 @@ describe.skipIf(!installed && !process.env.CI)('the demo in a real browser', () 
       ['op', 'Session ended'],
       ['shop', 'Session ended'],
       ['forum', 'Session ended'],
+      ['api', 'Claims ended'],
     ] as const) {
       const text = await laptop.page.locator(`.you [data-place=${place}] .status`).textContent()
       expect([place, text]).toEqual([place, status])
     }
     expect([await statusAt(laptop.context, shop), await statusAt(laptop.context, forum)]).toEqual([401, 401])
+    await laptop.page.getByRole('button', { name: 'Call Orders API' }).click()
+    await laptop.page.locator('.you [data-place=api]').getByText('Access token refused').waitFor()
+    await phone.page.getByRole('button', { name: 'Call Orders API' }).click()
+    await phone.page
+      .locator('.you [data-place=api]')
+      .getByText(/^Claims kept/)
+      .waitFor()
     for (const { context } of [phone, grace]) {
       expect([await statusAt(context, shop), await statusAt(context, forum)]).toEqual([200, 200])
     }
@@ -108,6 +123,8 @@ describe.skipIf(!installed && !process.env.CI)('the demo in a real browser', () 
     await phone.page.getByRole('log').getByText('Ada is logged out, confirmed by Forum and Shop').waitFor()
     await phone.page.locator('article.gone[data-name=Ada]').waitFor({ state: 'detached' })
     expect(await phone.page.locator('article').count()).toBe(2)
+
+    await log.getByText('Refused an access token (401)').waitFor()
 
     await laptop.page.goto(shop)
     await laptop.page.getByText('Nobody is signed in here').waitFor()

@@ -195,9 +195,15 @@ describe('cookies', () => {
 })
 
 describe('the overview', () => {
+  interface SignOn {
+    readonly id: string
+    readonly name: string
+    readonly signedInAt: readonly string[]
+    readonly kept: { readonly calls: number; readonly until: number } | null
+  }
   interface State {
     readonly thisBrowser: string | null
-    readonly signOns: readonly { readonly id: string; readonly name: string; readonly signedInAt: readonly string[] }[]
+    readonly signOns: readonly SignOn[]
   }
   const stateFor = async (browser: Browser): Promise<State> => {
     const response = await browser.request(`${op}/state`)
@@ -216,6 +222,31 @@ describe('the overview', () => {
     expect(after.thisBrowser).toBeNull()
     expect(after.signOns.map(({ id }) => id)).not.toContain(mine?.id)
     expect(after.signOns).toHaveLength(before.signOns.length - 1)
+  })
+
+  it('shows what the API keeps of each browser’s token, and calls it with that token also after the logout', async () => {
+    const [browser, elsewhere] = [await signedInAtBoth('Linus'), await signedInAtBoth('Linus')]
+    const mineOf = async (of: Browser) => {
+      const { signOns, thisBrowser } = await stateFor(of)
+      return signOns.find(({ id }) => id === thisBrowser)
+    }
+    const [mine, theirs] = [await mineOf(browser), await mineOf(elsewhere)]
+    const callAs = async (signOn: SignOn | undefined) =>
+      (await fetch(`${op}/call?as=${signOn?.id}`, { method: 'POST' })).json()
+    expect([mine?.kept, theirs?.kept]).toEqual([null, null])
+    expect(await callAs(mine)).toEqual({ status: 200 })
+    expect(await callAs(mine)).toEqual({ status: 200 })
+    expect(await callAs(theirs)).toEqual({ status: 200 })
+    expect((await mineOf(browser))?.kept).toMatchObject({ calls: 2 })
+    expect((await mineOf(elsewhere))?.kept).toMatchObject({ calls: 1 })
+
+    await logOutAtOp(browser, op)
+
+    expect(await callAs(mine)).toEqual({ status: 401 })
+    expect(await callAs(theirs)).toEqual({ status: 200 })
+    expect((await mineOf(elsewhere))?.kept).toMatchObject({ until: expect.any(Number) })
+    expect((await stateFor(browser)).signOns.map(({ id }) => id)).not.toContain(mine?.id)
+    expect(await callAs({ id: 'nobody', name: '', signedInAt: [], kept: null })).toEqual({ status: 401 })
   })
 
   it('tells live what happened at each RP: Logout Token received, session ended, answer given', async () => {

@@ -24,8 +24,8 @@ describe('npm start', () => {
     const demo = start()
     await demo.printed(/Ctrl-C/)
     const lines = demo.stdout.trim().split('\n')
-    expect(lines).toHaveLength(6)
-    for (const name of ['overview', 'OpenID Provider', 'Shop', 'Forum']) {
+    expect(lines).toHaveLength(7)
+    for (const name of ['overview', 'OpenID Provider', 'Shop', 'Forum', 'Orders API']) {
       expect(demo.stdout).toMatch(new RegExp(`^  ${name} +http://127\\.0\\.0\\.1:\\d+$`, 'm'))
     }
     expect(demo.stderr).toBe('')
