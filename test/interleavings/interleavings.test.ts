@@ -277,7 +277,7 @@ const SAFE: readonly (readonly [string, Scenario, Setting, number])[] = [
   ['request that writes, logout by sid', requestAndLogout(BY_SID), {}, 51],
   ['request that writes, logout by sub', requestAndLogout(BY_SUB), {}, 231],
   ['two writes, logout', twoWritesAndLogout, {}, 1_222],
-  ['two writes, logout on one node', twoWritesAndLogout, { nodes: 1 }, 1_680],
+  ['two writes, logout on one node', twoWritesAndLogout, { nodes: 1 }, 902],
   ['writes of two sessions, logout by sid', twoSessionsAndLogout(BY_SID), {}, 469],
   ['writes of two sessions, logout by sub', twoSessionsAndLogout(BY_SUB), {}, 6_652],
   [
@@ -287,7 +287,7 @@ const SAFE: readonly (readonly [string, Scenario, Setting, number])[] = [
     1_404,
   ],
   ['touch of a store that revives, logout on one node', touchAndLogout, { nodes: 1, touchRevives: true }, 16],
-  ['regenerate, logout', regenerateAndLogout, {}, 63],
+  ['regenerate, logout', regenerateAndLogout, {}, 52],
   [
     'regenerate, logout on one node whose store answers late',
     regenerateAndLogout,
@@ -297,8 +297,8 @@ const SAFE: readonly (readonly [string, Scenario, Setting, number])[] = [
   ['change of id, logout in a store without atomicity', changeOfIdAndLogout, { logoutStore: 'stepwise' }, 15_227],
   ['regenerate, write', regenerateAndWrite, {}, 51],
   ['two regenerates, then a logout', twoRegeneratesThenLogout, {}, 252],
-  ['regenerate, write, logout', regenerateWriteAndLogout, {}, 11_909],
-  ['regenerate, write, logout on one node', regenerateWriteAndLogout, { nodes: 1 }, 1_816],
+  ['regenerate, write, logout', regenerateWriteAndLogout, {}, 8_238],
+  ['regenerate, write, logout on one node', regenerateWriteAndLogout, { nodes: 1 }, 1_411],
   ['second login, logout of the first', secondLoginAndLogout, {}, 68],
   [
     'second login, logout of the first on one node whose store answers late',
@@ -307,9 +307,9 @@ const SAFE: readonly (readonly [string, Scenario, Setting, number])[] = [
     2_569,
   ],
   ['second login, write, logout of the first', secondLoginWriteAndLogout, {}, 13_956],
-  ['second login, write, logout of the first on one node', secondLoginWriteAndLogout, { nodes: 1 }, 14_560],
+  ['second login, write, logout of the first on one node', secondLoginWriteAndLogout, { nodes: 1 }, 11_200],
   ['one token twice, write', sameTokenTwice, {}, 1_466],
-  ['local logout, write, logout', localLogoutAndWrite, {}, 3_657],
+  ['local logout, write, logout', localLogoutAndWrite, {}, 2_986],
 ]
 
 describe('nobody survives and nobody is wrongly ended', () => {
