@@ -1,4 +1,5 @@
-// What happened, for logs, metrics and audit. No event holds a token, `sub`, `sid`, `jti`, session id or claim value.
+// What happened, for logs, metrics and audit. No event holds a token, `sub`, `sid`, `jti`, session id or claim value; only the
+// `cause` of an error, which is a driver's or the network's own words, may.
 import { channel } from 'node:diagnostics_channel'
 import type { BackchannelLogoutError } from './errors.js'
 
