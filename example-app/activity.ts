@@ -49,7 +49,7 @@ export function sayOp(event: OpEvent, nameOf: (id: string) => string): Said {
     case 'sending':
       return { tone: 'plain', text: `Sends ${nameOf(event.clientId)} a Logout Token` }
     case 'introspected':
-      return { tone: 'plain', text: `Tells ${nameOf(event.clientId)} about an access token` }
+      return { tone: 'plain', text: `Tells the ${nameOf(event.clientId)} about an access token` }
     case 'logged-out':
       return sayLoggedOut(event, nameOf)
   }

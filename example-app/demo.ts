@@ -13,7 +13,7 @@ import { areShared, openStores, type StoreSettings, type Stores } from './stores
 
 const SHOP = { clientId: 'shop', name: 'Shop' }
 const FORUM = { clientId: 'forum', name: 'Forum' }
-const API = { clientId: 'api', name: 'Orders API' }
+const API = { clientId: 'api', name: 'API' }
 
 export interface Demo {
   /** Issuer of the OP, and where the overview is. */

@@ -53,7 +53,7 @@ function apiItem(api, you) {
   const item = el('li', { class: 'place api tone-3', 'data-place': api.clientId }, mark())
   item.append(el('span', {}, el('strong', {}, api.name), status))
   const call = you
-    ? item.appendChild(el('button', { type: 'button', 'aria-label': `Call ${api.name}` }, 'Call'))
+    ? item.appendChild(el('button', { type: 'button', 'aria-label': `Call the ${api.name}` }, 'Call'))
     : undefined
   let caller = null
   let refused = false
@@ -80,7 +80,7 @@ function apiItem(api, you) {
 
 function keptText({ until, calls }) {
   const time = new Date(until * 1000).toLocaleTimeString('en-GB', { hour: '2-digit', minute: '2-digit' })
-  return `Claims kept until ${time}, ${calls === 1 ? '1 call' : `${calls} calls`}`
+  return `Kept until ${time}, ${calls === 1 ? '1 call' : `${calls} calls`}`
 }
 
 function apiStatus(refused, ended) {

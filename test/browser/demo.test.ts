@@ -77,9 +77,9 @@ describe.skipIf(!installed && !process.env.CI)('the demo in a real browser', () 
     await signInAtBoth(grace.page, 'Grace')
     await phone.page.locator('article[data-name]').nth(2).waitFor()
     for (const { page } of [laptop, phone]) {
-      await page.getByRole('button', { name: 'Call Orders API' }).click()
+      await page.getByRole('button', { name: 'Call the API' }).click()
       await page
-        .getByText(/^Claims kept until \d\d:\d\d, 1 call$/)
+        .getByText(/^Kept until \d\d:\d\d, 1 call$/)
         .first()
         .waitFor()
     }
@@ -102,13 +102,10 @@ describe.skipIf(!installed && !process.env.CI)('the demo in a real browser', () 
       expect([place, text]).toEqual([place, status])
     }
     expect([await statusAt(laptop.context, shop), await statusAt(laptop.context, forum)]).toEqual([401, 401])
-    await laptop.page.getByRole('button', { name: 'Call Orders API' }).click()
+    await laptop.page.getByRole('button', { name: 'Call the API' }).click()
     await laptop.page.locator('.you [data-place=api]').getByText('Access token refused').waitFor()
-    await phone.page.getByRole('button', { name: 'Call Orders API' }).click()
-    await phone.page
-      .locator('.you [data-place=api]')
-      .getByText(/^Claims kept/)
-      .waitFor()
+    await phone.page.getByRole('button', { name: 'Call the API' }).click()
+    await phone.page.locator('.you [data-place=api]').getByText(/^Kept/).waitFor()
     for (const { context } of [phone, grace]) {
       expect([await statusAt(context, shop), await statusAt(context, forum)]).toEqual([200, 200])
     }

@@ -25,7 +25,7 @@ describe('npm start', () => {
     await demo.printed(/Ctrl-C/)
     const lines = demo.stdout.trim().split('\n')
     expect(lines).toHaveLength(7)
-    for (const name of ['overview', 'OpenID Provider', 'Shop', 'Forum', 'Orders API']) {
+    for (const name of ['overview', 'OpenID Provider', 'Shop', 'Forum', 'API']) {
       expect(demo.stdout).toMatch(new RegExp(`^  ${name} +http://127\\.0\\.0\\.1:\\d+$`, 'm'))
     }
     expect(demo.stderr).toBe('')
