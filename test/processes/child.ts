@@ -1,10 +1,13 @@
 // A program of this folder as a process of its own: started with its settings, talked to by messages, killed without a word.
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
+import ts from 'typescript'
+import { afterAll } from 'vitest'
+import { SETTINGS } from './settings.js'
 
 const root = path.resolve(import.meta.dirname, '../..')
-const SETTINGS = 'BCL_TEST_PROCESS'
 
 export interface Child<Ready> {
   /** What the program said when it was ready. */
@@ -20,9 +23,10 @@ export interface Child<Ready> {
   readonly gone: Promise<void>
 }
 
+/** `file`: a program of this folder, e.g. `rp-process.ts`. */
 export async function startChild<Ready>(file: string, settings: object): Promise<Child<Ready>> {
-  const child: ChildProcess = spawn(process.execPath, ['--import', 'tsx', path.join(import.meta.dirname, file)], {
-    cwd: root,
+  const program = path.join(compiled(), 'test/processes', file.replace(/ts$/, 'js'))
+  const child: ChildProcess = spawn(process.execPath, [program], {
     env: { ...process.env, NODE_ENV: 'test', [SETTINGS]: JSON.stringify(settings) },
     stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
   })
@@ -53,21 +57,35 @@ export async function startChild<Ready>(file: string, settings: object): Promise
   }
 }
 
-/** In the program itself: the settings it was started with. It ends with the process that started it. */
-export function settings<T>(): T {
-  process.on('disconnect', () => process.exit(0))
-  return JSON.parse(process.env[SETTINGS] ?? '{}') as T
+let compiledTo: string | undefined
+afterAll(() => {
+  if (compiledTo !== undefined) rmSync(compiledTo, { recursive: true, force: true })
+})
+
+/** Once for all processes, since each of them would take longer to compile the sources than to run them. */
+function compiled(): string {
+  if (compiledTo !== undefined) return compiledTo
+  // Inside the package, so that its dependencies resolve.
+  const cache = path.join(root, 'node_modules/.cache')
+  mkdirSync(cache, { recursive: true })
+  const target = mkdtempSync(path.join(cache, 'test-processes-'))
+  writeFileSync(path.join(target, 'package.json'), '{ "type": "module" }')
+  for (const folder of ['src', 'test/processes']) compile(folder, target)
+  compiledTo = target
+  return target
 }
 
-/** In the program itself: says that it is ready. */
-export function sayReady(ready: object): void {
-  process.send?.(ready)
-}
-
-/** In the program itself: hears what it is told. */
-export function onTold<T>(hear: (message: T) => void): void {
-  process.on('message', (message) => {
-    hear(message as T)
-    process.send?.('heard')
-  })
+function compile(folder: string, target: string): void {
+  const compilerOptions = {
+    target: ts.ScriptTarget.ES2022,
+    module: ts.ModuleKind.ESNext,
+    verbatimModuleSyntax: true,
+  }
+  for (const file of readdirSync(path.join(root, folder), { recursive: true, encoding: 'utf8' })) {
+    if (!file.endsWith('.ts') || file.endsWith('.test.ts')) continue
+    const source = readFileSync(path.join(root, folder, file), 'utf8')
+    const js = path.join(target, folder, file.replace(/ts$/, 'js'))
+    mkdirSync(path.dirname(js), { recursive: true })
+    writeFileSync(js, ts.transpileModule(source, { compilerOptions, fileName: file }).outputText)
+  }
 }

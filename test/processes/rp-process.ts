@@ -11,8 +11,8 @@ import { createClient } from 'redis'
 import { createBackchannelLogout, expressSessions, type LogoutStore } from '../../src/index.js'
 import { boundedReads, type LogStore, postgresStore } from '../../src/stores/postgres/index.js'
 import { type RedisClient, redisStore } from '../../src/stores/redis/index.js'
-import { onTold, sayReady, settings } from './child.js'
 import type { RpReady, RpSettings, Step } from './rp.js'
+import { onTold, sayReady, settings } from './settings.js'
 
 declare module 'express-session' {
   interface SessionData {
