@@ -38,6 +38,12 @@ export function signInFailedPage(look: Look): string {
   return page({ ...look, title: 'Sign-in not completed', body })
 }
 
+export function unavailablePage(look: Look): string {
+  const body = html`<p>Something that is needed here does not answer. If you are signed in, you still are.</p>
+<div class="actions"><a class="button" href="/">Try again</a></div>`
+  return page({ ...look, title: 'Not available just now', body })
+}
+
 export function unreachablePage(look: Look): string {
   const body = html`<p>The OpenID Provider cannot be reached, so nobody can sign in just now.</p>
 <div class="actions"><a class="button" href="/login">Try again</a></div>`

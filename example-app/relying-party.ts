@@ -2,7 +2,7 @@
 // Knows nothing of the demo around it.
 import { createHash } from 'node:crypto'
 import { promisify } from 'node:util'
-import express, { type Express, type Request } from 'express'
+import express, { type Express, type NextFunction, type Request, type Response } from 'express'
 import session from 'express-session'
 import {
   type BackchannelLogoutEvent,
@@ -19,6 +19,7 @@ import {
   type Orders,
   ordersPage,
   signInFailedPage,
+  unavailablePage,
   unreachablePage,
 } from './relying-party-pages.js'
 
@@ -55,6 +56,8 @@ export interface RpConfig {
   readonly onEvent?: ((event: BackchannelLogoutEvent) => void) | undefined
   /** Why a sign-in did not work; the browser is not told. */
   readonly onSignInError?: ((error: unknown) => void) | undefined
+  /** Why a request was not served; the browser is not told. */
+  readonly onError?: ((error: unknown) => void) | undefined
   /** For the pages: what the RP is called, and where the demo's overview is. */
   readonly name?: string | undefined
   readonly overviewUrl?: string | undefined
@@ -67,8 +70,8 @@ export interface Rp {
 
 /** The RP as an Express app. Throws a `TypeError` if the issuer could be impersonated by anybody on the way. */
 export function createRp(config: RpConfig): Rp {
-  const { issuer, clientId, baseUrl, name = 'Relying Party', overviewUrl, apiUrl, onSignInError } = config
-  const { logoutStore: store, claims, onEvent } = config
+  const { issuer, clientId, baseUrl, name = 'Relying Party', overviewUrl, apiUrl } = config
+  const { logoutStore: store, claims, onEvent, onSignInError, onError } = config
   const insecure = assertIssuer(issuer)
   const look = { where: name, overviewUrl }
   const sessionStore = config.sessionStore ?? new session.MemoryStore()
@@ -195,6 +198,13 @@ export function createRp(config: RpConfig): Rp {
     res.set('Cache-Control', 'no-store')
     if (orders) res.send(ordersPage({ ...look, ...orders }))
     else res.status(502).send(noOrdersPage(look))
+  })
+
+  // Mostly a store that does not answer: nobody is let in by that, and nobody's session is ended.
+  app.use((error: unknown, _req: Request, res: Response, next: NextFunction) => {
+    onError?.(error)
+    if (res.headersSent) next(error)
+    else res.status(503).set({ 'Retry-After': '1', 'Cache-Control': 'no-store' }).send(unavailablePage(look))
   })
 
   async function ordersWith(accessToken: string): Promise<Orders | undefined> {

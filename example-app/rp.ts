@@ -60,6 +60,7 @@ async function serve(settings: Omit<RpConfig, 'baseUrl'>, stopped: Promise<void>
       baseUrl: listening.url,
       onEvent: reportTrouble,
       onSignInError: reportSignInError,
+      onError: (error) => console.error(`request failed: ${Object(error).message}`),
     })
     listening.server.on('request', rp.app)
     console.log(`listening on ${listening.url}`)

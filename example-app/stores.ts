@@ -49,6 +49,7 @@ function openMemory(): Stores {
 
 async function openRedis(url: string, report: (problem: string) => void): Promise<Stores> {
   let connected = false
+  let reported: string | undefined
   const client = createClient({
     url,
     // A question that waits for Redis to come back would hold the OP's request; one that fails is answered, and tried again.
@@ -56,7 +57,12 @@ async function openRedis(url: string, report: (problem: string) => void): Promis
     socket: { reconnectStrategy: (tries, cause) => (connected ? Math.min(tries * 100, 2000) : cause) },
   })
   client.on('error', (error) => {
-    if (connected) report(`Redis: ${reasonOf(error)}`)
+    // At each attempt to connect again, but said once.
+    if (connected && reported !== reasonOf(error)) report(`Redis: ${reasonOf(error)}`)
+    reported = reasonOf(error)
+  })
+  client.on('ready', () => {
+    reported = undefined
   })
   await client.connect()
   connected = true

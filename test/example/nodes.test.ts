@@ -58,6 +58,8 @@ const receivers = (events: readonly OpEvent[]) =>
 
 interface Server {
   readonly env: Record<string, string>
+  kill(): Promise<void>
+  restart(): Promise<void>
   stop(): Promise<void>
 }
 
@@ -74,7 +76,7 @@ const REDIS: Kind = {
   binary: redisServer,
   start: async () => {
     const redis = await startRedis()
-    return { env: { REDIS_URL: redis.url }, stop: redis.stop }
+    return { ...redis, env: { REDIS_URL: redis.url } }
   },
   sessions: async ({ REDIS_URL = '' }) => {
     const client = await createClient({ url: REDIS_URL }).connect()
@@ -89,7 +91,7 @@ const POSTGRES: Kind = {
   binary: postgresServer,
   start: async () => {
     const postgres = await startPostgres()
-    return { env: { DATABASE_URL: postgres.url }, stop: postgres.stop }
+    return { ...postgres, env: { DATABASE_URL: postgres.url } }
   },
   sessions: async ({ DATABASE_URL }) => {
     const client = new pg.Client(DATABASE_URL)
@@ -161,6 +163,33 @@ for (const kind of [REDIS, POSTGRES]) {
       await op.register({ ...CLIENT, name: 'RP', baseUrl: url })
       await logOutAtOp(stays, issuer)
       expect(await whoIsAt(stays, url)).toEqual(NOBODY)
+    })
+
+    it('let nobody in and confirm no logout while the server is down, and go on when it is back', async () => {
+      const { issuer, nodes, urls, events } = await startNodes(server.env)
+      const ada = new Browser()
+      await signIn(ada, urls[0], 'Ada')
+      const old = ada.copy()
+
+      await server.kill()
+      for (const url of urls) expect((await ada.request(`${url}/me`)).status).toBe(503)
+      await logOutAtOp(ada, issuer)
+      expect(events.at(-1)).toMatchObject({ type: 'logged-out', confirmedBy: [], refusedBy: ['rp'] })
+      await server.restart()
+
+      for (const url of urls) {
+        // The drivers connect again by themselves, a little later than the server is there.
+        await vi.waitFor(async () => expect(await whoIsAt(old, url)).toEqual(NOBODY), {
+          timeout: 30_000,
+          interval: 200,
+        })
+        const browser = new Browser()
+        await signIn(browser, url, 'Linus')
+        for (const each of urls) expect(await whoIsAt(browser, each)).toMatchObject({ status: 200, sub: 'linus' })
+        await logOutAtOp(browser, issuer)
+        for (const each of urls) expect(await whoIsAt(browser, each)).toEqual(NOBODY)
+      }
+      for (const node of nodes) expect(await node.stop()).toEqual({ code: 0, signal: null })
     })
 
     it('are two of the Shop in npm start, one API, and an overview that shows only this run', async () => {
