@@ -11,7 +11,7 @@ import { createClient } from 'redis'
 import { createBackchannelLogout, expressSessions, type LogoutStore } from '../../src/index.js'
 import { boundedReads, type LogStore, postgresStore } from '../../src/stores/postgres/index.js'
 import { type RedisClient, redisStore } from '../../src/stores/redis/index.js'
-import type { RpReady, RpSettings, Step } from './rp.js'
+import type { Login, RpReady, RpSettings, Step } from './rp.js'
 import { onTold, sayReady, settings } from './settings.js'
 
 declare module 'express-session' {
@@ -158,9 +158,10 @@ function door(store: LogoutStore, sessionStore: session.Store): Express {
     req.session.regenerate(async (failure) => {
       try {
         if (failure) throw failure
-        req.session.user = req.body.sub
-        const { ended } = await logout.bind(req, req.body)
-        res.json({ ended, record: await logout.signOn(req.body) })
+        const { claims, accessToken }: Login = req.body
+        req.session.user = String(claims.sub)
+        const { ended } = await logout.bind(req, claims, { accessToken })
+        res.json({ ended, record: await logout.signOn(claims) })
       } catch (error) {
         next(error)
       }

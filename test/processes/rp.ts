@@ -1,5 +1,5 @@
 // What a process of the Relying Party is told at its start, and what it says when it is ready.
-import type { JWK } from 'jose'
+import type { IdTokenClaims, ProviderOptions } from '../../src/index.js'
 
 /** Where in a logout a process may die. `begin sent`: the store is asked to begin, its answer never read. */
 export type Step =
@@ -11,7 +11,7 @@ export type Step =
   | 'before the answer'
 
 export interface RpSettings {
-  readonly provider: { readonly issuer: string; readonly clientId: string; readonly jwks: { readonly keys: JWK[] } }
+  readonly provider: ProviderOptions
   readonly storeKind: 'redis' | 'postgres'
   readonly driver: 'node-redis' | 'ioredis'
   readonly storeUrl: string
@@ -25,4 +25,10 @@ export const DOORS = ['strict', 'bounded'] as const
 export type Door = (typeof DOORS)[number]
 export interface RpReady {
   readonly ports: Readonly<Record<Door, number>>
+}
+
+/** What a login route is posted: the claims of a validated ID Token, and the access token that came with it. */
+export interface Login {
+  readonly claims: IdTokenClaims
+  readonly accessToken?: string | undefined
 }

@@ -4,7 +4,7 @@ import { randomUUID } from 'node:crypto'
 import { setTimeout as delay } from 'node:timers/promises'
 import { createTokenMint, type TokenMint } from '../../src/testing/index.js'
 import { type Child, startChild } from './child.js'
-import { DOORS, type Door, type RpReady, type RpSettings, type Step } from './rp.js'
+import { DOORS, type Door, type Login, type RpReady, type RpSettings, type Step } from './rp.js'
 import { startTcpProxy, type TcpProxy } from './tcp-proxy.js'
 
 export const BOUND_SECONDS = 2
@@ -129,7 +129,7 @@ export class Site {
     const answer = await this.#fetch(place, '/login', {
       method: 'POST',
       headers: { 'content-type': 'application/json' },
-      body: JSON.stringify(this.#mint.idTokenClaims({ sub, sid, iat })),
+      body: JSON.stringify({ claims: this.#mint.idTokenClaims({ sub, sid, iat }) } satisfies Login),
     })
     const { ended, record }: { ended?: unknown; record?: unknown } = Object(await answer.json())
     if (ended !== false || record === undefined) throw new Error('the login did not stand')
