@@ -28,7 +28,8 @@ function placeItem(place, you) {
   const status = el('span', { class: 'status' })
   const item = el('li', { class: `place tone-${place.tone}`, 'data-place': place.clientId }, mark())
   item.append(el('span', {}, el('strong', {}, place.name), status))
-  const link = you && place.urls ? item.appendChild(el('a')) : undefined
+  const links = you ? (place.urls ?? []).map((url) => ({ url, link: el('a') })) : []
+  item.append(el('span', { class: 'links' }, ...links.map(({ link }) => link)))
   let wasIn = false
   return {
     item,
@@ -39,10 +40,12 @@ function placeItem(place, you) {
       item.classList.toggle('in', isIn)
       item.dataset.signedIn = String(isIn)
       status.textContent = isIn ? 'Signed in' : item.classList.contains('ended') ? 'Session ended' : 'Not signed in'
-      if (!link) return
-      link.href = isIn ? place.urls[0] : `${place.urls[0]}/login`
-      link.textContent = isIn ? 'Open' : 'Sign in'
-      link.setAttribute('aria-label', isIn ? `Open ${place.name}` : `Sign in at ${place.name}`)
+      for (const [index, { url, link }] of links.entries()) {
+        const node = index === 0 ? '' : `, node ${index + 1}`
+        link.href = isIn ? url : `${url}/login`
+        link.textContent = index > 0 ? `Node ${index + 1}` : isIn ? 'Open' : 'Sign in'
+        link.setAttribute('aria-label', (isIn ? `Open ${place.name}` : `Sign in at ${place.name}`) + node)
+      }
     },
   }
 }

@@ -4,6 +4,7 @@ import { createClient } from 'redis'
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest'
 import { type Listening, listen } from '../../example-app/listen.js'
 import { createOp, type OpEvent } from '../../example-app/op.js'
+import { openStores } from '../../example-app/stores.js'
 import { postgresServer, startPostgres } from '../servers/postgres.js'
 import { describeWith } from '../servers/processes.js'
 import { redisServer, startRedis } from '../servers/redis.js'
@@ -20,6 +21,8 @@ const SETTINGS = {
   SESSION_SECRET: 'another',
   PORT: '0',
 }
+/** Without turns about one round in two goes wrong. */
+const ROUNDS = 10
 const NOBODY = { status: 401 }
 
 const programs: Program[] = []
@@ -225,8 +228,8 @@ for (const kind of [REDIS, POSTGRES]) {
   })
 }
 
-describeWith(redisServer, 'redis-server')('a Redis that would lose a logout', () => {
-  it('is reported in words when a node starts', async () => {
+describeWith(redisServer, 'redis-server')('a Redis', () => {
+  it('that would lose a logout is reported in words when a node starts', async () => {
     const redis = await startRedis(['--maxmemory', '50mb', '--maxmemory-policy', 'allkeys-lru'])
     const node = start('rp.ts', { ISSUER: 'https://op.example', ...SETTINGS, REDIS_URL: redis.url })
     await node.printed(/^listening on/m)
@@ -236,8 +239,29 @@ describeWith(redisServer, 'redis-server')('a Redis that would lose a logout', ()
   })
 })
 
-describeWith(postgresServer, 'postgres')('a PostgreSQL that would lose a logout', () => {
-  it('is reported in words when a node starts', async () => {
+describeWith(postgresServer, 'postgres')('a PostgreSQL', () => {
+  it('is made ready by eight nodes that start at the same moment, again and again', async () => {
+    const problems: string[] = []
+    const postgres = await startPostgres()
+    const admin = new pg.Client(postgres.url)
+    await admin.connect()
+    for (let round = 0; round < ROUNDS; round++) {
+      const settings = { DATABASE_URL: postgres.url }
+      const nodes = await Promise.all(
+        Array.from({ length: 8 }, () => openStores(settings, (problem) => problems.push(problem))),
+      )
+      for (const node of nodes) {
+        expect(await node.sessions()).toEqual([])
+        await node.close()
+      }
+      await admin.query('DROP TABLE session')
+    }
+    await admin.end()
+    await postgres.stop()
+    expect(problems).toEqual([])
+  })
+
+  it('that would lose a logout is reported in words when a node starts', async () => {
     const postgres = await startPostgres(['-c', 'synchronous_commit=off'])
     const node = start('rp.ts', { ISSUER: 'https://op.example', ...SETTINGS, DATABASE_URL: postgres.url })
     await node.printed(/^listening on/m)
