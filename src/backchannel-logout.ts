@@ -69,6 +69,8 @@ export interface TerminateOptions {
   readonly deadlineSeconds?: number
 }
 
+/** What an API in another process may still accept: longer than access tokens usually live. */
+const LONGEST_TOKEN_SECONDS = 86_400
 /** Fetching keys ahead may take longer than while an OP waits for the answer. */
 const PREPARE_TIMEOUT_SECONDS = 10
 
@@ -86,7 +88,7 @@ export function createBackchannelLogout<Req = unknown>(given: BackchannelLogoutO
   const emit = emitter(options.onEvent)
   const denials = new Denials(clock)
   const destroySession = async (sessionId: string) => sessions?.destroy(sessionId)
-  const marksLifetimeSeconds = Math.max(sessionLifetimeSeconds, claims?.marksLifetimeSeconds ?? 0)
+  const marksLifetimeSeconds = Math.max(sessionLifetimeSeconds, claims?.marksLifetimeSeconds ?? LONGEST_TOKEN_SECONDS)
   const shared = { store, claims, destroySession, denials, emit, clock, marksLifetimeSeconds, stepTimeoutSeconds }
   const engine = new LogoutEngine({
     ...shared,

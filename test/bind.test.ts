@@ -7,7 +7,7 @@ import {
   type LogoutStore,
   memoryStore,
 } from '../src/index.js'
-import { tokenKey } from '../src/marks/target.js'
+import { sidKey, tokenKey } from '../src/marks/target.js'
 
 const issuer = 'https://op.example.com'
 const clientId = 'my-rp'
@@ -233,6 +233,31 @@ describe('access tokens live and die with their session', () => {
     await logout.terminate({ issuer, clientId, sid: 'S1' })
     await logout.bind({ sessionId: 'a' }, idToken, { accessToken: 'first' })
     expect(await denied(store, 'first')).toBe(true)
+  })
+
+  it('destroys a login that was logged out before, though its tokens cannot be evicted', async () => {
+    const claims = { evict: () => Promise.reject(new Error('the API is down')) }
+    const store = memoryStore()
+    const logout = createBackchannelLogout({
+      provider: { issuer, clientId },
+      store,
+      sessions: expressSessions(rows),
+      claims,
+    })
+    await logout.terminate({ issuer, clientId, sid: 'S1' })
+    await save('a')
+    expect(await logout.bind({ sessionId: 'a' }, idToken, { accessToken: 'first' })).toEqual({ ended: true })
+    expect(Object.keys(Reflect.get(rows, 'sessions'))).toEqual([])
+    expect(await denied(store, 'first')).toBe(true)
+    logout.close()
+  })
+
+  it('keeps marks for a day at least, for APIs in other processes', async () => {
+    const store = memoryStore()
+    const logout = createBackchannelLogout({ provider: { issuer, clientId }, store, sessionLifetimeSeconds: 900 })
+    await logout.terminate({ issuer, clientId, sid: 'S1' })
+    const { now, marks } = await store.marks([sidKey({ issuer, clientId }, 'S1')])
+    expect(marks[0]?.expiresAt).toBeGreaterThan(now + 86_000)
   })
 
   it('tells the claims cache of this process', async () => {

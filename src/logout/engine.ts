@@ -69,6 +69,8 @@ interface OpenLogout {
   readonly openedAt: number
   /** A pass was made before: the next one is dated back to the first. */
   tried: boolean
+  /** A pass failed before. */
+  failed: boolean
   /** The mark is in the store: given up or not, the target stays denied. */
   marked: boolean
   readonly release: () => void
@@ -95,7 +97,7 @@ export class LogoutEngine {
   readonly #options: EngineOptions
   readonly #background: Background<OpenLogout>
   readonly #openByJti = new Map<string, OpenLogout>()
-  /** Logouts that were completed just after the OP had heard that they were not: its retry is to hear 200. */
+  /** Logouts of which the OP has heard from here that they failed: once they are complete, its retry is to hear 200. */
   readonly #unacknowledged = new ExpiringMap<JtiKey>()
 
   constructor(options: EngineOptions) {
@@ -117,19 +119,18 @@ export class LogoutEngine {
     const started = this.#options.clock()
     let answered = false
     const attempt = this.#attempt(open, () => answered).then((outcome) => {
-      if (answered && order.jti && outcome.error === undefined) {
-        this.#unacknowledged.set(order.jti.key, order.jti, this.#options.clock())
-      }
       this.#settle(open, outcome, { started, background: answered })
       return outcome
     })
     try {
       const outcome = await within(answerWithinSeconds, attempt)
+      if (outcome.error !== undefined) this.#owe(order)
       // Owed once, whether this repeat found the logout complete or completed it again.
       const owed = outcome.error === undefined && this.#acknowledges(order)
       return resultOf(outcome.replayed && owed ? { ...outcome, replayed: false } : outcome)
     } catch (cause) {
       answered = true
+      this.#owe(order)
       const error = failure('ERR_DEADLINE', 'The answer was due before the logout was done; the work goes on', cause)
       return resultOf({ ...NOTHING_DONE, error })
     }
@@ -137,6 +138,10 @@ export class LogoutEngine {
 
   close(): void {
     this.#background.close()
+  }
+
+  #owe({ jti }: LogoutOrder): void {
+    if (jti !== undefined) this.#unacknowledged.set(jti.key, jti, this.#options.clock())
   }
 
   #acknowledges({ jti }: LogoutOrder): boolean {
@@ -152,7 +157,14 @@ export class LogoutEngine {
     // Whether this is a replay is not known yet, so nothing is denied by the time of its arrival: a later login lives.
     const seenAt = Number.NEGATIVE_INFINITY
     const mark: Mark = { ...order.key, issuedAt: order.issuedAt, seenAt, expiresAt: this.#marksExpireAt() }
-    const open: OpenLogout = { order, openedAt: clock(), tried: false, marked: false, release: denials.deny(mark) }
+    const open: OpenLogout = {
+      order,
+      openedAt: clock(),
+      tried: false,
+      failed: false,
+      marked: false,
+      release: denials.deny(mark),
+    }
     if (order.jti) this.#openByJti.set(order.jti.key, open)
     return open
   }
@@ -169,11 +181,13 @@ export class LogoutEngine {
     const summary = { ...this.#summary(open.order, outcome), durationSeconds: clock() - about.started }
     if (outcome.error === undefined) {
       this.#close(open)
-      if (outcome.replayed) return
+      // Found complete after a failure: an earlier pass had done it all, and only its answer was lost.
+      if (outcome.replayed && !open.failed) return
       const { revokeOfflineAccess } = open.order
       emit({ type: 'logout', ...summary, revokeOfflineAccess, background: about.background })
       return
     }
+    open.failed = true
     const retrying = this.#background.add(open)
     if (!retrying) this.#close(open)
     emit({ type: 'logout-failed', ...summary, error: outcome.error, retrying, background: about.background })

@@ -265,8 +265,9 @@ export class SignOns implements SessionGuard {
     const { store, denials, destroySession, clock, sessionLifetimeSeconds } = this.#options
     denials.sessionEnded(sessionId)
     try {
-      await this.#endTokens(await this.#step(store.endSessions([sessionId], clock() + sessionLifetimeSeconds)))
+      const tokenKeys = await this.#step(store.endSessions([sessionId], clock() + sessionLifetimeSeconds))
       await this.#step(destroySession(sessionId))
+      await this.#endTokens(tokenKeys)
       await this.#step(store.unbind([sessionId]))
     } catch (cause) {
       const error = new BackchannelLogoutError('ERR_STORE', 'A login that was logged out could not be cleaned up', {

@@ -333,6 +333,21 @@ describe('a step that fails or hangs', () => {
     expect(await rig.end({ sub: 'alice' }, 'jti')).toMatchObject({ replayed: true })
   })
 
+  it('says that a logout is complete which was done by a pass whose answer was lost', async () => {
+    const rig = new Rig({}, { claims: undefined, onSessionsEnded: undefined })
+    const { begin } = rig.store
+    rig.store.begin = async (logout) => {
+      await begin.call(rig.store, logout)
+      rig.store.begin = begin
+      throw new Error('the connection was lost after the store had done it')
+    }
+    expect(await rig.end({ sub: 'alice' }, 'jti')).toMatchObject({ complete: false, error: { code: 'ERR_STORE' } })
+    await pass(1)
+    expect(rig.events.at(-1)).toMatchObject({ type: 'logout', background: true })
+    expect(await rig.end({ sub: 'alice' }, 'jti')).toMatchObject({ complete: true, replayed: false })
+    expect(await rig.end({ sub: 'alice' }, 'jti')).toMatchObject({ replayed: true })
+  })
+
   it('takes a hook at its word whatever it returns', async () => {
     const hook = (() => 42) as unknown as () => void
     const rig = new Rig({}, { onSessionsEnded: hook })
