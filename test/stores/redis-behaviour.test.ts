@@ -45,6 +45,17 @@ function logoutOf(key: string, parts: Partial<BeginLogout> = {}): BeginLogout {
   }
 }
 
+/** Each method has a script of its own, which Redis is given at its first use. */
+async function useOnce(store: LogoutStore): Promise<void> {
+  await store.bind(login('first'))
+  await store.rebind('first', 'second', now() + 60)
+  await store.read('first')
+  await store.marks(['first'])
+  await store.endSessions(['first'], now() + 60)
+  await store.begin(logoutOf('first'))
+  await store.complete({ destroyedIds: [], done: false })
+}
+
 describeRedis('Redis store, beyond the port', () => {
   let server: RunningRedis
   let redis: Awaited<ReturnType<typeof connect>>
@@ -65,9 +76,9 @@ describeRedis('Redis store, beyond the port', () => {
     await server.stop()
   })
   beforeEach(async () => {
-    await redis.flushAll()
     store = redisStore(command)
-    await store.read('so that the script is loaded')
+    await useOnce(store)
+    await redis.flushAll()
     sent = []
   })
 

@@ -4,12 +4,15 @@ import { createHash } from 'node:crypto'
 import type { Mark } from '../../marks/covering.js'
 import type { LogPage, LogStore } from '../log-store.js'
 import type { BeginLogout, BegunLogout, Binding, CompleteLogout, NewBinding, SessionState } from '../logout-store.js'
-import { Reply } from '../reply.js'
-import { type RedisCommand, RedisScript } from './command.js'
+import type { Reply } from '../reply.js'
+import { type RedisCommand, RedisScripts } from './command.js'
 import { followLog, markEntry, sessionEntry } from './log-entries.js'
-import { CLUSTER_SCRIPT } from './scripts.js'
+import { redisReply } from './redis-reply.js'
+import { CLUSTER_SCRIPTS } from './scripts.js'
 
-const script = new RedisScript(CLUSTER_SCRIPT)
+const scripts = new RedisScripts(CLUSTER_SCRIPTS)
+
+type Step = keyof typeof CLUSTER_SCRIPTS
 
 /** Sessions worked on at the same time, so that a subject with many does not fill the driver's queue. */
 const AT_ONCE = 64
@@ -251,13 +254,13 @@ export class ClusterRedisStore implements LogStore {
     return marks
   }
 
-  #sessionStep(step: string, sessionId: string, args: object = {}): Promise<Reply> {
+  #sessionStep(step: Step, sessionId: string, args: object = {}): Promise<Reply> {
     const name = createHash('sha1').update(sessionId).digest('hex').slice(0, 24)
     return this.#step(step, [`${this.#prefix}s{${name}}`, `${this.#prefix}t{${name}}`], args)
   }
 
-  async #step(step: string, keys: readonly string[], args: object = {}): Promise<Reply> {
-    return new Reply(await script.run(this.#command, keys, [step, JSON.stringify(args)]))
+  async #step(step: Step, keys: readonly string[], args: object = {}): Promise<Reply> {
+    return redisReply(await scripts.run(this.#command, step, keys, [JSON.stringify(args)]))
   }
 
   #ofKey(kind: 'i' | 'm', key: string): string {

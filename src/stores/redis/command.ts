@@ -54,25 +54,32 @@ export function connectionOf(client: RedisClient, cluster?: boolean): RedisConne
   )
 }
 
-/** One Lua script, run by its digest. */
-export class RedisScript {
-  readonly #source: string
-  readonly #digest: string
+/** Lua scripts by name, each run by its digest. */
+export class RedisScripts<Name extends string> {
+  readonly #sources: Readonly<Record<Name, string>>
+  readonly #digests = new Map<Name, string>()
 
-  constructor(source: string) {
-    this.#source = source
-    this.#digest = createHash('sha1').update(source).digest('hex')
+  constructor(sources: Readonly<Record<Name, string>>) {
+    this.#sources = sources
   }
 
-  /** One round trip; one more where Redis has forgotten the script, as after a restart. */
-  async run(command: RedisCommand, keys: readonly string[], args: readonly string[]): Promise<unknown> {
+  /** One round trip; one more where Redis does not know the script yet, or has forgotten it, as after a restart. */
+  async run(command: RedisCommand, name: Name, keys: readonly string[], args: readonly string[]): Promise<unknown> {
     const rest = [String(keys.length), ...keys, ...args]
     const route = keys[0] ?? ''
     try {
-      return await command(['EVALSHA', this.#digest, ...rest], route)
+      return await command(['EVALSHA', this.#digestOf(name), ...rest], route)
     } catch (error) {
       if (!(error instanceof Error && error.message.startsWith('NOSCRIPT'))) throw error
-      return command(['EVAL', this.#source, ...rest], route)
+      return command(['EVAL', this.#sources[name], ...rest], route)
     }
+  }
+
+  #digestOf(name: Name): string {
+    const known = this.#digests.get(name)
+    if (known !== undefined) return known
+    const digest = createHash('sha1').update(this.#sources[name]).digest('hex')
+    this.#digests.set(name, digest)
+    return digest
   }
 }

@@ -1,30 +1,40 @@
--- What every script shares: the clock, the records of sessions, the entries of indexes, marks and the log. Each function
--- works on the keys of one slot; none knows which others there are.
+-- What the scripts share: the clock, the records of sessions, the entries of indexes, marks and the log. Each function
+-- works on the keys of one slot; none knows which others there are. A script is one operation and only what it needs of
+-- this (test/stores/embed.ts), since Redis makes every function of a script anew at each call.
 
 -- Readers that fell further behind than this reload all marks.
 local LOG_SECONDS = 300
+
+-- What every logout writes to is kept so much longer than it must, and pruned whenever that is used up.
+local SPARE_SECONDS = 60
 
 local function text(number)
   return string.format('%.17g', number)
 end
 
 local function milliseconds(time)
-  return string.format('%.0f', math.ceil(time * 1000))
+  return math.ceil(time * 1000)
 end
 
-local function clock()
-  local time = redis.call('TIME')
-  return tonumber(time[1]) + tonumber(time[2]) / 1000000
+local clock
+
+-- One reading for the whole script, and none where nothing is dated.
+local function now()
+  if not clock then
+    local time = redis.call('TIME')
+    clock = tonumber(time[1]) + tonumber(time[2]) / 1000000
+  end
+  return clock
 end
 
-local now = clock()
+-- Whether a key that had so many milliseconds left (PTTL) would be gone before a time.
+local function ends_before(left, time)
+  return left < 0 or now() * 1000 + left < time * 1000
+end
 
 -- Moves a key's end later, never earlier.
 local function keep_until(key, time)
-  local left = redis.call('PTTL', key)
-  if left == -1 or (left >= 0 and now * 1000 + left < time * 1000) then
-    redis.call('PEXPIREAT', key, milliseconds(time))
-  end
+  if ends_before(redis.call('PTTL', key), time) then redis.call('PEXPIREAT', key, milliseconds(time)) end
 end
 
 -- One record for each session id: { sub, sid, iat, bound at, expires at [, end, end kept until, is bound] }.
@@ -35,11 +45,11 @@ local function load(key)
   local packed = redis.call('GET', key)
   if not packed then return session end
   local r = cmsgpack.unpack(packed)
-  if r[6] and r[7] > now then
+  if r[6] and r[7] > now() then
     session.flag, session.till = r[6], r[7]
   end
   local bound = r[1] ~= '' and r[8] ~= 0
-  if (bound and r[5] > now) or (r[1] ~= '' and not bound and session.flag == 'm') then
+  if (bound and r[5] > now()) or (r[1] ~= '' and not bound and session.flag == 'm') then
     session.bound = bound
     session.signon = { sub = r[1], sid = r[2], iat = r[3], at = r[4], exp = r[5] }
   end
@@ -55,7 +65,7 @@ local function save(key, session)
     r[6], r[7], r[8] = session.flag, session.till, session.bound and 1 or 0
     till = math.max(till, session.till)
   end
-  if till <= now then
+  if till <= now() then
     redis.call('DEL', key)
   else
     redis.call('SET', key, cmsgpack.pack(r), 'PXAT', milliseconds(till))
@@ -67,24 +77,28 @@ local function set_end(session, flag, till)
   if flag ~= 'm' and not session.bound then session.signon = nil end
 end
 
-local function add_tokens(key, tokens, till)
-  for _, token in ipairs(tokens or {}) do redis.call('SADD', key, token) end
+-- The tokens are those of a list from a position on, so that arguments need not be copied.
+local function add_tokens(key, list, first, till)
+  if #list < first then return end
+  for i = first, #list do redis.call('SADD', key, list[i]) end
   keep_until(key, till)
 end
 
-local function replace_tokens(key, tokens, till)
+local function replace_tokens(key, list, first, till)
   redis.call('DEL', key)
-  add_tokens(key, tokens, till)
+  add_tokens(key, list, first, till)
 end
 
 local function index_add(key, session_id, till)
-  redis.call('ZREMRANGEBYSCORE', key, '-inf', text(now))
-  redis.call('ZADD', key, string.format('%.0f', math.ceil(till)), session_id)
-  keep_until(key, math.ceil(till))
+  local left, score = redis.call('PTTL', key), math.ceil(till)
+  redis.call('ZADD', key, score, session_id)
+  -- Afterwards: an index that was pruned to nothing would start again without an end.
+  if left >= 0 then redis.call('ZREMRANGEBYSCORE', key, '-inf', now()) end
+  if ends_before(left, score) then redis.call('PEXPIREAT', key, milliseconds(score)) end
 end
 
 local function index_members(key)
-  return redis.call('ZRANGEBYSCORE', key, '(' .. text(now), '+inf')
+  return redis.call('ZRANGEBYSCORE', key, '(' .. text(now()), '+inf')
 end
 
 local function key_of(signon, scope)
@@ -108,7 +122,7 @@ local function marks_at(hash, key, into)
   for i = 1, #fields, 2 do
     local of = cmsgpack.unpack(fields[i])
     local dates = cmsgpack.unpack(fields[i + 1])
-    if (key == nil or of[1] == key) and dates[4] > now then
+    if (key == nil or of[1] == key) and dates[4] > now() then
       into[#into + 1] = { scope = dates[1], key = of[1], sub = of[2], iat = dates[2], seen = dates[3], exp = dates[4] }
     end
   end
@@ -117,12 +131,12 @@ end
 
 -- Two marks of one target become the greater by (iat, seen), whole; the expiry is the later of both.
 local function merge_mark(hash, mark)
-  local field = cmsgpack.pack({ mark.key, mark.sub })
-  local packed = redis.call('HGET', hash, field)
-  local merged = mark
+  local field, merged = cmsgpack.pack({ mark.key, mark.sub }), mark
+  local left = redis.call('PTTL', hash)
+  local packed = left ~= -2 and redis.call('HGET', hash, field)
   if packed then
     local d = cmsgpack.unpack(packed)
-    if d[4] > now then
+    if d[4] > now() then
       if not (mark.iat > d[2] or (mark.iat == d[2] and mark.seen > d[3])) then
         merged = { scope = d[1], key = mark.key, sub = mark.sub, iat = d[2], seen = d[3], exp = d[4] }
       end
@@ -130,7 +144,7 @@ local function merge_mark(hash, mark)
     end
   end
   redis.call('HSET', hash, field, cmsgpack.pack({ merged.scope, merged.iat, merged.seen, merged.exp }))
-  keep_until(hash, merged.exp)
+  if ends_before(left, merged.exp) then redis.call('PEXPIREAT', hash, milliseconds(merged.exp)) end
   return merged
 end
 
@@ -144,13 +158,15 @@ end
 
 -- Which hashes hold live marks: only for readers that have to start afresh.
 local function register_mark(registry, id, till)
-  redis.call('ZREMRANGEBYSCORE', registry, '-inf', text(now))
-  redis.call('ZADD', registry, 'GT', text(till), id)
-  keep_until(registry, till)
+  redis.call('ZADD', registry, 'GT', till, id)
+  if ends_before(redis.call('PTTL', registry), till) then
+    redis.call('ZREMRANGEBYSCORE', registry, '-inf', now())
+    redis.call('PEXPIREAT', registry, milliseconds(till + SPARE_SECONDS))
+  end
 end
 
 local function append_log(log, entries)
-  local from = milliseconds(now - LOG_SECONDS)
+  local from = milliseconds(now() - LOG_SECONDS)
   for first = 1, #entries, 500 do
     local command = { 'XADD', log, 'MINID', '~', from, '*' }
     for i = first, math.min(first + 499, #entries) do
@@ -160,13 +176,15 @@ local function append_log(log, entries)
     redis.call(unpack(command))
   end
   if #entries > 0 then
-    keep_until(log, now + LOG_SECONDS)
+    if ends_before(redis.call('PTTL', log), now() + LOG_SECONDS) then
+      redis.call('PEXPIREAT', log, milliseconds(now() + LOG_SECONDS + SPARE_SECONDS))
+    end
     -- The doorbell; whoever misses it reads the log a little later.
     redis.call('PUBLISH', log, '')
   end
 end
 
--- Replies are JSON; numbers go as text, since JSON numbers of Redis have 14 digits and a time in microseconds has 16.
+-- Replies are lists of names and values. Everything goes as text: a number of Redis is an integer, and a time is not.
 local function mark_reply(mark)
   return { mark.scope, mark.key, mark.sub, text(mark.iat), text(mark.seen), text(mark.exp) }
 end
@@ -183,34 +201,23 @@ local function signon_reply(signon)
 end
 
 local function session_reply(session, marks)
-  local signon = session.bound and signon_reply(session.signon) or nil
-  return { ended = session.flag ~= '', signon = signon, marks = marks_reply(marks) }
-end
-
-local function log_mark(mark)
-  return { 'm', cjson.encode(mark_reply(mark)) }
+  local reply = { 'ended', tostring(session.flag ~= ''), 'marks', marks_reply(marks) }
+  if session.bound then reply[5], reply[6] = 'signon', signon_reply(session.signon) end
+  return reply
 end
 
 -- The log after a cursor (an id of the stream and the time of that read), or that this cursor cannot be followed.
 local function read_log(log, after, read_at, count)
   local last = redis.call('XREVRANGE', log, '+', '-', 'COUNT', 1)[1]
-  local last_id = last and last[1] or after
-  local reply = { now = text(now), last = last_id, lost = false, entries = {} }
-  if after == '' then
-    reply.last = last and last[1] or '0-0'
-    return reply
-  end
+  if after == '' then return { 'now', text(now()), 'last', last and last[1] or '0-0' } end
   local lost_since = last and tonumber(string.match(last[1], '^%d+')) < tonumber(string.match(after, '^%d+'))
-  if lost_since or now - read_at > LOG_SECONDS / 2 then
-    reply.lost = true
-    return reply
+  if lost_since or now() - read_at > LOG_SECONDS / 2 then
+    return { 'now', text(now()), 'last', after, 'lost', 'true' }
   end
-  local entries = redis.call('XRANGE', log, '(' .. after, '+', 'COUNT', count)
-  reply.last = after
+  local entries, flat = redis.call('XRANGE', log, '(' .. after, '+', 'COUNT', count), {}
   for _, entry in ipairs(entries) do
-    reply.last = entry[1]
-    for _, value in ipairs(entry[2]) do reply.entries[#reply.entries + 1] = value end
+    after = entry[1]
+    for _, value in ipairs(entry[2]) do flat[#flat + 1] = value end
   end
-  reply.more = #entries == count
-  return reply
+  return { 'now', text(now()), 'last', after, 'entries', flat, 'more', tostring(#entries == count) }
 end

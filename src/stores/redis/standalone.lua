@@ -1,6 +1,7 @@
--- One operation of the store in one round trip, for a Redis whose keys all live together. ARGV: prefix, operation, its
--- arguments as JSON. Runs as a whole or not at all between other commands, so no step of it is ever seen half done.
-local prefix, operation, args = ARGV[1], ARGV[2], cjson.decode(ARGV[3])
+-- The operations of the store, each one round trip, for a Redis whose keys all live together. ARGV: prefix, then as each
+-- says; empty is absent. Runs as a whole or not at all between other commands, so no step of it is ever seen half done.
+local prefix = ARGV[1]
+local operations = {}
 
 -- SHA-1, because it is the one hash a Redis script has, and cut to 96 bits, because session ids are random: it only
 -- keeps them out of key names.
@@ -35,25 +36,25 @@ local function unindex(session_id, signon)
   if signon.sid ~= '' then redis.call('ZREM', of_key('i', signon.sid), session_id) end
 end
 
-local function log_sessions(session_ids, entries)
-  entries = entries or {}
-  for _, id in ipairs(session_ids) do entries[#entries + 1] = { 's', id } end
+local function log_sessions(list, first)
+  local entries = {}
+  for i = first, #list do entries[#entries + 1] = { 's', list[i] } end
   append_log(prefix .. 'log', entries)
 end
 
--- Writes a sign-on under a session id, in place of what was bound there.
-local function put(session_id, signon, tokens, lift_inherited)
+-- Writes a sign-on under a session id, in place of what was bound there. The tokens: a list from a position on.
+local function put(session_id, signon, list, first, lift_inherited)
   local key = of_session('s', session_id)
   local session = load(key)
   if session.bound then
     unindex(session_id, session.signon)
-    log_sessions({ session_id })
+    log_sessions({ session_id }, 1)
   end
   if lift_inherited and session.flag == 'i' then session.flag, session.till = '', 0 end
   session.signon, session.bound = signon, true
   save(key, session)
   index(session_id, signon)
-  replace_tokens(of_session('t', session_id), tokens, signon.exp)
+  replace_tokens(of_session('t', session_id), list, first, signon.exp)
   return session
 end
 
@@ -70,32 +71,40 @@ end
 local function write_mark(mark, entries)
   local merged = merge_mark(of_key('m', mark.key), mark)
   register_mark(prefix .. 'marks', string.sub(mark.key, 1, 22), merged.exp)
-  entries[#entries + 1] = log_mark(merged)
-  return merged
+  local reply = mark_reply(merged)
+  entries[#entries + 1] = { 'm', cjson.encode(reply) }
+  return merged, reply
 end
 
-local operations = {}
+local function remember_jti(jti, value, till)
+  redis.call('SET', prefix .. 'j' .. jti, value, 'PXAT', milliseconds(till))
+end
 
+-- ARGV: session id, sub, sid, iat, expiry, tokens.
 function operations.bind()
-  local at = after_logouts(now, marks_at(of_key('m', args.sub), args.sub, {}))
-  local signon = { sub = args.sub, sid = args.sid or '', iat = args.iat or '', at = at, exp = args.exp }
-  local session = put(args.id, signon, args.tokens, true)
-  local reply = session_reply(session, marks_against(session))
-  reply.signon = signon_reply(signon)
-  return reply
+  local id, sub, sid, iat, exp = unpack(ARGV, 2, 6)
+  local by_sub = marks_at(of_key('m', sub), sub, {})
+  local at = after_logouts(now(), by_sub)
+  local signon = { sub = sub, sid = sid, iat = tonumber(iat) or '', at = at, exp = tonumber(exp) }
+  local session = put(id, signon, ARGV, 7, true)
+  -- Nothing comes between: the marks of the sub are still the same.
+  local marks = sid ~= '' and marks_at(of_key('m', sid), sid, by_sub) or by_sub
+  return { 'ended', tostring(session.flag ~= ''), 'at', text(at), 'marks', marks_reply(marks) }
 end
 
+-- ARGV: old session id, new one, its expiry.
 function operations.rebind()
-  local from_key, to_key = of_session('s', args.from), of_session('s', args.to)
+  local from_id, to_id, exp = ARGV[2], ARGV[3], tonumber(ARGV[4])
+  local from_key, to_key = of_session('s', from_id), of_session('s', to_id)
   local from = load(from_key)
   local inherits = from.flag == 'x' or from.flag == 'i'
   local signon = from.signon
   if signon then
     local moved = { sub = signon.sub, sid = signon.sid, iat = signon.iat, at = signon.at }
-    moved.exp = math.max(signon.exp, args.exp)
-    local tokens_key = of_session('t', args.from)
-    put(args.to, moved, redis.call('SMEMBERS', tokens_key))
-    if from.bound then unindex(args.from, signon) end
+    moved.exp = math.max(signon.exp, exp)
+    local tokens_key = of_session('t', from_id)
+    put(to_id, moved, redis.call('SMEMBERS', tokens_key), 1)
+    if from.bound then unindex(from_id, signon) end
     from.bound = false
     if inherits then
       from.signon = nil
@@ -105,140 +114,161 @@ function operations.rebind()
       keep_until(tokens_key, from.till)
     end
     save(from_key, from)
-    log_sessions({ args.from })
+    log_sessions({ from_id }, 1)
   end
   if inherits then
     local to = load(to_key)
     if to.flag == '' then
-      set_end(to, 'i', math.max(from.till, args.exp))
+      set_end(to, 'i', math.max(from.till, exp))
       save(to_key, to)
-      log_sessions({ args.to })
+      log_sessions({ to_id }, 1)
     end
   end
-  return state_of(args.to)
+  return state_of(to_id)
 end
 
+-- ARGV: session id, expiry.
 function operations.renew()
-  local key = of_session('s', args.id)
+  local id, exp = ARGV[2], tonumber(ARGV[3])
+  local key = of_session('s', id)
   local session = load(key)
-  if not session.bound or session.signon.exp >= args.exp then return {} end
-  session.signon.exp = args.exp
+  if not session.bound or session.signon.exp >= exp then return {} end
+  session.signon.exp = exp
   save(key, session)
-  index(args.id, session.signon)
-  keep_until(of_session('t', args.id), args.exp)
+  index(id, session.signon)
+  keep_until(of_session('t', id), exp)
   return {}
 end
 
+-- ARGV: session id, tokens.
 function operations.addTokens()
-  local session = load(of_session('s', args.id))
-  if session.bound then add_tokens(of_session('t', args.id), args.tokens, session.signon.exp) end
+  local id = ARGV[2]
+  local session = load(of_session('s', id))
+  if session.bound then add_tokens(of_session('t', id), ARGV, 3, session.signon.exp) end
   return session_reply(session, marks_against(session))
 end
 
+-- ARGV: session id.
 function operations.read()
-  return state_of(args.id)
+  return state_of(ARGV[2])
 end
 
+-- ARGV: keys.
 function operations.marks()
   local marks = {}
-  for _, key in ipairs(args.keys) do marks_at(of_key('m', key), key, marks) end
-  return { now = text(now), marks = marks_reply(marks) }
+  for i = 2, #ARGV do marks_at(of_key('m', ARGV[i]), ARGV[i], marks) end
+  return { 'now', text(now()), 'marks', marks_reply(marks) }
 end
 
+-- ARGV: expiry, session ids.
 function operations.endSessions()
-  local tokens = {}
-  for _, id in ipairs(args.ids) do
-    local key = of_session('s', id)
+  local exp, tokens = tonumber(ARGV[2]), {}
+  for i = 3, #ARGV do
+    local key = of_session('s', ARGV[i])
     local session = load(key)
-    set_end(session, 'x', args.exp)
+    set_end(session, 'x', exp)
     save(key, session)
-    for _, token in ipairs(redis.call('SMEMBERS', of_session('t', id))) do tokens[#tokens + 1] = token end
+    for _, token in ipairs(redis.call('SMEMBERS', of_session('t', ARGV[i]))) do tokens[#tokens + 1] = token end
   end
-  log_sessions(args.ids)
-  return { tokens = tokens }
+  log_sessions(ARGV, 3)
+  return { 'tokens', tokens }
 end
 
+-- ARGV: session ids.
 function operations.unbind()
-  for _, id in ipairs(args.ids) do unbind(id) end
-  log_sessions(args.ids)
+  for i = 2, #ARGV do unbind(ARGV[i]) end
+  log_sessions(ARGV, 2)
   return {}
 end
 
-local function remember_jti(jti, value, till)
-  redis.call('SET', prefix .. 'j' .. jti, value, 'PXAT', milliseconds(till))
-end
-
-function operations.begin()
-  local opened = args.jti and redis.call('GET', prefix .. 'j' .. args.jti)
-  if opened == 'completed' then return { replayed = true } end
-
-  local found, mismatched, seen = {}, 0, now - args.ago
-  local index_key = of_key('i', args.key)
-  for _, id in ipairs(args.scope == 'token' and {} or index_members(index_key)) do
-    local session = load(of_session('s', id))
-    if not session.bound or key_of(session.signon, args.scope) ~= args.key then
+-- The sessions of a logout's target, how many belong to another sub, and the latest time at which one was bound.
+local function sessions_of(scope, key, sub)
+  local found, mismatched, latest = {}, 0, 0
+  if scope == 'token' then return found, mismatched, latest end
+  local index_key = of_key('i', key)
+  for _, id in ipairs(index_members(index_key)) do
+    local record_key = of_session('s', id)
+    local session = load(record_key)
+    if not session.bound or key_of(session.signon, scope) ~= key then
       -- The index name is shared by keys that begin alike: only an entry of nobody is dead wood.
       if not session.bound then redis.call('ZREM', index_key, id) end
-    elseif args.sub ~= '' and args.sub ~= session.signon.sub then
+    elseif sub ~= '' and sub ~= session.signon.sub then
       mismatched = mismatched + 1
     else
-      -- A clock that was set back must not date a logout before the logins that it ends; a late retry is meant to.
-      if args.ago == 0 then seen = math.max(seen, session.signon.at) end
-      found[#found + 1] = { id = id, session = session }
+      latest = math.max(latest, session.signon.at)
+      found[#found + 1] = { id = id, key = record_key, session = session }
     end
   end
+  return found, mismatched, latest
+end
 
-  local iat = args.iat
+-- ARGV: scope, key, sub, iat, jti, its expiry, the marks' expiry, tolerance, seconds ago, whether it may finish, and the
+-- prefix of the rows where they are destroyed here.
+function operations.begin()
+  local scope, key, sub, iat, jti, jti_exp, marks_exp, tolerance, ago, may_finish, rows = unpack(ARGV, 2, 12)
+  local opened = jti ~= '' and redis.call('GET', prefix .. 'j' .. jti)
+  if opened == 'completed' then return { 'replayed', 'true' } end
+
+  local found, mismatched, latest = sessions_of(scope, key, sub)
+  local seen = now() - ago
+  iat, marks_exp, tolerance = tonumber(iat), tonumber(marks_exp), tonumber(tolerance)
+  -- A clock that was set back must not date a logout before the logins that it ends; a late retry is meant to.
+  if tonumber(ago) == 0 then seen = math.max(seen, latest) end
   if opened then
     local dates = cmsgpack.unpack(opened)
     iat, seen = dates[1], dates[2]
   end
-  if args.jti then remember_jti(args.jti, cmsgpack.pack({ iat, seen }), args.jtiExp) end
 
-  local entries = {}
-  local mark = { scope = args.scope, key = args.key, sub = args.sub, iat = iat, seen = seen, exp = args.marksExp }
-  mark = write_mark(mark, entries)
-  local ids, tokens = {}, {}
+  local entries, ids, tokens, covered = {}, {}, {}, {}
+  local mark, reply = write_mark({ scope = scope, key = key, sub = sub, iat = iat, seen = seen, exp = marks_exp }, entries)
   for _, each in ipairs(found) do
-    if covers(mark, each.session.signon, args.tolerance) then
-      local till = math.max(args.marksExp, each.session.signon.exp)
-      set_end(each.session, 'x', till)
-      save(of_session('s', each.id), each.session)
-      for _, token in ipairs(redis.call('SMEMBERS', of_session('t', each.id))) do
-        write_mark({ scope = 'token', key = token, sub = '', iat = iat, seen = seen, exp = till }, entries)
-        tokens[#tokens + 1] = token
-      end
-      ids[#ids + 1] = each.id
+    if covers(mark, each.session.signon, tolerance) then
+      covered[#covered + 1], ids[#ids + 1] = each, each.id
     end
   end
-  log_sessions(ids, entries)
-
-  local finished = args.mayFinish and (args.sessionPrefix ~= nil or #ids == 0)
-  if finished then
-    for _, id in ipairs(ids) do
-      redis.call('UNLINK', args.sessionPrefix .. id)
-      unbind(id)
+  local finished = may_finish == 'true' and (rows ~= nil or #ids == 0)
+  for _, each in ipairs(covered) do
+    local session, tokens_key = each.session, of_session('t', each.id)
+    local till = math.max(marks_exp, session.signon.exp)
+    set_end(session, 'x', till)
+    local their = redis.call('SMEMBERS', tokens_key)
+    for _, token in ipairs(their) do
+      write_mark({ scope = 'token', key = token, sub = '', iat = iat, seen = seen, exp = till }, entries)
+      tokens[#tokens + 1] = token
     end
-    if args.jti then remember_jti(args.jti, 'completed', args.jtiExp) end
+    if finished then
+      redis.call('UNLINK', rows .. each.id)
+      unindex(each.id, session.signon)
+      if #their > 0 then redis.call('DEL', tokens_key) end
+      session.signon, session.bound = nil, false
+    end
+    save(each.key, session)
   end
-  return { replayed = false, mark = mark_reply(mark), ids = ids, tokens = tokens, mismatched = mismatched, finished = finished }
+  for _, id in ipairs(ids) do entries[#entries + 1] = { 's', id } end
+  append_log(prefix .. 'log', entries)
+  if jti ~= '' then remember_jti(jti, finished and 'completed' or cmsgpack.pack({ iat, seen }), jti_exp) end
+  return {
+    'mark', reply, 'ids', ids, 'tokens', tokens,
+    'mismatched', tostring(mismatched), 'finished', tostring(finished),
+  }
 end
 
+-- ARGV: jti, its expiry, session ids.
 function operations.complete()
-  for _, id in ipairs(args.ids) do unbind(id) end
-  if args.jti then remember_jti(args.jti, 'completed', args.jtiExp) end
+  for i = 4, #ARGV do unbind(ARGV[i]) end
+  if ARGV[2] ~= '' then remember_jti(ARGV[2], 'completed', ARGV[3]) end
   return {}
 end
 
+-- ARGV: position in the log, time of that read, entries at most.
 function operations.readLog()
-  return read_log(prefix .. 'log', args.after, args.readAt, args.count)
+  return read_log(prefix .. 'log', ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]))
 end
 
+-- ARGV: cursor, entries at a time.
 function operations.scanMarks()
-  local page = redis.call('ZSCAN', prefix .. 'marks', args.cursor, 'COUNT', args.count)
+  local page = redis.call('ZSCAN', prefix .. 'marks', ARGV[2], 'COUNT', ARGV[3])
   local marks = {}
   for i = 1, #page[2], 2 do marks_at(prefix .. 'm' .. page[2][i], nil, marks) end
-  return { cursor = page[1], marks = marks_reply(marks) }
+  return { 'cursor', page[1], 'marks', marks_reply(marks) }
 end
-
-return cjson.encode(operations[operation]())
