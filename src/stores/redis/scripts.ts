@@ -5,12 +5,16 @@ const LOG_SECONDS = `local LOG_SECONDS = 300`
 
 const SPARE_SECONDS = `local SPARE_SECONDS = 60`
 
+const whole = `local function whole(number)
+  return string.format('%d', number)
+end`
+
 const text = `local function text(number)
-  return string.format('%.17g', number)
+  return number % 1 == 0 and whole(number) or string.format('%.17g', number)
 end`
 
 const milliseconds = `local function milliseconds(time)
-  return math.ceil(time * 1000)
+  return whole(math.ceil(time * 1000))
 end`
 
 const clock = `local clock`
@@ -81,14 +85,14 @@ end`
 
 const index_add = `local function index_add(key, session_id, till)
   local left, score = redis.call('PTTL', key), math.ceil(till)
-  redis.call('ZADD', key, score, session_id)
+  redis.call('ZADD', key, whole(score), session_id)
   -- Afterwards: an index that was pruned to nothing would start again without an end.
-  if left >= 0 then redis.call('ZREMRANGEBYSCORE', key, '-inf', now()) end
+  if left >= 0 then redis.call('ZREMRANGEBYSCORE', key, '-inf', whole(math.floor(now()))) end
   if ends_before(left, score) then redis.call('PEXPIREAT', key, milliseconds(score)) end
 end`
 
 const index_members = `local function index_members(key)
-  return redis.call('ZRANGEBYSCORE', key, '(' .. text(now()), '+inf')
+  return redis.call('ZRANGEBYSCORE', key, '(' .. whole(math.floor(now())), '+inf')
 end`
 
 const key_of = `local function key_of(signon, scope)
@@ -142,9 +146,9 @@ const after_logouts = `local function after_logouts(time, marks)
 end`
 
 const register_mark = `local function register_mark(registry, id, till)
-  redis.call('ZADD', registry, 'GT', till, id)
+  redis.call('ZADD', registry, 'GT', whole(math.ceil(till)), id)
   if ends_before(redis.call('PTTL', registry), till) then
-    redis.call('ZREMRANGEBYSCORE', registry, '-inf', now())
+    redis.call('ZREMRANGEBYSCORE', registry, '-inf', whole(math.floor(now())))
     redis.call('PEXPIREAT', registry, milliseconds(till + SPARE_SECONDS))
   end
 end`
@@ -206,8 +210,9 @@ end`
 
 const prefix = `local prefix = ARGV[1]`
 
-const of_session = `local function of_session(kind, session_id)
-  return prefix .. kind .. string.sub(redis.sha1hex(session_id), 1, 24)
+const of_session = `local function of_session(session_id)
+  local name = string.sub(redis.sha1hex(session_id), 1, 24)
+  return prefix .. 's' .. name, prefix .. 't' .. name
 end`
 
 const of_key = `local function of_key(kind, key)
@@ -223,7 +228,8 @@ const marks_against = `local function marks_against(session)
 end`
 
 const state_of = `local function state_of(session_id)
-  local session = load(of_session('s', session_id))
+  local key = of_session(session_id)
+  local session = load(key)
   return session_reply(session, marks_against(session))
 end`
 
@@ -244,7 +250,7 @@ const log_sessions = `local function log_sessions(list, first)
 end`
 
 const put = `local function put(session_id, signon, list, first, lift_inherited)
-  local key = of_session('s', session_id)
+  local key, tokens_key = of_session(session_id)
   local session = load(key)
   if session.bound then
     unindex(session_id, session.signon)
@@ -254,18 +260,18 @@ const put = `local function put(session_id, signon, list, first, lift_inherited)
   session.signon, session.bound = signon, true
   save(key, session)
   index(session_id, signon)
-  replace_tokens(of_session('t', session_id), list, first, signon.exp)
+  replace_tokens(tokens_key, list, first, signon.exp)
   return session
 end`
 
 const unbind = `local function unbind(session_id)
-  local key = of_session('s', session_id)
+  local key, tokens_key = of_session(session_id)
   local session = load(key)
   if not session.bound then return end
   unindex(session_id, session.signon)
   session.signon, session.bound = nil, false
   save(key, session)
-  redis.call('DEL', of_session('t', session_id))
+  redis.call('DEL', tokens_key)
 end`
 
 const write_mark = `local function write_mark(mark, entries)
@@ -285,7 +291,7 @@ const sessions_of = `local function sessions_of(scope, key, sub)
   if scope == 'token' then return found, mismatched, latest end
   local index_key = of_key('i', key)
   for _, id in ipairs(index_members(index_key)) do
-    local record_key = of_session('s', id)
+    local record_key, tokens_key = of_session(id)
     local session = load(record_key)
     if not session.bound or key_of(session.signon, scope) ~= key then
       -- The index name is shared by keys that begin alike: only an entry of nobody is dead wood.
@@ -294,7 +300,7 @@ const sessions_of = `local function sessions_of(scope, key, sub)
       mismatched = mismatched + 1
     else
       latest = math.max(latest, session.signon.at)
-      found[#found + 1] = { id = id, key = record_key, session = session }
+      found[#found + 1] = { id = id, key = record_key, tokens_key = tokens_key, session = session }
     end
   end
   return found, mismatched, latest
@@ -303,7 +309,7 @@ end`
 const args = `local args = cjson.decode(ARGV[1])`
 
 export const STANDALONE_SCRIPTS = {
-  bind: [LOG_SECONDS, SPARE_SECONDS, text, milliseconds, clock, now, ends_before, keep_until, load, save, add_tokens, replace_tokens, index_add, marks_at, after_logouts, append_log, mark_reply, marks_reply, prefix, of_session, of_key, index, unindex, log_sessions, put, `local function run()
+  bind: [LOG_SECONDS, SPARE_SECONDS, whole, text, milliseconds, clock, now, ends_before, keep_until, load, save, add_tokens, replace_tokens, index_add, marks_at, after_logouts, append_log, mark_reply, marks_reply, prefix, of_session, of_key, index, unindex, log_sessions, put, `local function run()
   local id, sub, sid, iat, exp = unpack(ARGV, 2, 6)
   local by_sub = marks_at(of_key('m', sub), sub, {})
   local at = after_logouts(now(), by_sub)
@@ -315,16 +321,15 @@ export const STANDALONE_SCRIPTS = {
 end
 return run()
 `].join('\n'),
-  rebind: [LOG_SECONDS, SPARE_SECONDS, text, milliseconds, clock, now, ends_before, keep_until, load, save, set_end, add_tokens, replace_tokens, index_add, marks_at, append_log, mark_reply, marks_reply, signon_reply, session_reply, prefix, of_session, of_key, marks_against, state_of, index, unindex, log_sessions, put, `local function run()
+  rebind: [LOG_SECONDS, SPARE_SECONDS, whole, text, milliseconds, clock, now, ends_before, keep_until, load, save, set_end, add_tokens, replace_tokens, index_add, marks_at, append_log, mark_reply, marks_reply, signon_reply, session_reply, prefix, of_session, of_key, marks_against, state_of, index, unindex, log_sessions, put, `local function run()
   local from_id, to_id, exp = ARGV[2], ARGV[3], tonumber(ARGV[4])
-  local from_key, to_key = of_session('s', from_id), of_session('s', to_id)
+  local from_key, tokens_key = of_session(from_id)
   local from = load(from_key)
   local inherits = from.flag == 'x' or from.flag == 'i'
   local signon = from.signon
   if signon then
     local moved = { sub = signon.sub, sid = signon.sid, iat = signon.iat, at = signon.at }
     moved.exp = math.max(signon.exp, exp)
-    local tokens_key = of_session('t', from_id)
     put(to_id, moved, redis.call('SMEMBERS', tokens_key), 1)
     if from.bound then unindex(from_id, signon) end
     from.bound = false
@@ -339,6 +344,7 @@ return run()
     log_sessions({ from_id }, 1)
   end
   if inherits then
+    local to_key = of_session(to_id)
     local to = load(to_key)
     if to.flag == '' then
       set_end(to, 'i', math.max(from.till, exp))
@@ -350,61 +356,62 @@ return run()
 end
 return run()
 `].join('\n'),
-  renew: [milliseconds, clock, now, ends_before, keep_until, load, save, index_add, prefix, of_session, of_key, index, `local function run()
+  renew: [whole, milliseconds, clock, now, ends_before, keep_until, load, save, index_add, prefix, of_session, of_key, index, `local function run()
   local id, exp = ARGV[2], tonumber(ARGV[3])
-  local key = of_session('s', id)
+  local key, tokens_key = of_session(id)
   local session = load(key)
   if not session.bound or session.signon.exp >= exp then return {} end
   session.signon.exp = exp
   save(key, session)
   index(id, session.signon)
-  keep_until(of_session('t', id), exp)
+  keep_until(tokens_key, exp)
   return {}
 end
 return run()
 `].join('\n'),
-  addTokens: [text, milliseconds, clock, now, ends_before, keep_until, load, add_tokens, marks_at, mark_reply, marks_reply, signon_reply, session_reply, prefix, of_session, of_key, marks_against, `local function run()
+  addTokens: [whole, text, milliseconds, clock, now, ends_before, keep_until, load, add_tokens, marks_at, mark_reply, marks_reply, signon_reply, session_reply, prefix, of_session, of_key, marks_against, `local function run()
   local id = ARGV[2]
-  local session = load(of_session('s', id))
-  if session.bound then add_tokens(of_session('t', id), ARGV, 3, session.signon.exp) end
+  local key, tokens_key = of_session(id)
+  local session = load(key)
+  if session.bound then add_tokens(tokens_key, ARGV, 3, session.signon.exp) end
   return session_reply(session, marks_against(session))
 end
 return run()
 `].join('\n'),
-  read: [text, clock, now, load, marks_at, mark_reply, marks_reply, signon_reply, session_reply, prefix, of_session, of_key, marks_against, state_of, `local function run()
+  read: [whole, text, clock, now, load, marks_at, mark_reply, marks_reply, signon_reply, session_reply, prefix, of_session, of_key, marks_against, state_of, `local function run()
   return state_of(ARGV[2])
 end
 return run()
 `].join('\n'),
-  marks: [text, clock, now, marks_at, mark_reply, marks_reply, prefix, of_key, `local function run()
+  marks: [whole, text, clock, now, marks_at, mark_reply, marks_reply, prefix, of_key, `local function run()
   local marks = {}
   for i = 2, #ARGV do marks_at(of_key('m', ARGV[i]), ARGV[i], marks) end
   return { 'now', text(now()), 'marks', marks_reply(marks) }
 end
 return run()
 `].join('\n'),
-  endSessions: [LOG_SECONDS, SPARE_SECONDS, milliseconds, clock, now, ends_before, load, save, set_end, append_log, prefix, of_session, log_sessions, `local function run()
+  endSessions: [LOG_SECONDS, SPARE_SECONDS, whole, milliseconds, clock, now, ends_before, load, save, set_end, append_log, prefix, of_session, log_sessions, `local function run()
   local exp, tokens = tonumber(ARGV[2]), {}
   for i = 3, #ARGV do
-    local key = of_session('s', ARGV[i])
+    local key, tokens_key = of_session(ARGV[i])
     local session = load(key)
     set_end(session, 'x', exp)
     save(key, session)
-    for _, token in ipairs(redis.call('SMEMBERS', of_session('t', ARGV[i]))) do tokens[#tokens + 1] = token end
+    for _, token in ipairs(redis.call('SMEMBERS', tokens_key)) do tokens[#tokens + 1] = token end
   end
   log_sessions(ARGV, 3)
   return { 'tokens', tokens }
 end
 return run()
 `].join('\n'),
-  unbind: [LOG_SECONDS, SPARE_SECONDS, milliseconds, clock, now, ends_before, load, save, append_log, prefix, of_session, of_key, unindex, log_sessions, unbind, `local function run()
+  unbind: [LOG_SECONDS, SPARE_SECONDS, whole, milliseconds, clock, now, ends_before, load, save, append_log, prefix, of_session, of_key, unindex, log_sessions, unbind, `local function run()
   for i = 2, #ARGV do unbind(ARGV[i]) end
   log_sessions(ARGV, 2)
   return {}
 end
 return run()
 `].join('\n'),
-  begin: [LOG_SECONDS, SPARE_SECONDS, text, milliseconds, clock, now, ends_before, load, save, set_end, index_members, key_of, covers, merge_mark, register_mark, append_log, mark_reply, prefix, of_session, of_key, unindex, write_mark, remember_jti, sessions_of, `local function run()
+  begin: [LOG_SECONDS, SPARE_SECONDS, whole, text, milliseconds, clock, now, ends_before, load, save, set_end, index_members, key_of, covers, merge_mark, register_mark, append_log, mark_reply, prefix, of_session, of_key, unindex, write_mark, remember_jti, sessions_of, `local function run()
   local scope, key, sub, iat, jti, jti_exp, marks_exp, tolerance, ago, may_finish, rows = unpack(ARGV, 2, 12)
   local opened = jti ~= '' and redis.call('GET', prefix .. 'j' .. jti)
   if opened == 'completed' then return { 'replayed', 'true' } end
@@ -428,10 +435,10 @@ return run()
   end
   local finished = may_finish == 'true' and (rows ~= nil or #ids == 0)
   for _, each in ipairs(covered) do
-    local session, tokens_key = each.session, of_session('t', each.id)
+    local session = each.session
     local till = math.max(marks_exp, session.signon.exp)
     set_end(session, 'x', till)
-    local their = redis.call('SMEMBERS', tokens_key)
+    local their = redis.call('SMEMBERS', each.tokens_key)
     for _, token in ipairs(their) do
       write_mark({ scope = 'token', key = token, sub = '', iat = iat, seen = seen, exp = till }, entries)
       tokens[#tokens + 1] = token
@@ -439,7 +446,7 @@ return run()
     if finished then
       redis.call('UNLINK', rows .. each.id)
       unindex(each.id, session.signon)
-      if #their > 0 then redis.call('DEL', tokens_key) end
+      if #their > 0 then redis.call('DEL', each.tokens_key) end
       session.signon, session.bound = nil, false
     end
     save(each.key, session)
@@ -454,19 +461,19 @@ return run()
 end
 return run()
 `].join('\n'),
-  complete: [milliseconds, clock, now, load, save, prefix, of_session, of_key, unindex, unbind, remember_jti, `local function run()
+  complete: [whole, milliseconds, clock, now, load, save, prefix, of_session, of_key, unindex, unbind, remember_jti, `local function run()
   for i = 4, #ARGV do unbind(ARGV[i]) end
   if ARGV[2] ~= '' then remember_jti(ARGV[2], 'completed', ARGV[3]) end
   return {}
 end
 return run()
 `].join('\n'),
-  readLog: [LOG_SECONDS, text, clock, now, read_log, prefix, `local function run()
+  readLog: [LOG_SECONDS, whole, text, clock, now, read_log, prefix, `local function run()
   return read_log(prefix .. 'log', ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]))
 end
 return run()
 `].join('\n'),
-  scanMarks: [text, clock, now, marks_at, mark_reply, marks_reply, prefix, `local function run()
+  scanMarks: [whole, text, clock, now, marks_at, mark_reply, marks_reply, prefix, `local function run()
   local page = redis.call('ZSCAN', prefix .. 'marks', ARGV[2], 'COUNT', ARGV[3])
   local marks = {}
   for i = 1, #page[2], 2 do marks_at(prefix .. 'm' .. page[2][i], nil, marks) end
@@ -477,12 +484,12 @@ return run()
 }
 
 export const CLUSTER_SCRIPTS = {
-  clock: [text, clock, now, `local function run()
+  clock: [whole, text, clock, now, `local function run()
   return { 'now', text(now()) }
 end
 return run()
 `].join('\n'),
-  index: [text, milliseconds, clock, now, ends_before, index_add, marks_at, after_logouts, args, `local function run()
+  index: [whole, text, milliseconds, clock, now, ends_before, index_add, marks_at, after_logouts, args, `local function run()
   index_add(KEYS[1], args.id, args.exp)
   return { 'at', text(after_logouts(now(), marks_at(KEYS[2], args.key, {}))) }
 end
@@ -494,7 +501,7 @@ return run()
 end
 return run()
 `].join('\n'),
-  put: [milliseconds, clock, now, ends_before, keep_until, load, save, add_tokens, replace_tokens, args, `local function run()
+  put: [whole, milliseconds, clock, now, ends_before, keep_until, load, save, add_tokens, replace_tokens, args, `local function run()
   local session = load(KEYS[1])
   local replaced = session.bound
   if args.liftInherited and session.flag == 'i' then session.flag, session.till = '', 0 end
@@ -507,7 +514,7 @@ return run()
 end
 return run()
 `].join('\n'),
-  look: [text, clock, now, load, signon_reply, `local function run()
+  look: [whole, text, clock, now, load, signon_reply, `local function run()
   local session = load(KEYS[1])
   local reply = {
     'ended', tostring(session.flag ~= ''), 'bound', tostring(session.bound), 'flag', session.flag,
@@ -518,7 +525,7 @@ return run()
 end
 return run()
 `].join('\n'),
-  leave: [text, milliseconds, clock, now, ends_before, keep_until, load, save, set_end, args, `local function run()
+  leave: [whole, text, milliseconds, clock, now, ends_before, keep_until, load, save, set_end, args, `local function run()
   local session = load(KEYS[1])
   local signon = session.signon
   local reply = { 'flag', session.flag, 'till', text(session.till), 'tokens', {} }
@@ -540,7 +547,7 @@ return run()
 end
 return run()
 `].join('\n'),
-  inherit: [milliseconds, clock, now, load, save, set_end, args, `local function run()
+  inherit: [whole, milliseconds, clock, now, load, save, set_end, args, `local function run()
   local session = load(KEYS[1])
   if session.flag == '' then
     set_end(session, 'i', args.exp)
@@ -550,7 +557,7 @@ return run()
 end
 return run()
 `].join('\n'),
-  renew: [text, milliseconds, clock, now, ends_before, keep_until, load, save, signon_reply, args, `local function run()
+  renew: [whole, text, milliseconds, clock, now, ends_before, keep_until, load, save, signon_reply, args, `local function run()
   local session = load(KEYS[1])
   if not session.bound or session.signon.exp >= args.exp then return {} end
   session.signon.exp = args.exp
@@ -560,14 +567,14 @@ return run()
 end
 return run()
 `].join('\n'),
-  addTokens: [milliseconds, clock, now, ends_before, keep_until, load, add_tokens, args, `local function run()
+  addTokens: [whole, milliseconds, clock, now, ends_before, keep_until, load, add_tokens, args, `local function run()
   local session = load(KEYS[1])
   if session.bound then add_tokens(KEYS[2], args.tokens, 1, session.signon.exp) end
   return {}
 end
 return run()
 `].join('\n'),
-  finish: [milliseconds, clock, now, load, save, set_end, args, `local function run()
+  finish: [whole, milliseconds, clock, now, load, save, set_end, args, `local function run()
   local session = load(KEYS[1])
   set_end(session, 'x', args.exp)
   save(KEYS[1], session)
@@ -575,7 +582,7 @@ return run()
 end
 return run()
 `].join('\n'),
-  finishCovered: [text, milliseconds, clock, now, load, save, set_end, key_of, covers, args, `local function run()
+  finishCovered: [whole, text, milliseconds, clock, now, load, save, set_end, key_of, covers, args, `local function run()
   local session = load(KEYS[1])
   local signon = session.signon
   if not session.bound or key_of(signon, args.scope) ~= args.key then return { 'outcome', 'none' } end
@@ -588,7 +595,7 @@ return run()
 end
 return run()
 `].join('\n'),
-  unbind: [text, milliseconds, clock, now, load, save, signon_reply, `local function run()
+  unbind: [whole, text, milliseconds, clock, now, load, save, signon_reply, `local function run()
   local session = load(KEYS[1])
   if not session.bound then return {} end
   local reply = { 'flag', session.flag, 'signon', signon_reply(session.signon) }
@@ -599,18 +606,18 @@ return run()
 end
 return run()
 `].join('\n'),
-  mark: [text, milliseconds, clock, now, ends_before, index_members, merge_mark, mark_reply, args, `local function run()
+  mark: [whole, text, milliseconds, clock, now, ends_before, index_members, merge_mark, mark_reply, args, `local function run()
   local mark = merge_mark(KEYS[1], args)
   return { 'mark', mark_reply(mark), 'ids', args.scope == 'token' and {} or index_members(KEYS[2]) }
 end
 return run()
 `].join('\n'),
-  marks: [text, clock, now, marks_at, mark_reply, marks_reply, args, `local function run()
+  marks: [whole, text, clock, now, marks_at, mark_reply, marks_reply, args, `local function run()
   return { 'now', text(now()), 'marks', marks_reply(marks_at(KEYS[1], args.key, {})) }
 end
 return run()
 `].join('\n'),
-  open: [text, milliseconds, args, `local function run()
+  open: [whole, text, milliseconds, args, `local function run()
   local opened = redis.call('GET', KEYS[1])
   if opened == 'completed' then return { 'replayed', 'true' } end
   local iat, seen = args.iat, args.seen
@@ -623,13 +630,13 @@ return run()
 end
 return run()
 `].join('\n'),
-  close: [milliseconds, args, `local function run()
+  close: [whole, milliseconds, args, `local function run()
   redis.call('SET', KEYS[1], 'completed', 'PXAT', milliseconds(args.exp))
   return {}
 end
 return run()
 `].join('\n'),
-  register: [SPARE_SECONDS, milliseconds, clock, now, ends_before, register_mark, args, `local function run()
+  register: [SPARE_SECONDS, whole, milliseconds, clock, now, ends_before, register_mark, args, `local function run()
   register_mark(KEYS[1], args.id, args.exp)
   return {}
 end
@@ -643,13 +650,13 @@ return run()
 end
 return run()
 `].join('\n'),
-  append: [LOG_SECONDS, SPARE_SECONDS, milliseconds, clock, now, ends_before, append_log, args, `local function run()
+  append: [LOG_SECONDS, SPARE_SECONDS, whole, milliseconds, clock, now, ends_before, append_log, args, `local function run()
   append_log(KEYS[1], args.entries)
   return {}
 end
 return run()
 `].join('\n'),
-  readLog: [LOG_SECONDS, text, clock, now, read_log, args, `local function run()
+  readLog: [LOG_SECONDS, whole, text, clock, now, read_log, args, `local function run()
   return read_log(KEYS[1], args.after, args.readAt, args.count)
 end
 return run()

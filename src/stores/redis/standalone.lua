@@ -4,9 +4,10 @@ local prefix = ARGV[1]
 local operations = {}
 
 -- SHA-1, because it is the one hash a Redis script has, and cut to 96 bits, because session ids are random: it only
--- keeps them out of key names.
-local function of_session(kind, session_id)
-  return prefix .. kind .. string.sub(redis.sha1hex(session_id), 1, 24)
+-- keeps them out of key names. Of a session: its record and its tokens.
+local function of_session(session_id)
+  local name = string.sub(redis.sha1hex(session_id), 1, 24)
+  return prefix .. 's' .. name, prefix .. 't' .. name
 end
 
 local function of_key(kind, key)
@@ -22,7 +23,8 @@ local function marks_against(session)
 end
 
 local function state_of(session_id)
-  local session = load(of_session('s', session_id))
+  local key = of_session(session_id)
+  local session = load(key)
   return session_reply(session, marks_against(session))
 end
 
@@ -44,7 +46,7 @@ end
 
 -- Writes a sign-on under a session id, in place of what was bound there. The tokens: a list from a position on.
 local function put(session_id, signon, list, first, lift_inherited)
-  local key = of_session('s', session_id)
+  local key, tokens_key = of_session(session_id)
   local session = load(key)
   if session.bound then
     unindex(session_id, session.signon)
@@ -54,18 +56,18 @@ local function put(session_id, signon, list, first, lift_inherited)
   session.signon, session.bound = signon, true
   save(key, session)
   index(session_id, signon)
-  replace_tokens(of_session('t', session_id), list, first, signon.exp)
+  replace_tokens(tokens_key, list, first, signon.exp)
   return session
 end
 
 local function unbind(session_id)
-  local key = of_session('s', session_id)
+  local key, tokens_key = of_session(session_id)
   local session = load(key)
   if not session.bound then return end
   unindex(session_id, session.signon)
   session.signon, session.bound = nil, false
   save(key, session)
-  redis.call('DEL', of_session('t', session_id))
+  redis.call('DEL', tokens_key)
 end
 
 local function write_mark(mark, entries)
@@ -95,14 +97,13 @@ end
 -- ARGV: old session id, new one, its expiry.
 function operations.rebind()
   local from_id, to_id, exp = ARGV[2], ARGV[3], tonumber(ARGV[4])
-  local from_key, to_key = of_session('s', from_id), of_session('s', to_id)
+  local from_key, tokens_key = of_session(from_id)
   local from = load(from_key)
   local inherits = from.flag == 'x' or from.flag == 'i'
   local signon = from.signon
   if signon then
     local moved = { sub = signon.sub, sid = signon.sid, iat = signon.iat, at = signon.at }
     moved.exp = math.max(signon.exp, exp)
-    local tokens_key = of_session('t', from_id)
     put(to_id, moved, redis.call('SMEMBERS', tokens_key), 1)
     if from.bound then unindex(from_id, signon) end
     from.bound = false
@@ -117,6 +118,7 @@ function operations.rebind()
     log_sessions({ from_id }, 1)
   end
   if inherits then
+    local to_key = of_session(to_id)
     local to = load(to_key)
     if to.flag == '' then
       set_end(to, 'i', math.max(from.till, exp))
@@ -130,21 +132,22 @@ end
 -- ARGV: session id, expiry.
 function operations.renew()
   local id, exp = ARGV[2], tonumber(ARGV[3])
-  local key = of_session('s', id)
+  local key, tokens_key = of_session(id)
   local session = load(key)
   if not session.bound or session.signon.exp >= exp then return {} end
   session.signon.exp = exp
   save(key, session)
   index(id, session.signon)
-  keep_until(of_session('t', id), exp)
+  keep_until(tokens_key, exp)
   return {}
 end
 
 -- ARGV: session id, tokens.
 function operations.addTokens()
   local id = ARGV[2]
-  local session = load(of_session('s', id))
-  if session.bound then add_tokens(of_session('t', id), ARGV, 3, session.signon.exp) end
+  local key, tokens_key = of_session(id)
+  local session = load(key)
+  if session.bound then add_tokens(tokens_key, ARGV, 3, session.signon.exp) end
   return session_reply(session, marks_against(session))
 end
 
@@ -164,11 +167,11 @@ end
 function operations.endSessions()
   local exp, tokens = tonumber(ARGV[2]), {}
   for i = 3, #ARGV do
-    local key = of_session('s', ARGV[i])
+    local key, tokens_key = of_session(ARGV[i])
     local session = load(key)
     set_end(session, 'x', exp)
     save(key, session)
-    for _, token in ipairs(redis.call('SMEMBERS', of_session('t', ARGV[i]))) do tokens[#tokens + 1] = token end
+    for _, token in ipairs(redis.call('SMEMBERS', tokens_key)) do tokens[#tokens + 1] = token end
   end
   log_sessions(ARGV, 3)
   return { 'tokens', tokens }
@@ -187,7 +190,7 @@ local function sessions_of(scope, key, sub)
   if scope == 'token' then return found, mismatched, latest end
   local index_key = of_key('i', key)
   for _, id in ipairs(index_members(index_key)) do
-    local record_key = of_session('s', id)
+    local record_key, tokens_key = of_session(id)
     local session = load(record_key)
     if not session.bound or key_of(session.signon, scope) ~= key then
       -- The index name is shared by keys that begin alike: only an entry of nobody is dead wood.
@@ -196,7 +199,7 @@ local function sessions_of(scope, key, sub)
       mismatched = mismatched + 1
     else
       latest = math.max(latest, session.signon.at)
-      found[#found + 1] = { id = id, key = record_key, session = session }
+      found[#found + 1] = { id = id, key = record_key, tokens_key = tokens_key, session = session }
     end
   end
   return found, mismatched, latest
@@ -228,10 +231,10 @@ function operations.begin()
   end
   local finished = may_finish == 'true' and (rows ~= nil or #ids == 0)
   for _, each in ipairs(covered) do
-    local session, tokens_key = each.session, of_session('t', each.id)
+    local session = each.session
     local till = math.max(marks_exp, session.signon.exp)
     set_end(session, 'x', till)
-    local their = redis.call('SMEMBERS', tokens_key)
+    local their = redis.call('SMEMBERS', each.tokens_key)
     for _, token in ipairs(their) do
       write_mark({ scope = 'token', key = token, sub = '', iat = iat, seen = seen, exp = till }, entries)
       tokens[#tokens + 1] = token
@@ -239,7 +242,7 @@ function operations.begin()
     if finished then
       redis.call('UNLINK', rows .. each.id)
       unindex(each.id, session.signon)
-      if #their > 0 then redis.call('DEL', tokens_key) end
+      if #their > 0 then redis.call('DEL', each.tokens_key) end
       session.signon, session.bound = nil, false
     end
     save(each.key, session)
