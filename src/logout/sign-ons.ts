@@ -5,7 +5,7 @@ import type { ClaimsEvictor } from '../claims/claims-evictor.js'
 import { within } from '../deadline.js'
 import { BackchannelLogoutError, NoVerdictError } from '../errors.js'
 import type { EventListener } from '../events.js'
-import { covers, DEFAULT_TOLERANCE_SECONDS } from '../marks/covering.js'
+import { covers, DEFAULT_TOLERANCE_SECONDS, type Mark } from '../marks/covering.js'
 import { type Client, sidKey, subKey } from '../marks/target.js'
 import type { LocalSession, SessionGuard, SessionVerdict } from '../sessions/session-backend.js'
 import { isWholeSignOn } from '../sessions/stateless-guard.js'
@@ -255,6 +255,7 @@ export class SignOns implements SessionGuard {
       await this.#endTokens(await this.#step(store.endSessions([sessionId], expiresAt)))
       return true
     } catch (cause) {
+      if (cause instanceof BackchannelLogoutError && cause.code === 'ERR_EVICT') return cause
       return new BackchannelLogoutError('ERR_STORE', 'The session was destroyed, but its end could not be marked', {
         cause,
       })
@@ -282,11 +283,22 @@ export class SignOns implements SessionGuard {
     const { store, claims, clock, marksLifetimeSeconds } = this.#options
     const issuedAt = clock()
     const about = { issuedAt, seenSecondsAgo: 0, marksExpireAt: issuedAt + marksLifetimeSeconds, mayFinish: true }
+    const marks: Mark[] = []
     for (const key of tokenKeys) {
       const target = { scope: 'token', key } as const
       const begun = await this.#step(store.begin({ target, ...about, toleranceSeconds: DEFAULT_TOLERANCE_SECONDS }))
-      if (!begun.replayed)
-        await this.#step(Promise.resolve(claims?.evict({ target, mark: begun.mark, tokenKeys: [key] })))
+      if (!begun.replayed) marks.push(begun.mark)
+    }
+    if (claims === undefined) return
+    try {
+      for (const mark of marks) {
+        const { scope, key } = mark
+        await this.#step(Promise.resolve(claims.evict({ target: { scope, key }, mark, tokenKeys: [key] })))
+      }
+    } catch (cause) {
+      throw new BackchannelLogoutError('ERR_EVICT', 'The session is ended, but its cached claims were not evicted', {
+        cause,
+      })
     }
   }
 

@@ -225,6 +225,16 @@ describeWith(postgresServer, 'PostgreSQL')('PostgreSQL store, beyond the port', 
   })
 
   describe('the log', () => {
+    /** What lies a few seconds back is read twice; here only what is new is looked at. */
+    const timePasses = () => pool.query('UPDATE bcl_log SET at = at - 10')
+
+    it('misses nothing where a crash gave transaction ids a second time', async () => {
+      const [xmin = ''] = (await store.pull()).cursor.split('|')
+      await store.begin(logoutOf(login(1).subKey))
+      const ahead = `${BigInt(xmin) + 1000n}|${now()}`
+      expect(await store.pull(ahead)).toMatchObject({ reset: false, marks: [{ scope: 'sub' }] })
+    })
+
     it('misses nothing that commits out of order', async () => {
       const start = await store.pull()
       expect(start).toMatchObject({ reset: true, marks: [], sessionIds: [] })
@@ -254,6 +264,7 @@ describeWith(postgresServer, 'PostgreSQL')('PostgreSQL store, beyond the port', 
       const told = async () => {
         const page = await store.pull(cursor)
         cursor = page.cursor
+        await timePasses()
         return { marks: page.marks.length, ids: [...page.sessionIds].sort() }
       }
       await store.bind(login(1, { tokenKeys: [tokenKey('t')] }))
@@ -272,6 +283,7 @@ describeWith(postgresServer, 'PostgreSQL')('PostgreSQL store, beyond the port', 
       await store.begin(logoutOf(login(1).subKey))
       const [xmin] = (await store.pull()).cursor.split('|')
       expect(await store.pull(`${xmin}|${now() - 200}`)).toMatchObject({ reset: true, marks: [{ scope: 'sub' }] })
+      await timePasses()
       expect(await store.pull(`${xmin}|${now()}`)).toMatchObject({ reset: false, marks: [] })
     })
 
@@ -284,6 +296,20 @@ describeWith(postgresServer, 'PostgreSQL')('PostgreSQL store, beyond the port', 
       await listener.query('UNLISTEN *')
       listener.release()
     })
+  })
+
+  it('keeps the mark though a row that it should delete is locked', async () => {
+    await pool.query('CREATE TABLE IF NOT EXISTS locked_session (sid varchar PRIMARY KEY)')
+    await pool.query('INSERT INTO locked_session VALUES ($1)', [login(1).sessionId])
+    const destroying = postgresStore(pool, { sessionTable: 'locked_session' })
+    await destroying.bind(login(1))
+    const holder = await pool.connect()
+    await holder.query('BEGIN; SELECT * FROM locked_session FOR UPDATE')
+    const begun = await destroying.begin(logoutOf(login(1).subKey, { mayFinish: true }))
+    expect(begun).toMatchObject({ finished: false, sessionIds: [login(1).sessionId] })
+    expect((await store.read(login(1).sessionId)).ended).toBe(true)
+    await holder.query('ROLLBACK')
+    holder.release()
   })
 
   describe('pruning', () => {

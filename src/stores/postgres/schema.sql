@@ -383,11 +383,13 @@ BEGIN
 
   IF (a->>'mayFinish')::boolean AND a ? 'sessionTable' AND covered_ids <> '{}' THEN
     -- A table that cannot be written must not take the mark with it: the caller then destroys by itself, and says what failed.
+    -- Nor must a row that somebody else holds locked.
     BEGIN
+      PERFORM set_config('lock_timeout', '1s', true);
       EXECUTE format('DELETE FROM %s WHERE sid = ANY ($1)', (a->>'sessionTable')::regclass) USING covered_ids;
       PERFORM bcl_unbind_ids(covered_ids);
       finished := true;
-    EXCEPTION WHEN OTHERS THEN
+    EXCEPTION WHEN OTHERS OR query_canceled THEN
       finished := false;
     END;
   ELSE
@@ -429,6 +431,7 @@ CREATE OR REPLACE FUNCTION bcl_pull(a jsonb) RETURNS jsonb LANGUAGE sql STABLE A
   FROM (SELECT
     NOT (a ? 'after') OR bcl_now() - (a->>'readAt')::double precision NOT BETWEEN -1 AND 150 AS lost,
     (a->>'after')::xid8 AS after,
-    -- A crash gives transaction ids a second time: what was logged since the last read counts whatever its id.
-    (a->>'readAt')::double precision - 1 AS since) position
+    -- A crash, or a stand-by that takes over, gives transaction ids a second time: what was logged since the last read, by a clock
+    -- that may lag, counts whatever its id.
+    (a->>'readAt')::double precision - 5 AS since) position
 $$;
