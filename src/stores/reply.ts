@@ -15,7 +15,9 @@ export class Reply {
   }
 
   flag(name: string): boolean {
-    return this.#members.get(name) === true
+    const value = this.#members.get(name)
+    if (value !== undefined && typeof value !== 'boolean') throw unexpected()
+    return value === true
   }
 
   text(name: string): string {

@@ -43,7 +43,7 @@ interface Declaration {
 }
 
 function declarationsIn(lua: string): readonly Declaration[] {
-  return lua.split(/\n(?=(?:--[^\n]*\n)*(?:local|function) )/).flatMap((text) => {
+  return lua.split(/\n(?=(?:--[^\n]*\n)*(?:local|function) )/).flatMap((text): readonly Declaration[] => {
     const [, shared, table, operation] = /^(?:local (?:function )?(\w+)|function (\w+)\.(\w+))/m.exec(text) ?? []
     if (shared !== undefined) return [{ name: shared, isOperation: false, text: text.trim() }]
     if (operation === undefined) return []

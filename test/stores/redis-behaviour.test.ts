@@ -82,6 +82,20 @@ describeRedis('Redis store, beyond the port', () => {
     sent = []
   })
 
+  it('needs no right to publish: without the doorbell a logout is a logout', async () => {
+    await redis.sendCommand(['ACL', 'SETUSER', 'quiet', 'on', '>secret', '~*', '+@all', 'resetchannels'])
+    const quiet = await createClient({ url: server.url, username: 'quiet', password: 'secret' }).connect()
+    try {
+      const silent = redisStore(quiet)
+      const { sessionId, subKey } = await silent.bind(login(1)).then(({ binding }) => binding)
+      expect(await silent.begin(logoutOf(subKey))).toMatchObject({ replayed: false, sessionIds: [sessionId] })
+      await silent.unbind([sessionId])
+      expect((await silent.read(sessionId)).ended).toBe(true)
+    } finally {
+      quiet.destroy()
+    }
+  })
+
   it('takes one round trip for each method, whatever the number of sessions', async () => {
     const subKey = login('one').subKey
     for (let i = 0; i < 200; i++) await store.bind(login(i, { subKey, tokenKeys: [tokenKey(`${i}`)] }))
@@ -185,6 +199,19 @@ describeRedis('Redis store, beyond the port', () => {
     await store.bind(login('last', { subKey: shared, sidKey: undefined }))
     const [index = ''] = await redis.keys('bcl:i*')
     expect(await redis.zCard(index)).toBe(1)
+  })
+
+  it('keeps an end on an index whose entries had all expired when the next came', async () => {
+    const shared = { subKey: login('service account').subKey, sidKey: undefined }
+    const soon = Math.ceil(now())
+    await store.bind(login('soon gone', { ...shared, expiresAt: soon }))
+    await store.bind(login('long', shared))
+    await store.unbind([login('long').sessionId])
+    while (now() <= soon) await store.read('waiting')
+    await store.bind(login('last', { ...shared, expiresAt: now() + 3600 }))
+    const [index = ''] = await redis.keys('bcl:i*')
+    expect(await redis.zCard(index)).toBe(1)
+    expect(await redis.pTTL(index)).toBeGreaterThan(0)
   })
 
   it('refuses what is no client, a session prefix on a cluster, and braces in a prefix', () => {
