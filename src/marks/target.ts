@@ -56,5 +56,7 @@ const KEY_LENGTH = 22
 
 /** JSON of an array is a length-safe encoding: no choice of issuer, client id and value can imitate another. */
 function keyOf(kind: 'sid' | 'sub' | 'jti', client: Client, value: string): string {
-  return hash('sha256', JSON.stringify([kind, client.issuer, client.clientId, value]), 'base64url').slice(0, KEY_LENGTH)
+  const digest = hash('sha256', JSON.stringify([kind, client.issuer, client.clientId, value]), 'base64url')
+  // A slice would keep the whole digest alive behind each key that a store holds; a copy does not.
+  return Buffer.from(digest, 'latin1').latin1Slice(0, KEY_LENGTH)
 }
