@@ -58,5 +58,5 @@ const KEY_LENGTH = 22
 function keyOf(kind: 'sid' | 'sub' | 'jti', client: Client, value: string): string {
   const digest = hash('sha256', JSON.stringify([kind, client.issuer, client.clientId, value]), 'base64url')
   // A slice would keep the whole digest alive behind each key that a store holds; a copy does not.
-  return Buffer.from(digest, 'latin1').latin1Slice(0, KEY_LENGTH)
+  return Buffer.from(digest, 'latin1').toString('latin1', 0, KEY_LENGTH)
 }
