@@ -24,3 +24,16 @@ export function within<T>(seconds: number, work: Promise<T>): Promise<T> {
     )
   })
 }
+
+/**
+ * Waits for shared work no longer than one request may. The work itself goes on: others wait for it too.
+ * Rejects with the signal's reason when it aborts first.
+ */
+export function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const abort = (): void => reject(signal.reason)
+    if (signal.aborted) abort()
+    signal.addEventListener('abort', abort, { once: true })
+    work.then(resolve, reject).finally(() => signal.removeEventListener('abort', abort))
+  })
+}

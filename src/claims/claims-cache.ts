@@ -1,7 +1,7 @@
 // The life of a cached answer: asked for once, kept for a while, weighed against the marks at every use. Knows no HTTP and no
 // authorization server; what a mark covers is decided in token-claims.ts.
 import { LRUCache } from 'lru-cache'
-import { within } from '../deadline.js'
+import { unlessAborted, within } from '../deadline.js'
 import { BackchannelLogoutError } from '../errors.js'
 import type { EventListener } from '../events.js'
 import type { Mark } from '../marks/covering.js'
@@ -334,13 +334,4 @@ function tokenOutlivesMarks(): BackchannelLogoutError {
     'An access token lives longer than marks are kept: raise tokenLifetimeSeconds and marksLifetimeSeconds',
     { reason: 'token_outlives_marks', claim: 'exp' },
   )
-}
-
-function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const abort = () => reject(signal.reason)
-    if (signal.aborted) abort()
-    signal.addEventListener('abort', abort, { once: true })
-    work.then(resolve, reject).finally(() => signal.removeEventListener('abort', abort))
-  })
 }

@@ -1,7 +1,8 @@
 // Which providers are trusted: one, a list, or whatever a function of the issuer says. Believes no issuer, only looks it up.
 import { isDeepStrictEqual } from 'node:util'
 import { LRUCache } from 'lru-cache'
-import { KeysUnavailableError, unlessAborted } from './keys-unavailable.js'
+import { unlessAborted } from '../deadline.js'
+import { KeysUnavailableError } from './keys-unavailable.js'
 import { type Provider, type ProviderOptions, resolveProvider } from './provider.js'
 
 /** Asked with an issuer that a token claims and nobody has verified. `undefined`: not one of ours. */

@@ -1,9 +1,10 @@
 // The keys of one provider: which one signed, which one decrypts, how old they may be. Knows no claim.
 import { createLocalJWKSet, errors, type JSONWebKeySet, type JWK, type LocalJWKSet } from 'jose'
 import { allowInsecureRequests, customFetch, discoveryRequest, processDiscoveryResponse } from 'oauth4webapi'
+import { unlessAborted } from '../deadline.js'
 import { fetchDocument } from './fetch-json.js'
 import { isJsonObject, jsonObjectIn, own } from './json-object.js'
-import { type KeysUnavailable, KeysUnavailableError, unlessAborted } from './keys-unavailable.js'
+import { type KeysUnavailable, KeysUnavailableError } from './keys-unavailable.js'
 import { refusal } from './token-refusal.js'
 
 export type { JSONWebKeySet, JWK } from 'jose'

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import { KeysUnavailableError, unlessAborted } from '../../src/token/keys-unavailable.js'
+import { unlessAborted } from '../../src/deadline.js'
+import { KeysUnavailableError } from '../../src/token/keys-unavailable.js'
 
 describe('KeysUnavailableError', () => {
   it('is a BackchannelLogoutError that carries its cause and the status of the answer', () => {
