@@ -224,14 +224,16 @@ export class SignOns implements SessionGuard {
 
   async endLocally(sessionId: string, destroyRow: () => Promise<void>): Promise<void> {
     const { store, emit, denials } = this.#options
-    const known = await this.#markIfKnown(sessionId)
+    const marked = await this.#markIfKnown(sessionId)
     // Whoever is signed in without a binding is signed out as well: this very request must not save the session again.
     denials.sessionEnded(sessionId)
+    for (const id of marked.sessionIds) denials.sessionEnded(id)
     await destroyRow()
-    if (known instanceof BackchannelLogoutError) throw known
-    if (!known) return
+    if (marked.error !== undefined) throw marked.error
+    if (marked.sessionIds.length === 0) return
+    await this.#destroyQuietly(marked.sessionIds.filter((id) => id !== sessionId))
     try {
-      await this.#step(store.unbind([sessionId]))
+      await this.#step(store.unbind(marked.sessionIds))
     } catch (cause) {
       throw new BackchannelLogoutError('ERR_STORE', 'The session is ended, but its binding could not be removed', {
         cause,
@@ -244,21 +246,35 @@ export class SignOns implements SessionGuard {
     this.#options.emit({ type: 'resurrection-blocked', how })
   }
 
-  /** A session nobody bound gets no mark in the store: visitors could fill it with marks. Resolves to whether it was known. */
-  async #markIfKnown(sessionId: string): Promise<boolean | BackchannelLogoutError> {
+  /**
+   * A session nobody bound gets no mark in the store: visitors could fill it with marks. Resolves to the ids that were marked: this one and
+   * those to which another request had moved its sign-on meanwhile.
+   */
+  async #markIfKnown(
+    sessionId: string,
+  ): Promise<{ readonly sessionIds: readonly string[]; readonly error?: BackchannelLogoutError }> {
     const { store, clock, sessionLifetimeSeconds } = this.#options
+    let sessionIds: readonly string[] = []
     try {
       await this.arrived(sessionId)
       const state = await this.#step(store.read(sessionId))
-      if (state.binding === undefined && !state.ended) return false
+      if (state.binding === undefined && !state.ended) return { sessionIds: [] }
       const expiresAt = Math.max(clock() + sessionLifetimeSeconds, state.binding?.expiresAt ?? 0)
-      await this.#endTokens(await this.#step(store.endSessions([sessionId], expiresAt)))
-      return true
+      const ended = await this.#step(store.endSessions([sessionId], expiresAt))
+      sessionIds = ended.sessionIds
+      await this.#endTokens(ended.tokenKeys)
+      return { sessionIds }
     } catch (cause) {
-      if (cause instanceof BackchannelLogoutError && cause.code === 'ERR_EVICT') return cause
-      return new BackchannelLogoutError('ERR_STORE', 'The session was destroyed, but its end could not be marked', {
-        cause,
-      })
+      const sentence = 'The session was destroyed, but its end could not be marked'
+      const isOurs = cause instanceof BackchannelLogoutError && cause.code === 'ERR_EVICT'
+      return { sessionIds, error: isOurs ? cause : new BackchannelLogoutError('ERR_STORE', sentence, { cause }) }
+    }
+  }
+
+  /** Their marks deny these sessions whether or not their rows go now: the next read of one destroys it. */
+  async #destroyQuietly(sessionIds: readonly string[]): Promise<void> {
+    for (const sessionId of sessionIds) {
+      await this.#step(this.#options.destroySession(sessionId)).catch(() => {})
     }
   }
 
@@ -266,10 +282,10 @@ export class SignOns implements SessionGuard {
     const { store, denials, destroySession, clock, sessionLifetimeSeconds } = this.#options
     denials.sessionEnded(sessionId)
     try {
-      const tokenKeys = await this.#step(store.endSessions([sessionId], clock() + sessionLifetimeSeconds))
+      const ended = await this.#step(store.endSessions([sessionId], clock() + sessionLifetimeSeconds))
       await this.#step(destroySession(sessionId))
-      await this.#endTokens(tokenKeys)
-      await this.#step(store.unbind([sessionId]))
+      await this.#endTokens(ended.tokenKeys)
+      await this.#step(store.unbind(ended.sessionIds))
     } catch (cause) {
       const error = new BackchannelLogoutError('ERR_STORE', 'A login that was logged out could not be cleaned up', {
         cause,

@@ -4,7 +4,15 @@ import { within } from '../deadline.js'
 import { type Mark, mergeMarks } from '../marks/covering.js'
 import { ExpiringMap } from './expiring-map.js'
 import type { LogPage, LogStore } from './log-store.js'
-import type { BeginLogout, BegunLogout, Binding, CompleteLogout, NewBinding, SessionState } from './logout-store.js'
+import type {
+  BeginLogout,
+  BegunLogout,
+  Binding,
+  CompleteLogout,
+  LocallyEnded,
+  NewBinding,
+  SessionState,
+} from './logout-store.js'
 
 export interface BoundedReadsOptions {
   /** B: for how long after the store acknowledged a logout this node may still answer as before. Default 5. */
@@ -134,8 +142,10 @@ class Replica implements BoundedReads {
     return this.#store.addTokens(sessionId, tokenKeys)
   }
 
-  endSessions(sessionIds: readonly string[], expiresAt: number): Promise<readonly string[]> {
-    return this.#forgetting(sessionIds, () => this.#store.endSessions(sessionIds, expiresAt))
+  async endSessions(sessionIds: readonly string[], expiresAt: number): Promise<LocallyEnded> {
+    const ended = await this.#forgetting(sessionIds, () => this.#store.endSessions(sessionIds, expiresAt))
+    this.#forget(ended.sessionIds)
+    return ended
   }
 
   unbind(sessionIds: readonly string[]): Promise<void> {
@@ -220,9 +230,13 @@ class Replica implements BoundedReads {
     try {
       return await write()
     } finally {
-      this.#changes++
-      for (const id of sessionIds) this.#bindings.delete(id)
+      this.#forget(sessionIds)
     }
+  }
+
+  #forget(sessionIds: readonly string[]): void {
+    this.#changes++
+    for (const id of sessionIds) this.#bindings.delete(id)
   }
 
   #remember(binding: Binding): void {

@@ -69,6 +69,14 @@ export type BegunLogout =
       readonly finished: boolean
     }
 
+/** What a local logout ended. */
+export interface LocallyEnded {
+  /** The given session ids, and those to which their sign-ons had moved on. */
+  readonly sessionIds: readonly string[]
+  /** Keys of the access tokens that are recorded with them: to mark those is the caller's. */
+  readonly tokenKeys: readonly string[]
+}
+
 export interface CompleteLogout {
   readonly jti?: JtiKey | undefined
   /** Sessions that were destroyed: their bindings go, their session marks stay. */
@@ -111,10 +119,11 @@ export interface LogoutStore {
   marks(keys: readonly string[]): Promise<{ readonly now: number; readonly marks: readonly Mark[] }>
 
   /**
-   * Marks session ids as ended (a local logout), without touching their bindings. Resolves to the keys of the access tokens that
-   * are recorded with them: to mark those is the caller's.
+   * Marks session ids as ended (a local logout), without touching their bindings. Where a sign-on has moved on from such an id,
+   * it is followed: the ids that still hold it inherit the end, as they would had they been moved to after it. A fresh login
+   * under such an id lives.
    */
-  endSessions(sessionIds: readonly string[], expiresAt: number): Promise<readonly string[]>
+  endSessions(sessionIds: readonly string[], expiresAt: number): Promise<LocallyEnded>
 
   /** Removes bindings; session marks stay. */
   unbind(sessionIds: readonly string[]): Promise<void>

@@ -6,6 +6,7 @@ import type {
   BegunLogout,
   Binding,
   CompleteLogout,
+  LocallyEnded,
   LogoutStore,
   NewBinding,
   SessionState,
@@ -23,8 +24,9 @@ interface BoundSession extends Binding {
 
 interface EndedSession {
   readonly expiresAt: number
-  /** The sign-on that moved on from this id; absent where a logout ended it. */
+  /** The sign-on that moved on from this id, and where to; absent where a logout ended it. */
   readonly movedOn?: BoundSession
+  readonly movedTo?: readonly string[]
   /** The id itself was never ended, an id it was moved from was. */
   readonly inherited?: boolean
 }
@@ -94,7 +96,11 @@ class MemoryStore implements LogoutStore {
         tokenKeys: signOn.tokenKeys && new Set(signOn.tokenKeys),
       }
       this.#put(moved, now)
-      if (ended === undefined) this.#ended.set(fromSessionId, { expiresAt: moved.expiresAt, movedOn: signOn }, now)
+      if (ended === undefined || ended.movedOn !== undefined) {
+        const movedTo = [...(ended?.movedTo ?? []), toSessionId]
+        const until = Math.max(moved.expiresAt, ended?.expiresAt ?? 0)
+        this.#ended.set(fromSessionId, { expiresAt: until, movedOn: signOn, movedTo }, now)
+      }
       if (from !== undefined) this.#remove(from)
     }
     if (ended !== undefined && ended.movedOn === undefined && this.#ended.get(toSessionId, now) === undefined) {
@@ -127,10 +133,30 @@ class MemoryStore implements LogoutStore {
     return { now, marks: keys.flatMap((key) => this.#marksUnder(key, now)) }
   }
 
-  async endSessions(sessionIds: readonly string[], expiresAt: number): Promise<readonly string[]> {
+  async endSessions(sessionIds: readonly string[], expiresAt: number): Promise<LocallyEnded> {
     const now = this.#stamp()
-    for (const sessionId of sessionIds) this.#end(sessionId, expiresAt, now)
-    return sessionIds.flatMap((sessionId) => [...(this.#sessions.get(sessionId, now)?.tokenKeys ?? [])])
+    const ended: string[] = []
+    const tokenKeys = new Set<string>()
+    const toEnd: { sessionId: string; movedOn?: BoundSession | undefined }[] = sessionIds.map((sessionId) => ({
+      sessionId,
+    }))
+    // Grows while it is walked. An id that was walked leads nowhere any more, so that circles end.
+    for (const { sessionId, movedOn } of toEnd) {
+      const before = this.#ended.get(sessionId, now)
+      const signOn = this.#sessions.get(sessionId, now) ?? before?.movedOn
+      const until = Math.max(expiresAt, signOn?.expiresAt ?? 0)
+      if (movedOn === undefined || before?.movedOn !== undefined) {
+        if (movedOn !== undefined && !isSameSignOn(movedOn, signOn)) continue
+        this.#end(sessionId, until, now)
+      } else {
+        if (before !== undefined || !isSameSignOn(movedOn, signOn)) continue
+        this.#ended.set(sessionId, { expiresAt: until, inherited: true }, now)
+      }
+      ended.push(sessionId)
+      for (const key of signOn?.tokenKeys ?? []) tokenKeys.add(key)
+      for (const to of before?.movedTo ?? []) toEnd.push({ sessionId: to, movedOn: before?.movedOn })
+    }
+    return { sessionIds: ended, tokenKeys: [...tokenKeys] }
   }
 
   async unbind(sessionIds: readonly string[]): Promise<void> {
@@ -246,6 +272,13 @@ class MemoryStore implements LogoutStore {
     if (found === undefined) return []
     return found instanceof Set ? [...found] : [found]
   }
+}
+
+/** A sign-on keeps its dates when its session id changes, and no other has the same. */
+function isSameSignOn(one: Binding, other: Binding | undefined): boolean {
+  return (
+    other !== undefined && one.boundAt === other.boundAt && one.subKey === other.subKey && one.sidKey === other.sidKey
+  )
 }
 
 /** A caller's binding stays as it was read, whatever happens to the session afterwards. */

@@ -560,13 +560,74 @@ const SMALL_STEPS: readonly Case[] = [
       const tokenKeys = [scene.key(), scene.key()]
       const bound = await scene.bound({ tokenKeys })
       const ended = await scene.store.endSessions([bound.sessionId, scene.sessionId()], await scene.in(3600))
-      assert.deepEqual(sorted(ended), sorted(tokenKeys))
+      assert.deepEqual(sorted(ended.tokenKeys), sorted(tokenKeys))
+    },
+  ],
+  [
+    'endSessions: a sign-on that had moved on is followed, through as many ids as it went',
+    async (scene) => {
+      const tokenKeys = [scene.key()]
+      const [from, bystander] = [await scene.bound({ tokenKeys }), await scene.bound()]
+      const [transit, to, twin] = [scene.sessionId(), scene.sessionId(), scene.sessionId()]
+      await scene.store.rebind(from.sessionId, transit, from.expiresAt)
+      await scene.store.rebind(transit, to, from.expiresAt)
+      await scene.store.rebind(from.sessionId, twin, from.expiresAt)
+      const ended = await scene.store.endSessions([from.sessionId], from.expiresAt)
+      assert.deepEqual(sorted(ended.sessionIds), sorted([from.sessionId, transit, to, twin]))
+      assert.deepEqual(ended.tokenKeys, tokenKeys)
+      for (const sessionId of [to, twin]) {
+        assertState(await scene.store.read(sessionId), { ended: true, binding: { ...from, sessionId }, marks: [] })
+        assert.equal((await scene.store.rebind(sessionId, scene.sessionId(), from.expiresAt)).ended, true)
+      }
+      for (const sessionId of [from.sessionId, transit]) {
+        assert.equal((await scene.store.rebind(sessionId, scene.sessionId(), from.expiresAt)).ended, true)
+      }
+      await scene.assertUntouched(bystander)
+    },
+  ],
+  [
+    'endSessions: a fresh login under the new id is not followed to, whether it comes before or after',
+    async (scene) => {
+      const from = await scene.bound()
+      const [before, after] = [scene.sessionId(), scene.sessionId()]
+      for (const to of [before, after]) await scene.store.rebind(from.sessionId, to, from.expiresAt)
+      const login = { subKey: scene.key(), sidKey: scene.key(), issuedAt: from.issuedAt, expiresAt: from.expiresAt }
+      const earlier = await scene.store.bind({ ...login, sessionId: before })
+      const ended = await scene.store.endSessions([from.sessionId], from.expiresAt)
+      assert.deepEqual(sorted(ended.sessionIds), sorted([from.sessionId, after]))
+      const later = await scene.store.bind({ ...login, sessionId: after })
+      for (const { binding } of [earlier, later]) await scene.assertUntouched(binding)
+    },
+  ],
+  [
+    'endSessions: nor to a later login of the same user, nor to an id that is not bound any more',
+    async (scene) => {
+      const from = await scene.bound()
+      const [again, gone] = [scene.sessionId(), scene.sessionId()]
+      for (const to of [again, gone]) await scene.store.rebind(from.sessionId, to, from.expiresAt)
+      const { binding } = await scene.store.bind({ ...from, sessionId: again })
+      await scene.store.unbind([gone])
+      const ended = await scene.store.endSessions([from.sessionId], from.expiresAt)
+      assert.deepEqual(ended.sessionIds, [from.sessionId])
+      await scene.assertUntouched(binding)
+      assertState(await scene.store.read(gone), { ended: false, marks: [] })
+    },
+  ],
+  [
+    'endSessions: a sign-on that went in a circle is ended, and the call comes back',
+    async (scene) => {
+      const from = await scene.bound()
+      const to = scene.sessionId()
+      await scene.store.rebind(from.sessionId, to, from.expiresAt)
+      await scene.store.rebind(to, from.sessionId, from.expiresAt)
+      await scene.store.endSessions([to], from.expiresAt)
+      for (const sessionId of [from.sessionId, to]) assert.equal((await scene.store.read(sessionId)).ended, true)
     },
   ],
   [
     'endSessions, unbind: no ids, nothing to do',
     async (scene) => {
-      await scene.store.endSessions([], await scene.in(3600))
+      assert.deepEqual(await scene.store.endSessions([], await scene.in(3600)), { sessionIds: [], tokenKeys: [] })
       await scene.store.unbind([])
     },
   ],

@@ -258,6 +258,43 @@ const localLogoutAndWrite: Scenario = async (stage) => {
   return stage.verdict([LAPTOP], [])
 }
 
+/** Two tabs, on two nodes where there are two: one changes its id while the other logs out. */
+const changeOfIdAndLocalLogout: Scenario = async (stage) => {
+  const { world, web, nodes } = stage
+  const laptop = await world.signIn(web, LAPTOP)
+  const bob = await world.signIn(web, BOB)
+  const [one, two] = [await world.visit(web, laptop), await world.visit(nodes.at(-1) ?? web, laptop)]
+  await stage.together(
+    () => world.changeId(one),
+    () => world.logOutLocally(two),
+  )
+  await world.write(one)
+  return stage.verdict([LAPTOP], [[BOB, bob]])
+}
+
+const secondLoginAndLocalLogout: Scenario = async (stage) => {
+  const { world, web, nodes } = stage
+  const laptop = await world.signIn(web, LAPTOP)
+  const [one, two] = [await world.visit(web, laptop), await world.visit(nodes.at(-1) ?? web, laptop)]
+  await stage.together(
+    () => world.logIn(one, LATER),
+    () => world.logOutLocally(two),
+  )
+  return stage.verdict([LAPTOP], [[LATER, one.sessionID]])
+}
+
+const regenerateTwiceAndLocalLogout: Scenario = async (stage) => {
+  const { world, web, nodes } = stage
+  const laptop = await world.signIn(web, LAPTOP)
+  const [one, two] = [await world.visit(web, laptop), await world.visit(nodes.at(-1) ?? web, laptop)]
+  await world.regenerate(one)
+  await stage.together(
+    () => world.regenerate(one),
+    () => world.logOutLocally(two),
+  )
+  return stage.verdict([LAPTOP], [])
+}
+
 const touchAndLogout: Scenario = async (stage) => {
   const { world, web } = stage
   const request = await world.visit(web, await world.signIn(web, LAPTOP))
@@ -294,7 +331,7 @@ const SAFE: readonly (readonly [string, Scenario, Setting, number])[] = [
     { nodes: 1, lateAnswers: true },
     126,
   ],
-  ['change of id, logout in a store without atomicity', changeOfIdAndLogout, { logoutStore: 'stepwise' }, 15_227],
+  ['change of id, logout in a store without atomicity', changeOfIdAndLogout, { logoutStore: 'stepwise' }, 28_353],
   ['regenerate, write', regenerateAndWrite, {}, 51],
   ['two regenerates, then a logout', twoRegeneratesThenLogout, {}, 252],
   ['regenerate, write, logout', regenerateWriteAndLogout, {}, 8_238],
@@ -310,6 +347,23 @@ const SAFE: readonly (readonly [string, Scenario, Setting, number])[] = [
   ['second login, write, logout of the first on one node', secondLoginWriteAndLogout, { nodes: 1 }, 11_200],
   ['one token twice, write', sameTokenTwice, {}, 1_466],
   ['local logout, write, logout', localLogoutAndWrite, {}, 2_986],
+  ['change of id, local logout', changeOfIdAndLocalLogout, {}, 17],
+  ['change of id, local logout on one node', changeOfIdAndLocalLogout, { nodes: 1 }, 17],
+  [
+    'change of id, local logout on one node whose store answers late',
+    changeOfIdAndLocalLogout,
+    { nodes: 1, lateAnswers: true },
+    144,
+  ],
+  [
+    'change of id, local logout in a store without atomicity',
+    changeOfIdAndLocalLogout,
+    { logoutStore: 'stepwise' },
+    18_209,
+  ],
+  ['regenerate twice, local logout', regenerateTwiceAndLocalLogout, {}, 937],
+  ['second login, local logout of the first', secondLoginAndLocalLogout, {}, 340],
+  ['second login, local logout of the first on one node', secondLoginAndLocalLogout, { nodes: 1 }, 340],
 ]
 
 describe('nobody survives and nobody is wrongly ended', () => {
@@ -362,6 +416,13 @@ const UNSAFE: readonly (readonly [string, Scenario, Setting, Readonly<Record<str
     { logoutStore: 'check-then-write' },
     { [ROW]: 1 },
     157,
+  ],
+  [
+    'change of id, local logout if nobody follows the sign-on',
+    changeOfIdAndLocalLogout,
+    { logoutStore: 'follows nobody' },
+    { [ROW]: 2_113, [COOKIE]: 2_113 },
+    3_268,
   ],
   ['touch of a store that revives, logout on another node', touchAndLogout, { touchRevives: true }, { [ROW]: 4 }, 9],
 ]

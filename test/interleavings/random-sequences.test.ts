@@ -20,7 +20,7 @@ const command = fc.oneof(
   {
     weight: 4,
     arbitrary: fc.record({
-      do: fc.constantFrom('write' as const, 'touch' as const, 'regenerate' as const),
+      do: fc.constantFrom('write' as const, 'touch' as const, 'regenerate' as const, 'log out' as const),
       held: fc.nat({ max: 9 }),
     }),
   },
@@ -42,6 +42,8 @@ interface KnownSession {
   isEnded: boolean
   /** Its sign-on has another session id now. */
   isLeft: boolean
+  /** The id that it had before. */
+  readonly movedFrom?: string
 }
 
 /** What should be: which session ids show whom. Order of events stands for the store's clock. */
@@ -64,7 +66,7 @@ class Model {
 
   changeId(from: string, to: string): void {
     const known = this.sessions.get(from)
-    if (known !== undefined) this.sessions.set(to, { ...known, isLeft: false })
+    if (known !== undefined) this.sessions.set(to, { ...known, isLeft: false, movedFrom: from })
     this.leave(from)
   }
 
@@ -75,7 +77,9 @@ class Model {
 
   logOutHere(id: string): void {
     const known = this.sessions.get(id)
-    if (known !== undefined) known.isEnded = true
+    if (known === undefined) return
+    known.isEnded = true
+    for (const [to, { movedFrom }] of this.sessions) if (movedFrom === id) this.logOutHere(to)
   }
 
   logOut(target: string, iat: number): void {
@@ -127,9 +131,16 @@ class History {
         return
       case 'write':
       case 'touch':
-      case 'regenerate': {
+      case 'regenerate':
+      case 'log out': {
         const held = this.#held[step.held % Math.max(1, this.#held.length)]
         if (held === undefined) return
+        if (step.do === 'log out') {
+          // The request has no session any more.
+          this.#held.splice(this.#held.indexOf(held), 1)
+          model.logOutHere(held.request.sessionID)
+          return world.logOutLocally(held.request)
+        }
         if (step.do !== 'regenerate') return world[step.do](held.request)
         const before = held.request.sessionID
         await world.regenerate(held.request)

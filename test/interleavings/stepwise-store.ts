@@ -5,6 +5,7 @@ import type {
   BegunLogout,
   Binding,
   CompleteLogout,
+  LocallyEnded,
   LogoutStore,
   NewBinding,
   SessionState,
@@ -14,6 +15,7 @@ type Step = (step: string) => Promise<void>
 
 interface Ended {
   readonly movedOn?: Binding
+  readonly movedTo?: readonly string[]
   readonly inherited?: boolean
 }
 
@@ -22,6 +24,8 @@ export interface StepwiseOptions {
   readonly clock: () => number
   /** Breaks law 7 where a login is bound: reads first, writes then. */
   readonly checkThenWrite?: boolean
+  /** A local logout ends the id it names and nothing else. */
+  readonly followsNobody?: boolean
 }
 
 export class StepwiseStore implements LogoutStore {
@@ -56,6 +60,9 @@ export class StepwiseStore implements LogoutStore {
     if (signOn !== undefined) {
       await this.#step(`write binding ${to}`)
       this.#bindings.set(to, { ...signOn, sessionId: to, expiresAt: Math.max(signOn.expiresAt, expiresAt) })
+      await this.#step(`leave ${from}`)
+      const { movedOn, movedTo = [] } = this.#ended.get(from) ?? { movedOn: signOn }
+      if (movedOn !== undefined) this.#ended.set(from, { movedOn, movedTo: [...movedTo, to] })
     }
     await this.#step(`read end of ${from}`)
     const ended = this.#ended.get(from)
@@ -65,8 +72,6 @@ export class StepwiseStore implements LogoutStore {
     }
     const state = await this.#standing(to, signOn && { ...signOn, sessionId: to })
     if (signOn !== undefined) {
-      await this.#step(`leave ${from}`)
-      if (!this.#ended.has(from)) this.#ended.set(from, { movedOn: signOn })
       await this.#step(`remove binding ${from}`)
       this.#bindings.delete(from)
     }
@@ -89,12 +94,21 @@ export class StepwiseStore implements LogoutStore {
     return { now: this.#now(), marks: keys.flatMap((key) => this.#marks.get(key) ?? []) }
   }
 
-  async endSessions(sessionIds: readonly string[]): Promise<readonly string[]> {
-    for (const sessionId of sessionIds) {
+  async endSessions(given: readonly string[]): Promise<LocallyEnded> {
+    const sessionIds: string[] = []
+    const toEnd: { sessionId: string; of?: Binding | undefined }[] = given.map((sessionId) => ({ sessionId }))
+    for (const { sessionId, of } of toEnd) {
       await this.#step(`end ${sessionId}`)
-      this.#ended.set(sessionId, {})
+      const before = this.#ended.get(sessionId)
+      const signOn = this.#bindings.get(sessionId) ?? before?.movedOn
+      const isLeft = before?.movedOn !== undefined
+      if (of !== undefined && (of.boundAt !== signOn?.boundAt || (before !== undefined && !isLeft))) continue
+      this.#ended.set(sessionId, of === undefined || isLeft ? {} : { inherited: true })
+      sessionIds.push(sessionId)
+      if (this.#options.followsNobody) continue
+      for (const to of before?.movedTo ?? []) toEnd.push({ sessionId: to, of: before?.movedOn })
     }
-    return []
+    return { sessionIds, tokenKeys: [] }
   }
 
   async unbind(sessionIds: readonly string[]): Promise<void> {

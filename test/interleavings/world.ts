@@ -17,7 +17,7 @@ type Step = (step: string) => Promise<void>
 export interface WorldOptions {
   readonly step?: Step
   /** `atomic`: each call is one step; `stepwise`: each read and write is; `check-then-write`: `bind` breaks law 7. */
-  readonly logoutStore?: 'atomic' | 'stepwise' | 'check-then-write'
+  readonly logoutStore?: 'atomic' | 'stepwise' | 'check-then-write' | 'follows nobody'
   /** `check-then-write`: a session write asks before it writes, and not after. */
   readonly protection?: 'full' | 'none' | 'check-then-write'
   /** Answers of the logout store take their own time: they may arrive in another order than its work was done. */
@@ -217,7 +217,10 @@ export class World {
     const clock = () => this.now
     const step = this.#step
     const { logoutStore = 'atomic', lateAnswers = false } = this.#options
-    if (logoutStore !== 'atomic') return new StepwiseStore({ step, clock, checkThenWrite: logoutStore !== 'stepwise' })
+    if (logoutStore !== 'atomic') {
+      const checkThenWrite = logoutStore === 'check-then-write'
+      return new StepwiseStore({ step, clock, checkThenWrite, followsNobody: logoutStore === 'follows nobody' })
+    }
     return new Proxy(memoryStore({ clock }), {
       get: (store, method) => {
         const call: unknown = Reflect.get(store, method)

@@ -42,7 +42,10 @@ const DEFECTS: Readonly<Record<string, Defect>> = {
   }),
   'renew does nothing': () => ({ renew: async () => {} }),
   'tokens are not recorded': (store) => ({ addTokens: (id) => store.read(id) }),
-  'local ends are not recorded': () => ({ endSessions: async () => [] }),
+  'local ends are not recorded': () => ({ endSessions: async () => ({ sessionIds: [], tokenKeys: [] }) }),
+  'a sign-on that moved on is not followed': (store) => ({
+    endSessions: async (ids, expiresAt) => ({ ...(await store.endSessions(ids, expiresAt)), sessionIds: ids }),
+  }),
   'unbind does nothing': () => ({ unbind: async () => {} }),
   'every sid mark covers every sub': (store) => ({
     begin: (logout) => store.begin({ ...logout, target: { scope: logout.target.scope, key: logout.target.key } }),

@@ -2,7 +2,15 @@
 // shape and imports no driver.
 import type { Mark } from '../../marks/covering.js'
 import type { LogPage, LogStore } from '../log-store.js'
-import type { BeginLogout, BegunLogout, Binding, CompleteLogout, NewBinding, SessionState } from '../logout-store.js'
+import type {
+  BeginLogout,
+  BegunLogout,
+  Binding,
+  CompleteLogout,
+  LocallyEnded,
+  NewBinding,
+  SessionState,
+} from '../logout-store.js'
 import { Reply } from '../reply.js'
 
 /** A pool of `pg`, or anything that runs one parametrized statement on the **primary**. */
@@ -79,8 +87,9 @@ class PostgresStore implements LogStore {
     return { now: reply.number('now'), marks: reply.marks('marks') }
   }
 
-  async endSessions(sessionIds: readonly string[], expiresAt: number): Promise<readonly string[]> {
-    return (await this.#call('bcl_end_sessions', { ids: sessionIds, exp: expiresAt })).texts('tokens')
+  async endSessions(sessionIds: readonly string[], expiresAt: number): Promise<LocallyEnded> {
+    const reply = await this.#call('bcl_end_sessions', { ids: sessionIds, exp: expiresAt })
+    return { sessionIds, tokenKeys: reply.texts('tokens') }
   }
 
   async unbind(sessionIds: readonly string[]): Promise<void> {

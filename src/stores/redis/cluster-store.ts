@@ -3,7 +3,15 @@
 import { createHash } from 'node:crypto'
 import type { Mark } from '../../marks/covering.js'
 import type { LogPage, LogStore } from '../log-store.js'
-import type { BeginLogout, BegunLogout, Binding, CompleteLogout, NewBinding, SessionState } from '../logout-store.js'
+import type {
+  BeginLogout,
+  BegunLogout,
+  Binding,
+  CompleteLogout,
+  LocallyEnded,
+  NewBinding,
+  SessionState,
+} from '../logout-store.js'
 import type { Reply } from '../reply.js'
 import { type RedisCommand, RedisScripts } from './command.js'
 import { followLog, markEntry, sessionEntry } from './log-entries.js'
@@ -82,10 +90,10 @@ export class ClusterRedisStore implements LogStore {
     }
   }
 
-  async endSessions(sessionIds: readonly string[], expiresAt: number): Promise<readonly string[]> {
+  async endSessions(sessionIds: readonly string[], expiresAt: number): Promise<LocallyEnded> {
     const ended = await inBatches(sessionIds, (id) => this.#sessionStep('finish', id, { exp: expiresAt }))
     await this.#append(sessionIds.map(sessionEntry))
-    return ended.flatMap((each) => each.texts('tokens'))
+    return { sessionIds, tokenKeys: ended.flatMap((each) => each.texts('tokens')) }
   }
 
   async unbind(sessionIds: readonly string[]): Promise<void> {

@@ -2,7 +2,15 @@
 
 import type { Mark } from '../../marks/covering.js'
 import type { LogPage, LogStore } from '../log-store.js'
-import type { BeginLogout, BegunLogout, Binding, CompleteLogout, NewBinding, SessionState } from '../logout-store.js'
+import type {
+  BeginLogout,
+  BegunLogout,
+  Binding,
+  CompleteLogout,
+  LocallyEnded,
+  NewBinding,
+  SessionState,
+} from '../logout-store.js'
 import type { Reply } from '../reply.js'
 import { type RedisCommand, RedisScripts } from './command.js'
 import { followLog, type LogReader } from './log-entries.js'
@@ -51,8 +59,9 @@ export class StandaloneRedisStore implements LogStore {
     return { now: reply.number('now'), marks: reply.marks('marks') }
   }
 
-  async endSessions(sessionIds: readonly string[], expiresAt: number): Promise<readonly string[]> {
-    return (await this.#run('endSessions', expiresAt, ...sessionIds)).texts('tokens')
+  async endSessions(sessionIds: readonly string[], expiresAt: number): Promise<LocallyEnded> {
+    const reply = await this.#run('endSessions', expiresAt, ...sessionIds)
+    return { sessionIds, tokenKeys: reply.texts('tokens') }
   }
 
   async unbind(sessionIds: readonly string[]): Promise<void> {
