@@ -1,7 +1,9 @@
-// A real Redis, alone or as a cluster of three.
+// A real Redis, alone, watched by a sentinel, or as a cluster of three.
 
 import { once } from 'node:events'
+import { writeFileSync } from 'node:fs'
 import { connect, type Socket } from 'node:net'
+import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { dataDirectory, freePort, installed, onPath, startProcess } from './processes.js'
 
@@ -36,6 +38,33 @@ export async function startRedis(config: readonly string[] = []): Promise<Runnin
       await running.stop('SIGKILL')
       running = await start()
     },
+    async stop() {
+      await running.stop('SIGKILL')
+      directory.remove()
+    },
+  }
+}
+
+export interface RunningRedisSentinel {
+  readonly name: string
+  readonly port: number
+  stop(): Promise<void>
+}
+
+/** A sentinel that watches this primary; ready when it knows of one replica. */
+export async function startRedisSentinel(primary: RunningRedis): Promise<RunningRedisSentinel> {
+  if (redisServer === undefined) throw new Error('redis-server is not installed')
+  const name = 'watched'
+  const directory = dataDirectory('sentinel')
+  const port = await freePort()
+  const file = join(directory.path, 'sentinel.conf') // which a sentinel rewrites
+  const lines = [`port ${port}`, 'bind 127.0.0.1', `dir ${directory.path}`]
+  writeFileSync(file, [...lines, `sentinel monitor ${name} ${primary.host} ${primary.port} 1`, ''].join('\n'))
+  const knowsReplica = async () => (await sendOnce(port, ['SENTINEL', 'REPLICAS', name])).startsWith('*1')
+  const running = await startProcess(redisServer, [file, '--sentinel'], knowsReplica)
+  return {
+    name,
+    port,
     async stop() {
       await running.stop('SIGKILL')
       directory.remove()

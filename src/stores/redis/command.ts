@@ -19,14 +19,20 @@ export interface NodeRedisCluster {
   sendCommand(firstKey: string, isReadonly: boolean, args: string[]): Promise<unknown>
 }
 
-/** ioredis 5 or later: a client, or with `isCluster` a cluster client. */
+/** node-redis 5 or later: a client that finds its primary by Redis Sentinel. */
+export interface NodeRedisSentinel {
+  getMasterNode(): unknown
+  sendCommand(isReadonly: boolean, args: string[]): Promise<unknown>
+}
+
+/** ioredis 5 or later: a client, by Redis Sentinel or not, or with `isCluster` a cluster client. */
 export interface IoRedisClient {
   readonly isCluster?: boolean
   call(command: string, args: string[]): Promise<unknown>
 }
 
 /** A client of either driver, or a function of your own for any other. */
-export type RedisClient = NodeRedisClient | NodeRedisCluster | IoRedisClient | RedisCommand
+export type RedisClient = NodeRedisClient | NodeRedisCluster | NodeRedisSentinel | IoRedisClient | RedisCommand
 
 export interface RedisConnection {
   readonly command: RedisCommand
@@ -44,6 +50,10 @@ export function connectionOf(client: RedisClient, cluster?: boolean): RedisConne
   }
   if ('masters' in client) {
     return { command: async (args, key) => client.sendCommand(key, false, [...args]), isCluster: cluster ?? true }
+  }
+  if ('getMasterNode' in client) {
+    // Never read-only: with replicas such a command may go to one, and a replica may not have heard of a logout yet.
+    return { command: async (args) => client.sendCommand(false, [...args]), isCluster: cluster ?? false }
   }
   if ('sendCommand' in client && typeof client.sendCommand === 'function') {
     return { command: async (args) => client.sendCommand([...args]), isCluster: cluster ?? false }

@@ -2,5 +2,12 @@
 export { type BoundedReads, type BoundedReadsOptions, boundedReads } from '../bounded-reads.js'
 export type { LogPage, LogStore } from '../log-store.js'
 export { checkRedis, type RedisCheckOptions } from './check-redis.js'
-export type { IoRedisClient, NodeRedisClient, NodeRedisCluster, RedisClient, RedisCommand } from './command.js'
+export type {
+  IoRedisClient,
+  NodeRedisClient,
+  NodeRedisCluster,
+  NodeRedisSentinel,
+  RedisClient,
+  RedisCommand,
+} from './command.js'
 export { type RedisStoreOptions, redisStore } from './redis-store.js'
