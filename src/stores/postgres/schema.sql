@@ -61,7 +61,7 @@ CREATE INDEX IF NOT EXISTS bcl_log_by_time ON bcl_log (at);
 CREATE OR REPLACE FUNCTION bcl_version() RETURNS integer LANGUAGE sql IMMUTABLE AS $$ SELECT 1 $$;
 
 CREATE OR REPLACE FUNCTION bcl_now() RETURNS double precision LANGUAGE sql VOLATILE AS $$
-  SELECT extract(epoch FROM clock_timestamp())::double precision
+  SELECT date_part('epoch', clock_timestamp())
 $$;
 
 CREATE OR REPLACE FUNCTION bcl_lock(keys text[], exclusively boolean) RETURNS void LANGUAGE plpgsql AS $$
@@ -80,11 +80,11 @@ BEGIN
   END LOOP;
 END $$;
 
-CREATE OR REPLACE FUNCTION bcl_mark_json(m bcl_mark) RETURNS jsonb LANGUAGE sql IMMUTABLE AS $$
+CREATE OR REPLACE FUNCTION bcl_mark_json(m bcl_mark) RETURNS jsonb LANGUAGE sql STABLE AS $$
   SELECT jsonb_build_array(m.scope, m.key, m.sub_key, m.issued_at, m.seen_at, m.expires_at)
 $$;
 
-CREATE OR REPLACE FUNCTION bcl_signon_json(s bcl_session) RETURNS jsonb LANGUAGE sql IMMUTABLE AS $$
+CREATE OR REPLACE FUNCTION bcl_signon_json(s bcl_session) RETURNS jsonb LANGUAGE sql STABLE AS $$
   SELECT jsonb_build_array(s.sub_key, coalesce(s.sid_key, ''), coalesce(to_jsonb(s.issued_at), '""'), s.bound_at, s.expires_at)
 $$;
 
@@ -98,27 +98,36 @@ RETURNS boolean LANGUAGE sql IMMUTABLE AS $$
   )
 $$;
 
-CREATE OR REPLACE FUNCTION bcl_marks_json(keys text[]) RETURNS jsonb LANGUAGE sql STABLE AS $$
-  SELECT coalesce(jsonb_agg(bcl_mark_json(m)), '[]') FROM bcl_mark m WHERE m.key = ANY (keys) AND m.expires_at > bcl_now()
-$$;
+CREATE OR REPLACE FUNCTION bcl_marks_json(keys text[]) RETURNS jsonb LANGUAGE plpgsql STABLE AS $$
+DECLARE
+  time double precision := bcl_now();
+BEGIN
+  RETURN (SELECT coalesce(jsonb_agg(bcl_mark_json(m)), '[]') FROM bcl_mark m WHERE m.key = ANY (keys) AND m.expires_at > time);
+END $$;
 
-CREATE OR REPLACE FUNCTION bcl_read(a jsonb) RETURNS jsonb LANGUAGE sql STABLE AS $$
-  SELECT coalesce(
-    (SELECT jsonb_build_object('ended', s.ended IS NOT NULL AND s.ended_until > bcl_now(), 'marks', '[]'::jsonb) ||
-      CASE WHEN s.bound AND s.expires_at > bcl_now()
-        THEN jsonb_build_object('signon', bcl_signon_json(s), 'marks', bcl_marks_json(ARRAY[s.sid_key, s.sub_key]))
-        ELSE '{}' END
-     FROM bcl_session s WHERE s.session_id = a->>'id'),
-    '{"ended": false, "marks": []}')
-$$;
+CREATE OR REPLACE FUNCTION bcl_read(a jsonb) RETURNS jsonb LANGUAGE plpgsql STABLE AS $$
+DECLARE
+  time double precision := bcl_now();
+  s bcl_session;
+  is_ended boolean;
+BEGIN
+  SELECT * INTO s FROM bcl_session WHERE session_id = a->>'id';
+  is_ended := s.ended IS NOT NULL AND s.ended_until > time;
+  IF s.bound AND s.expires_at > time THEN
+    RETURN jsonb_build_object('ended', is_ended, 'signon', bcl_signon_json(s), 'marks', bcl_marks_json(ARRAY[s.sid_key, s.sub_key]));
+  END IF;
+  RETURN jsonb_build_object('ended', is_ended, 'marks', '[]'::jsonb);
+END $$;
 
-CREATE OR REPLACE FUNCTION bcl_marks(a jsonb) RETURNS jsonb LANGUAGE sql STABLE AS $$
-  SELECT jsonb_build_object('now', bcl_now(), 'marks', bcl_marks_json(ARRAY(SELECT jsonb_array_elements_text(a->'keys'))))
-$$;
+CREATE OR REPLACE FUNCTION bcl_marks(a jsonb) RETURNS jsonb LANGUAGE plpgsql STABLE AS $$
+BEGIN
+  RETURN jsonb_build_object('now', bcl_now(), 'marks', bcl_marks_json(ARRAY(SELECT jsonb_array_elements_text(a->'keys'))));
+END $$;
 
-CREATE OR REPLACE FUNCTION bcl_log_sessions(ids text[]) RETURNS void LANGUAGE sql AS $$
-  INSERT INTO bcl_log (at, session_id) SELECT bcl_now(), id FROM unnest(ids) id
-$$;
+CREATE OR REPLACE FUNCTION bcl_log_sessions(ids text[]) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+  INSERT INTO bcl_log (at, session_id) SELECT bcl_now(), id FROM unnest(ids) id;
+END $$;
 
 -- Deletes at most so many expired rows of each table and returns how many there were. Any node may, at any time. The time is
 -- a variable because no index serves a function that may change between rows; rows go by ctid, an array, because a join with a
@@ -241,11 +250,14 @@ BEGIN
   RETURN bcl_read(jsonb_build_object('id', to_id));
 END $$;
 
-CREATE OR REPLACE FUNCTION bcl_renew(a jsonb) RETURNS jsonb LANGUAGE sql AS $$
-  UPDATE bcl_session SET expires_at = (a->>'exp')::double precision, kept_until = greatest(kept_until, (a->>'exp')::double precision)
-  WHERE session_id = a->>'id' AND bound AND expires_at > bcl_now() AND expires_at < (a->>'exp')::double precision;
-  SELECT '{}'::jsonb
-$$;
+CREATE OR REPLACE FUNCTION bcl_renew(a jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+DECLARE
+  till double precision := (a->>'exp')::double precision;
+BEGIN
+  UPDATE bcl_session SET expires_at = till, kept_until = greatest(kept_until, till)
+  WHERE session_id = a->>'id' AND bound AND expires_at > bcl_now() AND expires_at < till;
+  RETURN '{}';
+END $$;
 
 CREATE OR REPLACE FUNCTION bcl_add_tokens(a jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
 BEGIN
@@ -304,10 +316,11 @@ BEGIN
   RETURN merged;
 END $$;
 
-CREATE OR REPLACE FUNCTION bcl_complete_jti(jti text, till double precision) RETURNS void LANGUAGE sql AS $$
+CREATE OR REPLACE FUNCTION bcl_complete_jti(jti text, till double precision) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
   INSERT INTO bcl_jti (key, issued_at, completed, expires_at) SELECT jti, 0, true, till WHERE jti IS NOT NULL
-  ON CONFLICT (key) DO UPDATE SET completed = true, expires_at = till
-$$;
+  ON CONFLICT (key) DO UPDATE SET completed = true, expires_at = till;
+END $$;
 
 CREATE OR REPLACE FUNCTION bcl_begin(a jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
