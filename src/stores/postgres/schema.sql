@@ -8,6 +8,9 @@
 -- function then has a snapshot of its own, taken after the lock.
 --
 -- Order of locks, so that none wait in a circle: jti, advisory locks by key, session rows by id, marks by key.
+--
+-- Every look-up here is by a key of an index, so each function has one plan for all its calls, made at a connection's first: without
+-- the settings below PostgreSQL plans statements with arrays at each call, or keeps a scan that it chose when a table was small.
 SELECT pg_advisory_xact_lock(hashtextextended('bcl:schema', 0));
 
 CREATE TABLE IF NOT EXISTS bcl_session (
@@ -105,7 +108,8 @@ BEGIN
   RETURN (SELECT coalesce(jsonb_agg(bcl_mark_json(m)), '[]') FROM bcl_mark m WHERE m.key = ANY (keys) AND m.expires_at > time);
 END $$;
 
-CREATE OR REPLACE FUNCTION bcl_read(a jsonb) RETURNS jsonb LANGUAGE plpgsql STABLE AS $$
+CREATE OR REPLACE FUNCTION bcl_read(a jsonb) RETURNS jsonb LANGUAGE plpgsql STABLE
+SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET jit = off AS $$
 DECLARE
   time double precision := bcl_now();
   s bcl_session;
@@ -119,7 +123,8 @@ BEGIN
   RETURN jsonb_build_object('ended', is_ended, 'marks', '[]'::jsonb);
 END $$;
 
-CREATE OR REPLACE FUNCTION bcl_marks(a jsonb) RETURNS jsonb LANGUAGE plpgsql STABLE AS $$
+CREATE OR REPLACE FUNCTION bcl_marks(a jsonb) RETURNS jsonb LANGUAGE plpgsql STABLE
+SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET jit = off AS $$
 BEGIN
   RETURN jsonb_build_object('now', bcl_now(), 'marks', bcl_marks_json(ARRAY(SELECT jsonb_array_elements_text(a->'keys'))));
 END $$;
@@ -132,7 +137,8 @@ END $$;
 -- Deletes at most so many expired rows of each table and returns how many there were. Any node may, at any time. The time is
 -- a variable because no index serves a function that may change between rows; rows go by ctid, an array, because a join with a
 -- batch of unknown size may be planned as a scan of the whole table.
-CREATE OR REPLACE FUNCTION bcl_prune(batch integer) RETURNS bigint LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION bcl_prune(batch integer) RETURNS bigint LANGUAGE plpgsql
+SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET jit = off AS $$
 DECLARE
   time double precision := bcl_now();
   pruned bigint;
@@ -177,7 +183,8 @@ BEGIN
   END IF;
 END $$;
 
-CREATE OR REPLACE FUNCTION bcl_bind(a jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION bcl_bind(a jsonb) RETURNS jsonb LANGUAGE plpgsql
+SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET jit = off AS $$
 DECLARE
   s bcl_session;
   reply jsonb;
@@ -198,7 +205,8 @@ BEGIN
   RETURN reply;
 END $$;
 
-CREATE OR REPLACE FUNCTION bcl_rebind(a jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION bcl_rebind(a jsonb) RETURNS jsonb LANGUAGE plpgsql
+SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET jit = off AS $$
 DECLARE
   from_id text := a->>'old';
   to_id text := a->>'new';
@@ -250,7 +258,8 @@ BEGIN
   RETURN bcl_read(jsonb_build_object('id', to_id));
 END $$;
 
-CREATE OR REPLACE FUNCTION bcl_renew(a jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION bcl_renew(a jsonb) RETURNS jsonb LANGUAGE plpgsql
+SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET jit = off AS $$
 DECLARE
   till double precision := (a->>'exp')::double precision;
 BEGIN
@@ -259,7 +268,8 @@ BEGIN
   RETURN '{}';
 END $$;
 
-CREATE OR REPLACE FUNCTION bcl_add_tokens(a jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION bcl_add_tokens(a jsonb) RETURNS jsonb LANGUAGE plpgsql
+SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET jit = off AS $$
 BEGIN
   UPDATE bcl_session
   SET token_keys = ARRAY(SELECT DISTINCT unnest(token_keys || ARRAY(SELECT jsonb_array_elements_text(a->'tokens'))))
@@ -267,7 +277,8 @@ BEGIN
   RETURN bcl_read(a);
 END $$;
 
-CREATE OR REPLACE FUNCTION bcl_end_sessions(a jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION bcl_end_sessions(a jsonb) RETURNS jsonb LANGUAGE plpgsql
+SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET jit = off AS $$
 DECLARE
   ids text[] := ARRAY(SELECT DISTINCT id FROM jsonb_array_elements_text(a->'ids') id ORDER BY id);
   till double precision := (a->>'exp')::double precision;
@@ -288,7 +299,8 @@ BEGIN
   WHERE session_id = ANY (ids) AND bound;
 END $$;
 
-CREATE OR REPLACE FUNCTION bcl_unbind(a jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION bcl_unbind(a jsonb) RETURNS jsonb LANGUAGE plpgsql
+SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET jit = off AS $$
 DECLARE
   ids text[] := ARRAY(SELECT jsonb_array_elements_text(a->'ids'));
 BEGIN
@@ -322,7 +334,8 @@ BEGIN
   ON CONFLICT (key) DO UPDATE SET completed = true, expires_at = till;
 END $$;
 
-CREATE OR REPLACE FUNCTION bcl_begin(a jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION bcl_begin(a jsonb) RETURNS jsonb LANGUAGE plpgsql
+SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET jit = off AS $$
 DECLARE
   jti text := a->>'jti';
   jti_until double precision := (a->>'jtiExp')::double precision;
@@ -418,7 +431,8 @@ BEGIN
     'tokens', to_jsonb(tokens), 'mismatched', mismatched, 'finished', finished);
 END $$;
 
-CREATE OR REPLACE FUNCTION bcl_complete(a jsonb) RETURNS jsonb LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION bcl_complete(a jsonb) RETURNS jsonb LANGUAGE plpgsql
+SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET jit = off AS $$
 DECLARE
   ids text[] := ARRAY(SELECT jsonb_array_elements_text(a->'ids'));
 BEGIN
