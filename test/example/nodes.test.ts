@@ -78,7 +78,7 @@ const REDIS: Kind = {
   name: 'redis-server',
   binary: redisServer,
   start: async () => {
-    const redis = await startRedis()
+    const redis = await startRedis(['--appendonly', 'yes'])
     return { ...redis, env: { REDIS_URL: redis.url } }
   },
   sessions: async ({ REDIS_URL = '' }) => {

@@ -241,8 +241,54 @@ describeRedis('Redis store, beyond the port', () => {
   })
 
   describe('checkRedis', () => {
+    // So that each case below has one thing amiss.
+    beforeAll(async () => {
+      await redis.configSet('appendonly', 'yes')
+    })
+    afterAll(async () => {
+      await redis.configSet('appendonly', 'no')
+    })
+
     it('finds nothing to say about a Redis that keeps what it is given', async () => {
       expect(await checkRedis(redis)).toEqual([])
+    })
+
+    it('reports a Redis that keeps nothing across a restart, to either driver and in either protocol', async () => {
+      const forgetful = await startRedis()
+      const clients = [
+        await createClient({ url: forgetful.url }).connect(),
+        await createClient({ url: forgetful.url, RESP: 3 }).connect(),
+      ]
+      const connected = new Redis(forgetful.port)
+      const [first] = clients
+      try {
+        for (const each of [...clients, connected]) {
+          expect(await checkRedis(each)).toEqual([expect.stringMatching(/^Redis forgets.*restart.*appendonly to yes/)])
+        }
+        await first?.configSet('save', '3600 1')
+        for (const each of [...clients, connected]) expect(await checkRedis(each)).toEqual([])
+        await first?.configSet({ save: '', appendonly: 'yes' })
+        for (const each of [...clients, connected]) expect(await checkRedis(each)).toEqual([])
+      } finally {
+        for (const each of clients) each.destroy()
+        connected.disconnect()
+        await forgetful.stop()
+      }
+    })
+
+    it('says nothing of restarts where it may not look', async () => {
+      const forgetful = await startRedis()
+      const admin = await createClient({ url: forgetful.url }).connect()
+      await admin.sendCommand(['ACL', 'SETUSER', 'app', 'on', '>secret', '~*', '+@all', '-config'])
+      const app = await createClient({ url: forgetful.url, username: 'app', password: 'secret' }).connect()
+      try {
+        expect(await checkRedis(app)).toEqual([])
+        expect(await checkRedis(admin)).toHaveLength(1)
+      } finally {
+        app.destroy()
+        admin.destroy()
+        await forgetful.stop()
+      }
     })
 
     it('reports a Redis that evicts', async () => {
@@ -255,7 +301,7 @@ describeRedis('Redis store, beyond the port', () => {
     })
 
     it('reports a replica, and a replica refuses to write', async () => {
-      const replica = await startRedis(['--replicaof', `127.0.0.1 ${server.port}`])
+      const replica = await startRedis(['--replicaof', `127.0.0.1 ${server.port}`, '--appendonly', 'yes'])
       const connected = new Redis(replica.port)
       try {
         expect(await checkRedis(connected)).toEqual([expect.stringMatching(/replica.*primary/)])
@@ -270,6 +316,7 @@ describeRedis('Redis store, beyond the port', () => {
       const cluster = await startRedisCluster()
       const [node] = cluster.nodes
       const connected = new Redis(node?.port ?? 0)
+      await connected.config('SET', 'appendonly', 'yes')
       try {
         expect(await checkRedis(connected)).toEqual([expect.stringMatching(/cluster client/)])
       } finally {

@@ -1,11 +1,12 @@
 // Looks at a Redis before it is relied on, and says in words what would lose a logout. Changes nothing.
-import { connectionOf, type RedisClient } from './command.js'
+import { connectionOf, type RedisClient, type RedisCommand } from './command.js'
 
 export interface RedisCheckOptions {
   /** As for `redisStore`. */
   readonly cluster?: boolean
 }
 
+/** What `INFO` says, and under `save` what the configuration does, if it may be read. */
 type Info = ReadonlyMap<string, string>
 type Check = (info: Info, isCluster: boolean) => string | undefined
 
@@ -25,6 +26,12 @@ const CHECKS: readonly Check[] = [
       : `Redis may evict keys: maxmemory-policy is ${policy}. An evicted mark revives a session that was ended, an evicted ` +
           'binding cannot be found by a logout: set maxmemory-policy to noeviction, or use a Redis of its own.'
   },
+  (info) =>
+    info.get('aof_enabled') === '0' && info.get('save') === ''
+      ? 'Redis forgets everything at a restart: appendonly is no, and save is empty. Sessions in cookies and access tokens that were ' +
+        'ended then live again, and whoever has a session in a store must sign in again: set appendonly to yes, and appendfsync ' +
+        'to always where a crash must not lose a logout either.'
+      : undefined,
   (info, isCluster) =>
     info.get('cluster_enabled') === '1' && !isCluster
       ? 'This Redis is a cluster, but the client is not a cluster client: use createCluster of node-redis or Redis.Cluster ' +
@@ -45,12 +52,24 @@ const CHECKS: readonly Check[] = [
  *
  * `for (const problem of await checkRedis(client)) console.warn(problem)`
  *
- * Rejects if Redis does not answer `INFO`. On a cluster one node is looked at.
+ * Rejects if Redis does not answer `INFO`. Whether it keeps anything across a restart is said where `CONFIG GET` is allowed, as it
+ * is not on most hosted ones. On a cluster one node is looked at.
  */
 export async function checkRedis(client: RedisClient, options: RedisCheckOptions = {}): Promise<readonly string[]> {
   const { command, isCluster } = connectionOf(client, options.cluster)
-  const info = parseInfo(String(await command(['INFO'], 'bcl')))
+  const info = new Map([...parseInfo(String(await command(['INFO'], 'bcl'))), ...(await savePoints(command))])
   return CHECKS.flatMap((check) => check(info, isCluster) ?? [])
+}
+
+/** A pair in a list, or a map in RESP 3. Nothing where it may not be read: what cannot be seen is not reported as amiss. */
+async function savePoints(command: RedisCommand): Promise<Info> {
+  try {
+    const reply = await command(['CONFIG', 'GET', 'save'], 'bcl')
+    const save: unknown = Array.isArray(reply) ? reply[1] : Reflect.get(Object(reply), 'save')
+    return new Map(typeof save === 'string' ? [['save', save]] : [])
+  } catch {
+    return new Map()
+  }
 }
 
 function parseInfo(text: string): Info {
