@@ -15,9 +15,9 @@ import type {
 } from './logout-store.js'
 
 export interface BoundedReadsOptions {
-  /** B: for how long after the store acknowledged a logout this node may still answer as before. Default 5. */
+  /** B: for how long after the store acknowledged a logout this node may still answer as before. Above 0; default 5. */
   readonly seconds?: number
-  /** How often the log is read. Default a fifth of `seconds`, so that some pulls may fail before the node goes strict. */
+  /** The pause between pulls. Above 0; default a fifth of `seconds`, so that some pulls may fail before the node goes strict. */
   readonly pullEverySeconds?: number
   /** Bindings kept in memory at most; the oldest go first and are asked for again. Default 100,000. */
   readonly maxSessions?: number
@@ -48,9 +48,9 @@ interface Followed {
   readonly cursor: string
   /** When the last successful pull **began**. */
   readonly begun: Moment
-  /** The store's clock as that pull told it, and when it had done so. */
+  /** The store's clock as that pull told it, and when it had done so by the monotonic clock. */
   readonly storeNow: number
-  readonly told: Moment
+  readonly told: number
 }
 
 interface MarksOfKey {
@@ -70,19 +70,34 @@ interface MarksOfKey {
  * only that this node measures elapsed time truly, for which the larger of a monotonic and a wall clock difference is taken.
  *
  * Not covered: reads from a replica of the database, and a fail-over that loses what was acknowledged.
+ *
+ * @throws TypeError for a number that cannot be meant
  */
 export function boundedReads(store: LogStore, options: BoundedReadsOptions = {}): BoundedReads {
-  const { seconds = 5 } = options
-  if (!(seconds > 0))
-    throw new TypeError('boundedReads: seconds must be greater than 0; without a bound use the store itself')
+  const { seconds = 5, pullEverySeconds = seconds / 5, maxSessions = 100_000 } = options
+  assertDelay('seconds', seconds, 'for no bound at all use the store itself')
+  assertDelay('pullEverySeconds', pullEverySeconds, 'leave it out to pull five times within the bound')
+  if (!(maxSessions >= 1)) {
+    throw new TypeError('boundedReads: maxSessions must be 1 or more; leave it out to keep at most 100,000')
+  }
   return new Replica(store, {
     seconds,
-    pullEverySeconds: options.pullEverySeconds ?? seconds / 5,
-    maxSessions: options.maxSessions ?? 100_000,
+    pullEverySeconds,
+    maxSessions,
     onPullFailed: options.onPullFailed ?? (() => {}),
     monotonic: options.monotonic ?? (() => performance.now() / 1000),
     clock: options.clock ?? (() => Date.now() / 1000),
   })
+}
+
+/** A timer fires at once where its delay is no number, or is more milliseconds than 31 bits hold. */
+const LONGEST_DELAY_SECONDS = 2_147_483
+
+function assertDelay(option: string, seconds: number, remedy: string): void {
+  if (seconds > 0 && seconds <= LONGEST_DELAY_SECONDS) return
+  throw new TypeError(
+    `boundedReads: ${option} must be a number above 0 and at most ${LONGEST_DELAY_SECONDS}; ${remedy}`,
+  )
 }
 
 class Replica implements BoundedReads {
@@ -211,7 +226,7 @@ class Replica implements BoundedReads {
       // A pull that hangs must not keep the next one from being tried.
       const page = await within(this.#options.seconds, this.#store.pull(this.#followed?.cursor))
       this.#apply(page)
-      this.#followed = { cursor: page.cursor, begun, storeNow: page.now, told: this.#moment() }
+      this.#followed = { cursor: page.cursor, begun, storeNow: page.now, told: this.#options.monotonic() }
       this.#ownLogoutsSeen = ownLogouts
     } catch (error) {
       this.#options.onPullFailed(error)
@@ -266,9 +281,13 @@ class Replica implements BoundedReads {
     return this.#secondsSince(this.#followed.begun) <= this.#options.seconds
   }
 
-  /** Never ahead of the store, so that no mark ends early here. */
+  /**
+   * Never ahead of the store, so that no mark ends early here and no token is dated after a logout that came later. Only the
+   * monotonic clock can promise that; what a suspension keeps from it, at most B seconds while fresh, only ends things later.
+   */
   #storeNow(): number {
-    return this.#followed === undefined ? 0 : this.#followed.storeNow + this.#secondsSince(this.#followed.told)
+    if (this.#followed === undefined) return 0
+    return this.#followed.storeNow + this.#options.monotonic() - this.#followed.told
   }
 
   #moment(): Moment {

@@ -20,6 +20,8 @@ interface Held {
 class World {
   time = 1_700_000_000
   suspended = 0
+  /** By how much the wall clock of this node was set ahead. */
+  ahead = 0
   readonly truth = memoryStore({ clock: () => this.time })
   readonly log: { readonly marks: LogPage['marks']; readonly sessionIds: readonly string[] }[] = []
   trimmed = 0
@@ -27,11 +29,16 @@ class World {
   reads: Held[] = []
   holdReads = false
   strictReads = 0
+  strictMarks = 0
   readonly store: LogStore = {
     ...delegate(this.truth),
     read: (id) => {
       this.strictReads++
       return this.holdReads ? this.#hold(this.reads, () => this.truth.read(id)) : this.truth.read(id)
+    },
+    marks: (keys) => {
+      this.strictMarks++
+      return this.truth.marks(keys)
     },
     pull: (cursor) => this.#hold(this.pulls, async () => this.#page(cursor)),
   }
@@ -41,18 +48,18 @@ class World {
       seconds: B,
       pullEverySeconds: 1e6,
       monotonic: () => this.time - this.suspended,
-      clock: () => this.time,
+      clock: () => this.time + this.ahead,
       ...options,
     }
   }
 
   /** Another node's logout. */
-  async logout(subKey: string): Promise<BegunLogout> {
+  async logout(subKey: string, marksExpireAt = this.time + 1e6): Promise<BegunLogout> {
     const begun = await this.truth.begin({
       target: { scope: 'sub', key: subKey },
       issuedAt: 1000,
       seenSecondsAgo: 0,
-      marksExpireAt: this.time + 1e6,
+      marksExpireAt,
       toleranceSeconds: 60,
       mayFinish: false,
     })
@@ -117,6 +124,41 @@ describe('bounded reads', () => {
     world.time += 0.001
     await reads.read('a')
     expect(world.strictReads).toBe(2)
+  })
+
+  it('asks nothing about a bound session or a sign-on, and once at each read of a session that is not bound', async () => {
+    const { world, reads } = await started()
+    await bound(world, 'a')
+    await reads.read('a')
+    const before = world.strictReads
+    for (let i = 0; i < 5; i++) {
+      await reads.read('a')
+      await reads.marks(['sub of a', 'sub of b'])
+    }
+    expect([world.strictReads - before, world.strictMarks]).toEqual([0, 0])
+    for (let i = 0; i < 5; i++) expect((await reads.read('a visitor')).binding).toBeUndefined()
+    expect(world.strictReads - before).toBe(5)
+  })
+
+  it('is never ahead of the clock of the store, also after the wall clock was set forward', async () => {
+    const { world, reads } = await started()
+    await world.logout('sub of a', world.time + 4)
+    await pull(world, reads)
+    world.time += 1
+    world.ahead = 3.5
+    const { now, marks } = await reads.marks(['sub of a'])
+    expect(marks).toHaveLength(1)
+    expect(now).toBeLessThanOrEqual(world.time)
+    expect(world.strictMarks).toBe(0)
+  })
+
+  it('lets a mark end when its time has come', async () => {
+    const { world, reads } = await started()
+    await world.logout('sub of a', world.time + 4)
+    await pull(world, reads)
+    world.time += 4
+    expect((await reads.marks(['sub of a'])).marks).toEqual([])
+    expect(world.strictMarks).toBe(0)
   })
 
   it('counts from the start of a pull, not from its end', async () => {
@@ -238,8 +280,29 @@ describe('bounded reads', () => {
     expect(world.strictReads).toBe(4)
   })
 
-  it('refuses a bound that is none', () => {
-    expect(() => boundedReads(new World().store, { seconds: 0 })).toThrow(TypeError)
+  it.each<{ what: string; options: BoundedReadsOptions; remedy: RegExp }>([
+    {
+      what: 'a bound that is none',
+      options: { seconds: 0 },
+      remedy: /^boundedReads: seconds must be .*the store itself/,
+    },
+    { what: 'a bound that no timer knows', options: { seconds: 1e7 }, remedy: /seconds must be .*2147483/ },
+    { what: 'no number', options: { pullEverySeconds: Number.NaN }, remedy: /pullEverySeconds must be .*leave it out/ },
+    { what: 'pulls without a pause', options: { pullEverySeconds: 0 }, remedy: /pullEverySeconds must be/ },
+    { what: 'pulls into the past', options: { pullEverySeconds: -1 }, remedy: /pullEverySeconds must be/ },
+    {
+      what: 'a pause so long that a timer takes it for none',
+      options: { pullEverySeconds: Number.POSITIVE_INFINITY },
+      remedy: /pullEverySeconds must be .*2147483/,
+    },
+    { what: 'room for nothing', options: { maxSessions: 0 }, remedy: /maxSessions must be/ },
+    { what: 'room for any number', options: { maxSessions: Number.NaN }, remedy: /maxSessions must be/ },
+  ])('refuses $what', async ({ options, remedy }) => {
+    const world = new World()
+    const make = () => boundedReads(world.store, options)
+    expect(make).toThrow(TypeError)
+    expect(make).toThrow(remedy)
+    expect(world.pulls).toEqual([])
   })
 
   it('never lets an ended session in later than B after its end was acknowledged, whatever pulls and reads do', async () => {
@@ -374,7 +437,6 @@ function delegate(store: ReturnType<typeof memoryStore>) {
     rebind: store.rebind.bind(store),
     renew: store.renew.bind(store),
     addTokens: store.addTokens.bind(store),
-    marks: store.marks.bind(store),
     endSessions: store.endSessions.bind(store),
     unbind: store.unbind.bind(store),
     begin: store.begin.bind(store),
