@@ -143,9 +143,10 @@ function targetOf(claims: JsonObject, rules: ClaimRules): LogoutTarget {
   if (sid === undefined && rules.backchannelLogoutSessionRequired) {
     throw refusal('sid_missing', { claim: 'sid', option: 'backchannelLogoutSessionRequired' })
   }
-  if (sid !== undefined && !rules.ignoreSid) return sub === undefined ? { ...client, sid } : { ...client, sid, sub }
+  const { issuer, clientId } = client
+  if (sid !== undefined && !rules.ignoreSid) return { issuer, clientId, sid, sub }
   if (sub === undefined) throw refusal('sub_missing', { claim: 'sub', option: 'ignoreSid' })
-  return { ...client, sub }
+  return { issuer, clientId, sub }
 }
 
 /** A JSON null is an absent claim: Rauthy writes `sub: null` beside a `sid`. */

@@ -42,8 +42,14 @@ export type PublishedKeysSource =
       readonly transientFailureStatus: 400 | 503
     }
 
+/** The key that fits; if that does not verify either and was of an ageing set, the one of a newer set. */
+export interface FoundKey {
+  readonly key: VerificationKey
+  readonly newer?: () => Promise<VerificationKey | undefined>
+}
+
 interface PublishedKeys {
-  keysFor(choice: SigningKeyChoice, signal: AbortSignal | undefined): AsyncIterable<VerificationKey>
+  keyFor(choice: SigningKeyChoice, signal: AbortSignal | undefined): Promise<FoundKey | undefined>
   prepare(): Promise<void>
 }
 
@@ -63,22 +69,18 @@ export class ProviderKeys {
   }
 
   /**
-   * The keys to try, best first: one, and after it, only if the first was of an ageing set, the one of a newer set.
-   * None at all: no key fits. Throws `ERR_TOKEN` where the choice is ambiguous, `ERR_KEYS_UNAVAILABLE` where the keys cannot be had.
+   * The key to verify with; `undefined` if none fits. Rejects with `ERR_TOKEN` where the choice is ambiguous, with
+   * `ERR_KEYS_UNAVAILABLE` where the keys cannot be had.
    */
-  keysFor(choice: SigningKeyChoice, signal?: AbortSignal): AsyncIterable<VerificationKey> {
-    if (isHmac(choice.alg)) return theSecret(this.#secret)
-    return this.#published?.keysFor(choice, signal) ?? theSecret(undefined)
+  async keyFor(choice: SigningKeyChoice, signal?: AbortSignal): Promise<FoundKey | undefined> {
+    if (!isHmac(choice.alg)) return this.#published?.keyFor(choice, signal)
+    return this.#secret === undefined ? undefined : { key: this.#secret }
   }
 
   /** Fetches what is fetched from the provider, unless it is here. Rejects with `ERR_KEYS_UNAVAILABLE`. */
   async prepare(): Promise<void> {
     await this.#published?.prepare()
   }
-}
-
-async function* theSecret(secret: Uint8Array | undefined): AsyncGenerator<Uint8Array, void, undefined> {
-  if (secret !== undefined) yield secret
 }
 
 /** Whether an algorithm is keyed by the client secret (OpenID Connect Core 10.1). */
@@ -93,9 +95,9 @@ class StaticKeys implements PublishedKeys {
     this.#keySet = createLocalJWKSet(jwks)
   }
 
-  async *keysFor(choice: SigningKeyChoice): AsyncGenerator<VerificationKey, void, undefined> {
+  async keyFor(choice: SigningKeyChoice): Promise<FoundKey | undefined> {
     const key = await keyIn(this.#keySet, choice)
-    if (key !== undefined) yield key
+    return key && { key }
   }
 
   async prepare(): Promise<void> {}
@@ -125,28 +127,26 @@ class RemoteKeys implements PublishedKeys {
     this.#clock = clock
   }
 
-  async *keysFor(
-    choice: SigningKeyChoice,
-    signal: AbortSignal | undefined,
-  ): AsyncGenerator<VerificationKey, void, undefined> {
+  async keyFor(choice: SigningKeyChoice, signal: AbortSignal | undefined): Promise<FoundKey | undefined> {
     const before = this.#keys
-    const keys = await this.#usable(signal)
+    const keys = this.#usableNow() ?? (await this.#fetchOnce(signal))
     const key = await keyIn(keys.keySet, choice)
-    if (key !== undefined) yield key
-    const newer =
-      key === undefined
-        ? await this.#lookFor(choice.kid ?? '', keys !== before, signal)
-        : await this.#newerThan(keys, signal)
-    const newKey = newer && (await keyIn(newer.keySet, choice))
-    if (newKey !== undefined) yield newKey
+    if (key !== undefined) {
+      return {
+        key,
+        newer: async () => {
+          const newer = await this.#newerThan(keys, signal)
+          return newer && keyIn(newer.keySet, choice)
+        },
+      }
+    }
+    const found = await this.#lookFor(choice.kid ?? '', keys !== before, signal)
+    const foundKey = found && (await keyIn(found.keySet, choice))
+    return foundKey && { key: foundKey }
   }
 
   async prepare(): Promise<void> {
     if (this.#usableNow() === undefined) await this.#startFetch()
-  }
-
-  async #usable(signal: AbortSignal | undefined): Promise<FetchedKeys> {
-    return this.#usableNow() ?? this.#fetchOnce(signal)
   }
 
   #usableNow(): FetchedKeys | undefined {

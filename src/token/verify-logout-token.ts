@@ -76,8 +76,9 @@ interface SignedToken {
   readonly header: JsonObject
   readonly alg: string
   readonly kid: string | undefined
+  readonly payload: Uint8Array
+  readonly claims: JsonObject
   readonly claimedIssuer: string
-  readonly claimedAudiences: readonly string[]
 }
 
 async function verifySigned(
@@ -127,10 +128,20 @@ async function believe(signed: SignedToken, provider: Provider, { now, signal }:
   }
   typeIsTaken(signed.header, provider)
   const payload = await verifiedPayload(signed, provider, signal)
-  const claims = jsonObjectIn(payload)
-  if (claims === undefined) throw refusal('payload_invalid')
+  // The claims were read before they were verified: they are believed if what was verified is byte for byte what was read.
+  if (Buffer.compare(payload, signed.payload) !== 0) throw refusal('payload_invalid')
+  const { claims } = signed
   const believed = checkLogoutClaims(claims, provider, now, { singleAudience: isHmac(signed.alg) })
-  return Object.freeze({ provider, ...believed, claims: Object.freeze(claims) })
+  const { target, issuedAt, jti, replayUntil, revokeOfflineAccess } = believed
+  return Object.freeze({
+    provider,
+    target,
+    issuedAt,
+    jti,
+    replayUntil,
+    revokeOfflineAccess,
+    claims: Object.freeze(claims),
+  })
 }
 
 async function verifiedPayload(
@@ -138,21 +149,25 @@ async function verifiedPayload(
   provider: Provider,
   signal: AbortSignal | undefined,
 ): Promise<Uint8Array> {
-  let failure: BackchannelLogoutError | undefined
-  for await (const key of provider.keys.keysFor(signed, signal)) {
-    try {
-      return await payloadVerifiedBy(key, signed)
-    } catch (cause) {
-      const reason = cause instanceof errors.JWSSignatureVerificationFailed ? 'signature_invalid' : 'key_unusable'
-      failure = refusal(reason, { cause })
-    }
+  const found = await provider.keys.keyFor(signed, signal)
+  if (found === undefined) throw refusal('key_unknown', { claim: 'kid' })
+  try {
+    return await payloadVerifiedBy(found.key, signed)
+  } catch (failure) {
+    const newer = await found.newer?.()
+    if (newer === undefined) throw failure
+    return payloadVerifiedBy(newer, signed)
   }
-  throw failure ?? refusal('key_unknown', { claim: 'kid' })
 }
 
 async function payloadVerifiedBy(key: VerificationKey, { token, alg }: SignedToken): Promise<Uint8Array> {
-  const { payload } = await compactVerify(token, key, { algorithms: [alg] })
-  return payload
+  try {
+    const { payload } = await compactVerify(token, key, { algorithms: [alg] })
+    return payload
+  } catch (cause) {
+    const isForged = cause instanceof errors.JWSSignatureVerificationFailed
+    throw refusal(isForged ? 'signature_invalid' : 'key_unusable', { cause })
+  }
 }
 
 /** RFC 8725 3.11: another kind of token of the same issuer is no Logout Token, whatever its claims. */
@@ -173,11 +188,12 @@ function readSigned(token: string, segments: readonly Uint8Array[]): SignedToken
   const header = headerIn(segments)
   const alg = algorithmOf(header)
   const kid = keyIdOf(header)
-  const claims = segments[1] && jsonObjectIn(segments[1])
-  if (claims === undefined) throw refusal('payload_invalid')
+  const payload = segments[1]
+  const claims = payload && jsonObjectIn(payload)
+  if (payload === undefined || claims === undefined) throw refusal('payload_invalid')
   const claimedIssuer = own(claims, 'iss')
   if (typeof claimedIssuer !== 'string') throw refusal('iss_missing', { claim: 'iss' })
-  return { token, header, alg, kid, claimedIssuer, claimedAudiences: audiencesOf(claims) ?? [] }
+  return { token, header, alg, kid, payload, claims, claimedIssuer }
 }
 
 function readEncryptionHeader(header: JsonObject): { alg: string; enc: string; kid: string | undefined } {
@@ -220,9 +236,10 @@ async function trusted(issuer: string, { directory, signal }: Verification): Pro
 }
 
 /** Several clients at one issuer may share one URI: the unverified audience chooses, and is checked again once verified. */
-function addressed<P extends Provider>(providers: readonly P[], { claimedAudiences }: SignedToken): readonly P[] {
+function addressed<P extends Provider>(providers: readonly P[], { claims }: SignedToken): readonly P[] {
   if (providers.length === 1) return providers
-  const found = providers.filter(({ client }) => claimedAudiences.includes(client.clientId))
+  const audiences = audiencesOf(claims) ?? []
+  const found = providers.filter(({ client }) => audiences.includes(client.clientId))
   if (found.length === 0) throw refusal('aud_mismatch', { claim: 'aud' })
   return found
 }
