@@ -33,7 +33,7 @@ export interface LogoutResult {
   readonly destroyed: number
   readonly failed: number
   /** What kept it from being complete. */
-  readonly error?: BackchannelLogoutError
+  readonly error?: BackchannelLogoutError | undefined
 }
 
 /** The sessions that a logout ended. Ids are credentials: use them to close connections, keep them out of logs. */
@@ -88,7 +88,7 @@ interface Attempt {
   readonly found: number
   readonly destroyed: number
   readonly mismatched: number
-  readonly error?: BackchannelLogoutError
+  readonly error?: BackchannelLogoutError | undefined
 }
 
 const NOTHING_DONE = { replayed: false, marked: false, found: 0, destroyed: 0, mismatched: 0 }
@@ -156,7 +156,8 @@ export class LogoutEngine {
     const { clock, denials } = this.#options
     // Whether this is a replay is not known yet, so nothing is denied by the time of its arrival: a later login lives.
     const seenAt = Number.NEGATIVE_INFINITY
-    const mark: Mark = { ...order.key, issuedAt: order.issuedAt, seenAt, expiresAt: this.#marksExpireAt() }
+    const { scope, key, subKey } = order.key
+    const mark: Mark = { scope, key, subKey, issuedAt: order.issuedAt, seenAt, expiresAt: this.#marksExpireAt() }
     const open: OpenLogout = {
       order,
       openedAt: clock(),
@@ -238,14 +239,15 @@ export class LogoutEngine {
     open.marked = true
     const { sessionIds, mismatched, finished } = begun
     for (const sessionId of sessionIds) this.#options.denials.sessionEnded(sessionId)
-    const outcome = { replayed: false, marked: true, found: sessionIds.length, mismatched }
-    if (finished) return { ...outcome, destroyed: sessionIds.length }
+    const found = sessionIds.length
+    if (finished) return { replayed: false, marked: true, found, destroyed: found, mismatched }
 
     const notEvicted = await this.#evict(order, begun)
     const destroyedIds = await this.#destroy(sessionIds)
     const notAnnounced = await this.#announce(order, sessionIds)
     const notFollowed = notEvicted ?? notAnnounced
-    const done = notFollowed === undefined && destroyedIds.length === sessionIds.length
+    const destroyed = destroyedIds.length
+    const done = notFollowed === undefined && destroyed === found
     const notCompleted = await this.#complete({
       jti: answered() ? undefined : order.jti,
       // A session stays bound until all that hangs on it is done: the retry knows tokens and connections only through its binding.
@@ -253,11 +255,11 @@ export class LogoutEngine {
       done,
     })
     const notDestroyed =
-      destroyedIds.length === sessionIds.length
+      destroyed === found
         ? undefined
         : failure('ERR_SESSIONS', 'Not every session of the logout could be destroyed', undefined)
     const error = notDestroyed ?? notFollowed ?? notCompleted
-    return { ...outcome, destroyed: destroyedIds.length, ...(error && { error }) }
+    return { replayed: false, marked: true, found, destroyed, mismatched, error }
   }
 
   #begin(open: OpenLogout, answered: Answered): Promise<BegunLogout> {
@@ -333,15 +335,7 @@ export class LogoutEngine {
 
 function resultOf(attempt: Attempt): LogoutResult & { readonly replayed: boolean } {
   const { replayed, marked, found, destroyed, error } = attempt
-  return {
-    complete: error === undefined,
-    replayed,
-    marked,
-    found,
-    destroyed,
-    failed: found - destroyed,
-    ...(error && { error }),
-  }
+  return { complete: error === undefined, replayed, marked, found, destroyed, failed: found - destroyed, error }
 }
 
 function failure(code: ErrorCode, message: string, cause: unknown): BackchannelLogoutError {

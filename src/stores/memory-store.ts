@@ -160,7 +160,10 @@ class MemoryStore implements LogoutStore {
   }
 
   async unbind(sessionIds: readonly string[]): Promise<void> {
-    const now = this.#stamp()
+    this.#unbind(sessionIds, this.#stamp())
+  }
+
+  #unbind(sessionIds: readonly string[], now: number): void {
     for (const sessionId of sessionIds) {
       const session = this.#sessions.get(sessionId, now)
       if (session !== undefined) this.#remove(session)
@@ -172,13 +175,10 @@ class MemoryStore implements LogoutStore {
     const { target, jti } = logout
     const opened = jti && this.#logouts.get(jti.key, now)
     if (opened?.completed) return { replayed: true }
-    const dates = {
-      issuedAt: opened?.issuedAt ?? logout.issuedAt,
-      seenAt: opened?.seenAt ?? now - logout.seenSecondsAgo,
-    }
-    if (jti) this.#logouts.set(jti.key, { ...dates, expiresAt: jti.expiresAt, completed: false }, now)
-
-    const mark = this.#mark({ ...target, ...dates, expiresAt: logout.marksExpireAt }, now)
+    const issuedAt = opened?.issuedAt ?? logout.issuedAt
+    const seenAt = opened?.seenAt ?? now - logout.seenSecondsAgo
+    const { scope, key, subKey } = target
+    const mark = this.#mark({ scope, key, subKey, issuedAt, seenAt, expiresAt: logout.marksExpireAt }, now)
     const sessionIds: string[] = []
     const tokenKeys: string[] = []
     let mismatched = 0
@@ -191,22 +191,22 @@ class MemoryStore implements LogoutStore {
       if (!covers(mark, session, logout.toleranceSeconds)) continue
       const marksExpireAt = Math.max(logout.marksExpireAt, session.expiresAt)
       this.#end(session.sessionId, marksExpireAt, now)
-      for (const key of session.tokenKeys ?? []) {
-        this.#mark({ scope: 'token', key, ...dates, expiresAt: marksExpireAt }, now)
-        tokenKeys.push(key)
+      for (const tokenKey of session.tokenKeys ?? []) {
+        this.#mark({ scope: 'token', key: tokenKey, issuedAt, seenAt, expiresAt: marksExpireAt }, now)
+        tokenKeys.push(tokenKey)
       }
       sessionIds.push(session.sessionId)
     }
     const finished = logout.mayFinish && sessionIds.length === 0
-    if (finished && jti) this.#logouts.set(jti.key, { ...dates, expiresAt: jti.expiresAt, completed: true }, now)
+    if (jti) this.#logouts.set(jti.key, { issuedAt, seenAt, expiresAt: jti.expiresAt, completed: finished }, now)
     return { replayed: false, mark, sessionIds, tokenKeys, mismatched, finished }
   }
 
   async complete(logout: CompleteLogout): Promise<void> {
-    await this.unbind(logout.destroyedIds)
+    const now = this.#stamp()
+    this.#unbind(logout.destroyedIds, now)
     const { jti } = logout
     if (!logout.done || jti === undefined) return
-    const now = this.#stamp()
     this.#logouts.set(jti.key, { issuedAt: 0, seenAt: now, expiresAt: jti.expiresAt, completed: true }, now)
   }
 
@@ -235,6 +235,10 @@ class MemoryStore implements LogoutStore {
 
   #mark(mark: Mark, now: number): Mark {
     const others = this.#marksUnder(mark.key, now)
+    if (others.length === 0) {
+      this.#marks.set(mark.key, { marks: [mark], expiresAt: mark.expiresAt }, now)
+      return mark
+    }
     const same = others.find((other) => other.subKey === mark.subKey)
     const merged = same === undefined ? mark : mergeMarks(same, mark)
     const marks = [...others.filter((other) => other !== same), merged]
