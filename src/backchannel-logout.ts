@@ -1,5 +1,5 @@
 // Wires the rooms into the object that users hold. Every decision is made further down.
-import type { IncomingMessage } from 'node:http'
+import type { IncomingMessage, ServerResponse } from 'node:http'
 import { BackchannelLogoutError } from './errors.js'
 import { emitter, type LogoutReason } from './events.js'
 import { type NodeHandler, nodeHandler } from './http/node-handler.js'
@@ -47,13 +47,16 @@ export interface BackchannelLogout<Req = unknown> {
    * @throws BackchannelLogoutError as `bind`
    */
   signOn(claims: IdTokenClaims | undefined): Promise<StatelessSignOn | undefined>
-  /** For stateless sessions: whether such a record still counts. Rejects with `NoVerdictError` where nobody knows. */
+  /**
+   * For stateless sessions: whether such a record still counts. Where nobody knows, rejects with `NoVerdictError`, whose
+   * `getResponse()` is the answer to give.
+   */
   isLive(signOn: StatelessSignOn): Promise<boolean>
   /** For stateless sessions: Express middleware that asks on each request about the record which `read` finds in it. */
-  guard<R extends IncomingMessage>(
+  guard<R extends IncomingMessage, S extends ServerResponse = ServerResponse>(
     read: (req: R) => StatelessSignOn | null | undefined | Promise<StatelessSignOn | null | undefined>,
-    options?: GuardOptions<R>,
-  ): ConnectHandler<R>
+    options?: GuardOptions<R, S>,
+  ): ConnectHandler<R, S>
   /** Fetches metadata and keys ahead of the first Logout Token. Resolves even if the OP is down; the event `warning` says so. */
   prepare(): Promise<void>
   /** Stops background completion, e.g. when the app shuts down. The receiver still answers. */

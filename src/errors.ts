@@ -56,7 +56,10 @@ export class BackchannelLogoutError extends Error {
   }
 }
 
-/** No verdict on a session: Express and connect-style error handlers answer it 503 with `Retry-After` by themselves. */
+/**
+ * No verdict on a session: the error handlers of Express, of connect and of Hono answer it 503 with `Retry-After` by themselves,
+ * and `getResponse()` is that answer for your own.
+ */
 export class NoVerdictError extends BackchannelLogoutError {
   readonly status = 503
   readonly statusCode = 503
@@ -65,5 +68,10 @@ export class NoVerdictError extends BackchannelLogoutError {
 
   constructor(cause: unknown) {
     super('ERR_NO_VERDICT', 'Whether this session was ended could not be found out', { cause })
+  }
+
+  /** A fresh Web `Response`, for Hono (which asks for it by this name), Next.js and their like: 503, empty, `no-store`. */
+  getResponse(): Response {
+    return new Response(null, { status: this.status, headers: this.headers })
   }
 }

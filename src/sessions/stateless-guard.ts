@@ -2,17 +2,17 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { NoVerdictError } from '../errors.js'
 
-export interface GuardOptions<Req> {
+export interface GuardOptions<Req, Res = ServerResponse> {
   /**
    * Makes an ended session forget its user, in the response and for the rest of this request. Default: `req.session.destroy()`
    * where there is such a method (iron-session), else `req.session = null` (cookie-session). Name it for any other session.
    */
-  readonly clear?: (req: Req, res: ServerResponse) => void | Promise<void>
+  readonly clear?: (req: Req, res: Res) => void | Promise<void>
   /** What becomes of the request: it goes on without a user (default), or is answered 401. */
   readonly whenEnded?: 'anonymous' | 'unauthorized'
 }
 
-export type ConnectHandler<Req> = (req: Req, res: ServerResponse, next: (error?: unknown) => void) => void
+export type ConnectHandler<Req, Res = ServerResponse> = (req: Req, res: Res, next: (error?: unknown) => void) => void
 
 /**
  * Middleware that asks about the sign-on each request carries. `null` and `undefined` are no sign-on; anything else that is not
@@ -20,15 +20,15 @@ export type ConnectHandler<Req> = (req: Req, res: ServerResponse, next: (error?:
  *
  * @throws TypeError for an argument or option it does not know
  */
-export function statelessGuard<Req extends IncomingMessage, SignOn>(
+export function statelessGuard<Req extends IncomingMessage, Res extends ServerResponse, SignOn>(
   read: (req: Req) => SignOn | null | undefined | Promise<SignOn | null | undefined>,
   isLive: (signOn: SignOn) => Promise<boolean>,
   onBlocked: () => void,
-  options: GuardOptions<Req> = {},
-): ConnectHandler<Req> {
+  options: GuardOptions<Req, Res> = {},
+): ConnectHandler<Req, Res> {
   assertUsable(read, options)
   const clear = options.clear ?? clearSession
-  const guard = async (req: Req, res: ServerResponse): Promise<boolean> => {
+  const guard = async (req: Req, res: Res): Promise<boolean> => {
     const signOn = await read(req)
     if (signOn === null || signOn === undefined) return true
     if (isWholeSignOn(signOn) && (await isLive(signOn))) return true

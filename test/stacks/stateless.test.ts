@@ -338,6 +338,23 @@ describe('guard', () => {
     await rp.get('/me', cookie).expect(200, { user: 'nobody' })
   })
 
+  it('hands clear the request and response of Express, typed as such', async () => {
+    const rp = await statelessRp()
+    const ended = await rp.logout.signOn(rp.mint.idTokenClaims())
+    await rp.deliver()
+    const app = express()
+    app.use(
+      rp.logout.guard((req) => (req.path === '/me' ? ended : undefined), {
+        clear: (req, res) => {
+          res.clearCookie('session').set('X-Cleared', req.path)
+        },
+      }),
+    )
+    app.get('/me', (_req, res) => void res.send('nobody'))
+    const response = await supertest(app).get('/me').expect(200, 'nobody').expect('X-Cleared', '/me')
+    expectCleared(response)
+  })
+
   it('never lets an ended sign-on in because it does not know how to clear its session', async () => {
     const rp = await statelessRp()
     const ended = await rp.logout.signOn(rp.mint.idTokenClaims())
@@ -384,6 +401,20 @@ describe('isLive', () => {
     expect(await rp.logout.isLive(phone)).toBe(true)
     rp.asked.failing = true
     await expect(rp.logout.isLive(phone)).rejects.toBeInstanceOf(NoVerdictError)
+  })
+
+  it('has the answer with it where nobody knows', async () => {
+    const rp = await statelessRp()
+    const phone = await rp.logout.signOn(rp.mint.idTokenClaims({ sid: 'phone' }))
+    if (phone === undefined) throw new Error('nobody was logged out yet')
+    rp.asked.failing = true
+    const error = await rp.logout.isLive(phone).catch((thrown: unknown) => thrown)
+    if (!(error instanceof NoVerdictError)) throw error
+    for (const response of [error.getResponse(), error.getResponse()]) {
+      expect(response.status).toBe(503)
+      expect(Object.fromEntries(response.headers)).toEqual({ 'cache-control': 'no-store', 'retry-after': '1' })
+      expect(await response.text()).toBe('')
+    }
   })
 
   it('survives the way through JSON, with and without sid', async () => {

@@ -267,6 +267,28 @@ describe('a body that never ends', () => {
   })
 })
 
+describe('a sign-on in a cookie that nobody can judge', () => {
+  it('is answered 503 by Hono itself, and no handler hears of it', async () => {
+    const rp = await webRp()
+    const down = Object.assign(memoryStore(), { marks: () => Promise.reject(new Error('the store is down')) })
+    const logout = createBackchannelLogout({ provider: { issuer: ISSUER, clientId: CLIENT_ID }, store: down })
+    const app = new Hono()
+    let reached = false
+    app.use(async (_c, next) => {
+      if (await logout.isLive(rp.signOn)) await next()
+    })
+    app.get('/me', (c) => {
+      reached = true
+      return c.text('alice')
+    })
+    const response = await app.request('/me')
+    expect(response.status).toBe(503)
+    expect(response.headers.get('retry-after')).toBe('1')
+    expect(response.headers.get('cache-control')).toBe('no-store')
+    expect(reached).toBe(false)
+  })
+})
+
 describe('a body that was read before', () => {
   it('is refused, by text or by a reader that still holds it', async () => {
     for (const read of [(request: Request) => request.text(), async (request: Request) => request.body?.getReader()]) {
