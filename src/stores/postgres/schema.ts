@@ -9,7 +9,7 @@ export const SCHEMA = `-- The logout store in PostgreSQL 13 or later: tables, an
 -- keys of its sign-on, and a logout an exclusive one on its target's, until the transaction ends; each statement inside a
 -- function then has a snapshot of its own, taken after the lock.
 --
--- Order of locks, so that none wait in a circle: jti, advisory locks by key, session rows by id, marks by key.
+-- Order of locks, so that none wait in a circle: jti, advisory locks by key, session rows by id, marks by key, the row of the jti.
 --
 -- Every look-up here is by a key of an index, so each function has one plan for all its calls, made at a connection's first: without
 -- the settings below PostgreSQL plans statements with arrays at each call, or keeps a scan that it chose when a table was small.
@@ -69,20 +69,26 @@ CREATE OR REPLACE FUNCTION bcl_now() RETURNS double precision LANGUAGE sql VOLAT
   SELECT date_part('epoch', clock_timestamp())
 $$;
 
-CREATE OR REPLACE FUNCTION bcl_lock(keys text[], exclusively boolean) RETURNS void LANGUAGE plpgsql AS $$
-DECLARE
-  id bigint;
+CREATE OR REPLACE FUNCTION bcl_lock_id(key text) RETURNS bigint LANGUAGE sql IMMUTABLE AS $$
+  SELECT hashtextextended('bcl:' || key, 0)
+$$;
+
+CREATE OR REPLACE FUNCTION bcl_need_read_committed() RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
   IF current_setting('transaction_isolation') <> 'read committed' THEN
     RAISE EXCEPTION 'The logout store needs transaction_isolation read committed' USING ERRCODE = 'object_not_in_prerequisite_state';
   END IF;
-  FOR id IN SELECT DISTINCT hashtextextended('bcl:' || key, 0) AS h FROM unnest(keys) key WHERE key IS NOT NULL ORDER BY h LOOP
-    IF exclusively THEN
-      PERFORM pg_advisory_xact_lock(id);
-    ELSE
-      PERFORM pg_advisory_xact_lock_shared(id);
-    END IF;
-  END LOOP;
+END $$;
+
+-- Held by whoever creates access, until the transaction ends.
+CREATE OR REPLACE FUNCTION bcl_lock_signon(sub_key text, sid_key text) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+  sub_id bigint := bcl_lock_id(sub_key);
+  sid_id bigint := bcl_lock_id(sid_key);
+BEGIN
+  PERFORM bcl_need_read_committed();
+  PERFORM pg_advisory_xact_lock_shared(least(sub_id, sid_id));
+  PERFORM pg_advisory_xact_lock_shared(greatest(sub_id, sid_id));
 END $$;
 
 CREATE OR REPLACE FUNCTION bcl_mark_json(m bcl_mark) RETURNS jsonb LANGUAGE sql STABLE AS $$
@@ -197,7 +203,7 @@ BEGIN
   s.issued_at := (a->>'iat')::double precision;
   s.expires_at := (a->>'exp')::double precision;
   s.token_keys := ARRAY(SELECT DISTINCT jsonb_array_elements_text(coalesce(a->'tokens', '[]')));
-  PERFORM bcl_lock(ARRAY[s.sub_key, s.sid_key], false);
+  PERFORM bcl_lock_signon(s.sub_key, s.sid_key);
   -- A login within one tick of the clock after a logout is still known to be the later one.
   SELECT greatest(bcl_now(), max(seen_at) + 1e-6) INTO s.bound_at
     FROM bcl_mark WHERE key = s.sub_key AND scope = 'sub' AND expires_at > bcl_now();
@@ -221,7 +227,7 @@ DECLARE
   moved bcl_session;
 BEGIN
   SELECT * INTO peek FROM bcl_session WHERE session_id = from_id;
-  PERFORM bcl_lock(ARRAY[peek.sub_key, peek.sid_key], false);
+  PERFORM bcl_lock_signon(peek.sub_key, peek.sid_key);
   PERFORM 1 FROM bcl_session WHERE session_id IN (from_id, to_id) ORDER BY session_id FOR UPDATE;
   SELECT * INTO s FROM bcl_session WHERE session_id = from_id;
   IF (s.sub_key, s.sid_key) IS DISTINCT FROM (peek.sub_key, peek.sid_key) THEN
@@ -311,6 +317,19 @@ BEGIN
   RETURN '{}';
 END $$;
 
+-- What was completed stays so, and what was opened keeps its first dates, until it expires.
+CREATE OR REPLACE FUNCTION bcl_remember_jti(new bcl_jti) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+  time double precision := bcl_now();
+BEGIN
+  INSERT INTO bcl_jti AS old SELECT new.*
+  ON CONFLICT (key) DO UPDATE SET
+    issued_at = CASE WHEN old.expires_at > time THEN old.issued_at ELSE new.issued_at END,
+    seen_at = CASE WHEN old.expires_at > time THEN old.seen_at ELSE new.seen_at END,
+    completed = new.completed OR old.completed AND old.expires_at > time,
+    expires_at = new.expires_at;
+END $$;
+
 -- Two marks of one target become the greater by (issued_at, seen_at), whole; the expiry is the later of both.
 CREATE OR REPLACE FUNCTION bcl_merge_mark(new bcl_mark) RETURNS bcl_mark LANGUAGE plpgsql AS $$
 DECLARE
@@ -326,105 +345,93 @@ BEGIN
       THEN new.seen_at ELSE old.seen_at END,
     expires_at = CASE WHEN old.expires_at <= time THEN new.expires_at ELSE greatest(old.expires_at, new.expires_at) END
   RETURNING * INTO merged;
-  INSERT INTO bcl_log (at, mark) VALUES (time, bcl_mark_json(merged));
   RETURN merged;
 END $$;
 
-CREATE OR REPLACE FUNCTION bcl_complete_jti(jti text, till double precision) RETURNS void LANGUAGE plpgsql AS $$
+-- The rows of connect-pg-simple; false if they could not be deleted. A table that cannot be written must not take the mark with it, nor
+-- must a row that somebody else holds locked: the caller then destroys by itself, and says what failed.
+CREATE OR REPLACE FUNCTION bcl_destroy(session_table text, ids text[]) RETURNS boolean LANGUAGE plpgsql
+SET lock_timeout = '1s' AS $$
 BEGIN
-  INSERT INTO bcl_jti (key, issued_at, completed, expires_at) SELECT jti, 0, true, till WHERE jti IS NOT NULL
-  ON CONFLICT (key) DO UPDATE SET completed = true, expires_at = till;
+  EXECUTE format('DELETE FROM %s WHERE sid = ANY ($1)', session_table::regclass) USING ids;
+  RETURN true;
+EXCEPTION WHEN OTHERS OR query_canceled THEN
+  RETURN false;
 END $$;
 
 CREATE OR REPLACE FUNCTION bcl_begin(a jsonb) RETURNS jsonb LANGUAGE plpgsql
 SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET jit = off AS $$
 DECLARE
   jti text := a->>'jti';
-  jti_until double precision := (a->>'jtiExp')::double precision;
   marks_until double precision := (a->>'marksExp')::double precision;
   target_scope text := a->>'scope';
   target_key text := a->>'key';
   target_sub text := a->>'sub';
   tolerance double precision := (a->>'tolerance')::double precision;
   ago double precision := (a->>'ago')::double precision;
+  finished boolean := a->>'mayFinish';
   time double precision;
   issued double precision := (a->>'iat')::double precision;
   seen double precision;
   opened bcl_jti;
   mark bcl_mark;
-  found_ids text[];
+  found_sessions bcl_session[] := '{}';
   covered_ids text[];
-  tokens text[] := '{}';
   token record;
+  tokens text[] := '{}';
   mismatched bigint;
-  finished boolean := false;
 BEGIN
+  PERFORM bcl_need_read_committed();
   IF jti IS NOT NULL THEN
-    time := bcl_now();
-    INSERT INTO bcl_jti AS old (key, issued_at, expires_at) VALUES (jti, issued, jti_until)
-    ON CONFLICT (key) DO UPDATE SET issued_at = excluded.issued_at, seen_at = NULL, completed = false, expires_at = jti_until
-    WHERE old.expires_at <= time;
-    SELECT * INTO opened FROM bcl_jti WHERE key = jti FOR UPDATE;
+    PERFORM pg_advisory_xact_lock(bcl_lock_id('jti ' || jti));
+    SELECT * INTO opened FROM bcl_jti WHERE key = jti AND expires_at > bcl_now();
     IF opened.completed THEN
       RETURN '{"replayed": true}';
     END IF;
-    issued := opened.issued_at;
+    issued := coalesce(opened.issued_at, issued);
   END IF;
 
-  PERFORM bcl_lock(ARRAY[target_key], true);
+  PERFORM pg_advisory_xact_lock(bcl_lock_id(target_key));
+  IF target_scope = 'sub' THEN
+    found_sessions := ARRAY(SELECT s FROM bcl_session s WHERE bound AND sub_key = target_key ORDER BY session_id FOR UPDATE);
+  ELSIF target_scope = 'sid' THEN
+    found_sessions := ARRAY(SELECT s FROM bcl_session s WHERE bound AND sid_key = target_key ORDER BY session_id FOR UPDATE);
+  END IF;
+  -- Looked at only now: whoever renewed a session while its row was waited for keeps it alive.
   time := bcl_now();
-  found_ids := ARRAY(
-    SELECT session_id FROM bcl_session WHERE target_scope = 'sub' AND bound AND sub_key = target_key AND expires_at > time
-    UNION ALL
-    SELECT session_id FROM bcl_session WHERE target_scope = 'sid' AND bound AND sid_key = target_key AND expires_at > time);
-  PERFORM 1 FROM bcl_session WHERE session_id = ANY (found_ids) ORDER BY session_id FOR UPDATE;
-  found_ids := ARRAY(
-    SELECT session_id FROM bcl_session WHERE session_id = ANY (found_ids) AND bound AND expires_at > time
-      AND CASE target_scope WHEN 'sub' THEN sub_key ELSE sid_key END = target_key);
   -- A clock that was set back must not date a logout before the logins that it ends.
   -- A late retry is meant to be dated before the logins that were made since.
   seen := coalesce(opened.seen_at, CASE WHEN ago > 0 THEN time - ago
-    ELSE greatest(time, (SELECT max(bound_at) FROM bcl_session WHERE session_id = ANY (found_ids))) END);
-  IF jti IS NOT NULL THEN
-    UPDATE bcl_jti SET seen_at = seen, expires_at = jti_until WHERE key = jti;
-  END IF;
-
+    ELSE greatest(time, (SELECT max(s.bound_at) FROM unnest(found_sessions) s WHERE s.expires_at > time)) END);
   mark := bcl_merge_mark(ROW(target_key, target_sub, target_scope, issued, seen, marks_until)::bcl_mark);
-  SELECT count(*) INTO mismatched FROM bcl_session
-    WHERE session_id = ANY (found_ids) AND target_sub <> '' AND sub_key <> target_sub;
-  covered_ids := ARRAY(
-    SELECT session_id FROM bcl_session s
-    WHERE session_id = ANY (found_ids) AND (target_sub = '' OR sub_key = target_sub) AND bcl_covers(mark, s, tolerance));
-  UPDATE bcl_session SET
-    ended = 'ended',
-    ended_until = greatest(ended_until, marks_until, expires_at),
-    kept_until = greatest(kept_until, marks_until, expires_at)
-  WHERE session_id = ANY (covered_ids);
-  FOR token IN
-    SELECT t AS key, max(greatest(marks_until, s.expires_at)) AS till
-    FROM bcl_session s, unnest(s.token_keys) t WHERE s.session_id = ANY (covered_ids) GROUP BY t ORDER BY t
-  LOOP
-    PERFORM bcl_merge_mark(ROW(token.key, '', 'token', issued, seen, token.till)::bcl_mark);
-    tokens := tokens || token.key;
-  END LOOP;
-  PERFORM bcl_log_sessions(covered_ids);
+  SELECT count(*) FILTER (WHERE target_sub NOT IN ('', s.sub_key)),
+    coalesce(array_agg(s.session_id) FILTER (WHERE bcl_covers(mark, s, tolerance)), '{}')
+    INTO mismatched, covered_ids FROM unnest(found_sessions) s WHERE s.expires_at > time;
 
-  IF (a->>'mayFinish')::boolean AND a ? 'sessionTable' AND covered_ids <> '{}' THEN
-    -- A table that cannot be written must not take the mark with it: the caller then destroys by itself, and says what failed.
-    -- Nor must a row that somebody else holds locked.
-    BEGIN
-      PERFORM set_config('lock_timeout', '1s', true);
-      EXECUTE format('DELETE FROM %s WHERE sid = ANY ($1)', (a->>'sessionTable')::regclass) USING covered_ids;
-      PERFORM bcl_unbind_ids(covered_ids);
-      finished := true;
-    EXCEPTION WHEN OTHERS OR query_canceled THEN
-      finished := false;
-    END;
-  ELSE
-    finished := (a->>'mayFinish')::boolean AND covered_ids = '{}';
+  IF covered_ids <> '{}' THEN
+    finished := finished AND a ? 'sessionTable' AND bcl_destroy(a->>'sessionTable', covered_ids);
+    FOR token IN
+      SELECT t AS key, max(greatest(marks_until, s.expires_at)) AS till
+      FROM unnest(found_sessions) s, unnest(s.token_keys) t WHERE s.session_id = ANY (covered_ids) GROUP BY t ORDER BY t
+    LOOP
+      INSERT INTO bcl_log (at, mark)
+      VALUES (time, bcl_mark_json(bcl_merge_mark(ROW(token.key, '', 'token', issued, seen, token.till)::bcl_mark)));
+      tokens := tokens || token.key;
+    END LOOP;
+    UPDATE bcl_session SET
+      bound = NOT finished,
+      token_keys = CASE WHEN finished THEN '{}' ELSE token_keys END,
+      ended = 'ended',
+      ended_until = greatest(ended_until, marks_until, expires_at),
+      kept_until = greatest(ended_until, marks_until, expires_at)
+    WHERE session_id = ANY (covered_ids);
   END IF;
-  IF finished THEN
-    PERFORM bcl_complete_jti(jti, jti_until);
+  INSERT INTO bcl_log (at, mark, session_id) VALUES (time, bcl_mark_json(mark), covered_ids[1]);
+  IF cardinality(covered_ids) > 1 THEN
+    PERFORM bcl_log_sessions(covered_ids[2:]);
+  END IF;
+  IF jti IS NOT NULL THEN
+    PERFORM bcl_remember_jti(ROW(jti, issued, seen, finished, (a->>'jtiExp')::double precision)::bcl_jti);
   END IF;
   -- The doorbell; whoever misses it reads the log a little later.
   NOTIFY bcl_log;
@@ -438,8 +445,10 @@ SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET jit = off 
 DECLARE
   ids text[] := ARRAY(SELECT jsonb_array_elements_text(a->'ids'));
 BEGIN
-  PERFORM bcl_complete_jti(a->>'jti', (a->>'jtiExp')::double precision);
   PERFORM bcl_unbind_ids(ids);
+  IF a ? 'jti' THEN
+    PERFORM bcl_remember_jti(ROW(a->>'jti', 0, NULL, true, (a->>'jtiExp')::double precision)::bcl_jti);
+  END IF;
   RETURN '{}';
 END $$;
 
