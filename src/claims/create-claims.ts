@@ -16,7 +16,7 @@ import {
   type TokenHandler,
   type TokenRequest,
 } from './require-token.js'
-import { deepFreeze, signOnOfClaims, type TokenClaims, type TokenSignOn } from './token-claims.js'
+import { deepFreeze, signOnOfClaims, type TokenClaims, type TokenSignOn, tokenOfNobodysClient } from './token-claims.js'
 
 /** Any other way to ask the authorization server: a client of its own, a gateway. Rejects where it cannot tell. */
 export interface CustomIntrospection {
@@ -65,7 +65,10 @@ export interface ClaimsOptions<Application> {
   readonly storeTimeoutSeconds?: number
   /** Deadline of `enrich`. Seconds; default 5. */
   readonly enrichTimeoutSeconds?: number
-  /** Hears `warning`s: answers that could not be had. No event holds a token or a claim. */
+  /**
+   * Hears `warning`s: answers that could not be had; and once each, a token that outlives marks, and an answer that names no
+   * `client_id`. No event holds a token or a claim.
+   */
   readonly onEvent?: EventListener
   /** The one clock: epoch seconds, fractions allowed. Default: the system clock. */
   readonly clock?: () => number
@@ -116,11 +119,12 @@ export function createClaims<Application>(
 ): Claims<Application>
 export function createClaims<Application>(options: ClaimsOptions<Application>): Claims<Application | undefined> {
   const resolved = resolve(options)
+  const emit = emitter(options.onEvent)
   const cache = new ClaimsCache<Application | undefined>({
     ...resolved,
     load: loader(options, resolved),
-    signOnOf: signOnReader(options),
-    emit: emitter(options.onEvent),
+    signOnOf: signOnReader(options, emit),
+    emit,
   })
   const tokens = new WeakMap<object, AccessToken<Application | undefined>>()
   const keep = (req: object, token: AccessToken<Application | undefined>) => {
@@ -160,10 +164,17 @@ function loader<Application>(
   }
 }
 
-function signOnReader<Application>({ introspection, signOnOf }: ClaimsOptions<Application>) {
+/** RFC 7662 leaves `client_id` to the server; one that leaves it out does so for every token, so it is said once. */
+function signOnReader<Application>({ introspection, signOnOf }: ClaimsOptions<Application>, emit: EventListener) {
+  let warned = false
   return (claims: TokenClaims): TokenSignOn => {
     const registered = signOnOfClaims(claims, introspection.issuer)
-    return signOnOf === undefined ? registered : signOnOf(claims, registered)
+    const signOn = signOnOf === undefined ? registered : signOnOf(claims, registered)
+    if (signOn.clientId === undefined && !warned) {
+      warned = true
+      emit({ type: 'warning', error: tokenOfNobodysClient() })
+    }
+    return signOn
   }
 }
 

@@ -1,5 +1,6 @@
 // What one introspection answer says of its token: whose it is, since when, until when, and whether a mark ends it. Pure.
 import type { IntrospectionResponse } from 'oauth4webapi'
+import { BackchannelLogoutError } from '../errors.js'
 import { covers, type Mark } from '../marks/covering.js'
 import { sidKey, subKey } from '../marks/target.js'
 import { noVerdict } from './no-verdict.js'
@@ -31,6 +32,16 @@ export function signOnOfClaims(claims: TokenClaims, issuer: string): TokenSignOn
     authTime: seconds(claims.auth_time),
     issuedAt: seconds(claims.iat),
   }
+}
+
+/** Without its client a token is under no mark but its own: Logout Tokens are addressed to a client, and a `sub` alone is nobody's. */
+export function tokenOfNobodysClient(): BackchannelLogoutError {
+  return new BackchannelLogoutError(
+    'ERR_EVICT',
+    'An introspection answer names no client_id: a logout ends such a token only if bind or addTokens was given it; ' +
+      'where other claims tell the client, say so by signOnOf',
+    { reason: 'client_id_missing', claim: 'client_id' },
+  )
 }
 
 /** A claim of another type than the registered one is an answer that cannot be judged: ignoring it would ignore marks. */
