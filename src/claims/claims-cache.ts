@@ -59,8 +59,7 @@ interface Asked {
 
 interface ActiveAnswer<Application> extends Asked, TokenStanding {
   readonly active: true
-  readonly claims: TokenClaims
-  readonly application: Application
+  readonly verdict: Verdict<Application>
   /** The marks' own clock, read before the question began: the token existed by then. */
   readonly boundAt: number
   readonly tokenExpiresAt: number
@@ -162,8 +161,13 @@ export class ClaimsCache<Application> {
     // What was found ended needs nobody's word any more, least of all that of a store that may be down.
     if (this.#marks.under([key]).length > 0) return INACTIVE
     const cached = this.#cached(key, maxAgeSeconds)
-    const verdict = cached === undefined ? undefined : await this.#weigh(key, cached, begun)
-    return verdict ?? (await this.#ask(key, token, maxAgeSeconds, begun, 0))
+    if (cached !== undefined) {
+      if (!cached.active) return INACTIVE
+      const { marks } = await this.#marksUnder(cached.keys)
+      const verdict = this.#weigh(key, cached, begun, marks)
+      if (verdict !== undefined) return verdict
+    }
+    return this.#ask(key, token, maxAgeSeconds, begun, 0)
   }
 
   #cached(key: string, maxAgeSeconds: number): Answer<Application> | undefined {
@@ -188,7 +192,9 @@ export class ClaimsCache<Application> {
     const { now, marks } = await this.#marksUnder([key])
     if (marks.length > 0) return INACTIVE
     const question = this.#joinable(key, maxAgeSeconds, notBefore) ?? this.#begin(key, token, now)
-    const verdict = await this.#weigh(key, await question.answer, begun)
+    const answer = await question.answer
+    if (!answer.active) return INACTIVE
+    const verdict = this.#weigh(key, answer, begun, (await this.#marksUnder(answer.keys)).marks)
     // Only a question from before this request can be distrusted, so the second time round is the last.
     return verdict ?? this.#ask(key, token, maxAgeSeconds, begun, begun)
   }
@@ -251,8 +257,7 @@ export class ClaimsCache<Application> {
       ...asked,
       ...standingOf(key, this.#options.signOnOf(claims)),
       active: true,
-      claims,
-      application,
+      verdict: Object.freeze({ active: true, claims, application }),
       boundAt,
       tokenExpiresAt,
       keptUntil: Math.min(tokenExpiresAt, asked.askedAt + maximumLifetimeSeconds),
@@ -271,18 +276,23 @@ export class ClaimsCache<Application> {
     this.#inactive.delete(key)
   }
 
-  /** A verdict, or nothing where the authorization server must be asked again. */
-  async #weigh(key: string, answer: Answer<Application>, begun: number): Promise<Verdict<Application> | undefined> {
-    if (!answer.active) return INACTIVE
-    const { marks } = await this.#marksUnder(answer.keys)
+  /**
+   * A verdict, by marks that were read after the answer was there; or nothing where the authorization server must be asked
+   * again.
+   */
+  #weigh(
+    key: string,
+    answer: ActiveAnswer<Application>,
+    begun: number,
+    marks: readonly Mark[],
+  ): Verdict<Application> | undefined {
     const mark = marks.find((each) => ends(each, answer, answer.boundAt, this.#options.toleranceSeconds))
     if (mark !== undefined) return this.#end(key, mark, answer.tokenExpiresAt)
     if (answer.startedAt < begun && this.#touched(answer, marks)) {
       if (this.#active.peek(key) === answer) this.#forget(key)
       return undefined
     }
-    if (answer.tokenExpiresAt <= this.#options.clock()) return INACTIVE
-    return { active: true, claims: answer.claims, application: answer.application }
+    return answer.tokenExpiresAt <= this.#options.clock() ? INACTIVE : answer.verdict
   }
 
   /**
@@ -311,8 +321,9 @@ export class ClaimsCache<Application> {
     const { store, storeTimeoutSeconds, clock } = this.#options
     if (store === undefined) return { now: clock(), marks: this.#marks.under(keys) }
     try {
-      const { now, marks } = await within(storeTimeoutSeconds, store.marks(keys))
-      return { now, marks: [...marks, ...this.#marks.under(keys)] }
+      const stored = await within(storeTimeoutSeconds, store.marks(keys))
+      const local = this.#marks.under(keys)
+      return local.length === 0 ? stored : { now: stored.now, marks: [...stored.marks, ...local] }
     } catch (cause) {
       throw noVerdict('store_failed', cause)
     }

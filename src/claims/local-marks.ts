@@ -9,6 +9,8 @@ interface MarksOfKey {
   readonly expiresAt: number
 }
 
+const NONE: readonly Mark[] = []
+
 /**
  * Marks told by logouts of this process or by the eviction endpoint. What was written first is found out by counting: times
  * of two clocks cannot tell what happened within one tick, numbers of one counter can.
@@ -52,12 +54,14 @@ export class LocalMarks {
   }
 
   under(keys: readonly string[]): readonly Mark[] {
+    if (this.#byKey.size === 0) return NONE
     const now = this.#clock()
     return keys.flatMap((key) => this.#byKey.get(key, now)?.marks ?? [])
   }
 
   /** Whether a mark that concerns one of these keys has arrived since. */
   touchedSince(keys: readonly string[], sequence: number): boolean {
+    if (this.#latestArrival <= sequence) return false
     const now = this.#clock()
     return keys.some((key) => (this.#byKey.get(key, now)?.arrivedAt ?? 0) > sequence)
   }

@@ -130,7 +130,12 @@ class MemoryStore implements LogoutStore {
 
   async marks(keys: readonly string[]): Promise<{ readonly now: number; readonly marks: readonly Mark[] }> {
     const now = this.#stamp()
-    return { now, marks: keys.flatMap((key) => this.#marksUnder(key, now)) }
+    let marks = NONE
+    for (const key of keys) {
+      const under = this.#marksUnder(key, now)
+      if (under.length > 0) marks = marks.length === 0 ? under : [...marks, ...under]
+    }
+    return { now, marks }
   }
 
   async endSessions(sessionIds: readonly string[], expiresAt: number): Promise<LocallyEnded> {
@@ -229,7 +234,8 @@ class MemoryStore implements LogoutStore {
   }
 
   #marksUnder(key: string, now: number): readonly Mark[] {
-    const marks = this.#marks.get(key, now)?.marks ?? []
+    const marks = this.#marks.get(key, now)?.marks
+    if (marks === undefined) return NONE
     return marks.every((mark) => mark.expiresAt > now) ? marks : marks.filter((mark) => mark.expiresAt > now)
   }
 
@@ -277,6 +283,8 @@ class MemoryStore implements LogoutStore {
     return found instanceof Set ? [...found] : [found]
   }
 }
+
+const NONE: readonly Mark[] = []
 
 /** A sign-on keeps its dates when its session id changes, and no other has the same. */
 function isSameSignOn(one: Binding, other: Binding | undefined): boolean {
