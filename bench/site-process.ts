@@ -50,6 +50,7 @@ export type SiteProcess = typeof commands
 
 async function appOf({ store, protect, redisUrl }: Site) {
   const client = createClient({ url: redisUrl })
+  client.on('error', () => {}) // The Redis of a section ends with it, and may do so first.
   if (store === 'redis') await client.connect()
   // Protected and unprotected site share the Redis, but no key of it.
   const prefix = `${protect}:`
