@@ -1,5 +1,4 @@
-// Reads what the scripts in Redis and the functions in PostgreSQL answer: JSON, in which Redis writes numbers as text and
-// empty lists as empty objects.
+// Reads what a database answers, and takes nothing for an answer that is not of the expected shape.
 import type { Mark } from '../marks/covering.js'
 import type { BegunLogout, Binding, SessionState } from './logout-store.js'
 
@@ -30,12 +29,6 @@ export class Reply {
 
   texts(name: string): readonly string[] {
     return listOf(this.#members.get(name)).map(textOf)
-  }
-
-  /** A list of pairs, flattened. */
-  pairs(name: string): readonly (readonly [string, string])[] {
-    const texts = this.texts(name)
-    return texts.flatMap((text, i) => (i % 2 === 0 ? [[text, textOf(texts[i + 1])] as const] : []))
   }
 
   mark(name: string): Mark {
@@ -86,8 +79,7 @@ export class Reply {
   }
 }
 
-/** A mark as it lies in replies and logs. */
-export function markOf(value: unknown): Mark {
+function markOf(value: unknown): Mark {
   const [scope, key, subKey, issuedAt, seenAt, expiresAt] = listOf(value)
   if (scope !== 'sid' && scope !== 'sub' && scope !== 'token') throw unexpected()
   const dates = { issuedAt: numberOf(issuedAt), seenAt: numberOf(seenAt), expiresAt: numberOf(expiresAt) }
@@ -97,21 +89,22 @@ export function markOf(value: unknown): Mark {
 
 function listOf(value: unknown): readonly unknown[] {
   if (Array.isArray(value)) return value
-  if (typeof value === 'object' && value !== null && Object.keys(value).length === 0) return []
   throw unexpected()
 }
 
-function textOf(value: unknown): string {
+/** A text as it is. */
+export function textOf(value: unknown): string {
   if (typeof value === 'string') return value
   throw unexpected()
 }
 
-function numberOf(value: unknown): number {
+/** A finite number, or its text. */
+export function numberOf(value: unknown): number {
   const number = typeof value === 'string' && value !== '' ? Number(value) : value
   if (typeof number === 'number' && Number.isFinite(number)) return number
   throw unexpected()
 }
 
-function unexpected(): Error {
+export function unexpected(): Error {
   return new Error('The store returned an unexpected reply')
 }

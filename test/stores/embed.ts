@@ -68,7 +68,7 @@ function scripts(name: string, declarations: readonly Declaration[]): string {
         for (const other of shared) if (new RegExp(`\\b${other.name}\\b`).test(code(each))) needed.add(other)
       }
       const parts = shared.filter((each) => needed.has(each)).map((each) => each.name)
-      return `  ${operation.name}: [${parts.join(', ')}, \`${escaped(`${operation.text}\nreturn run()\n`)}\`].join('\\n'),`
+      return `  ${operation.name}: [${[...parts, ''].join(', ')}\`${escaped(`${operation.text}\nreturn run()\n`)}\`].join('\\n'),`
     })
   return `export const ${name} = {\n${members.join('\n')}\n}\n`
 }

@@ -162,7 +162,7 @@ describeRedis('Redis store, beyond the port', () => {
     const keys = (await redis.keys('*')).filter((key) => key !== '')
     expect(keys.length).toBeGreaterThan(60)
     for (const key of keys) {
-      expect(key).toMatch(/^x:([simtj][\w-]{22,43}|log|marks)$/)
+      expect(key).toMatch(/^x:([simtj][\w-]{16,43}|log|marks)$/)
       expect(key).not.toMatch(/session|user|sid /)
       expect(await redis.pTTL(key)).toBeGreaterThan(0)
     }

@@ -103,9 +103,9 @@ describeRedis('the log of the Redis store', () => {
         expect(fresh.reset).toBe(true)
         expect(new Set(fresh.marks.map((mark) => mark.key)).size).toBe(700)
         const [last] = fresh.cursor.split('|')
-        expect((await store.pull(`${last}|${now() - 200}`)).reset).toBe(true)
-        expect((await store.pull(`${Date.now() + 1e6}-0|${now()}`)).reset).toBe(true)
-        expect(await store.pull(`${last}|${now()}`)).toMatchObject({ reset: false, marks: [] })
+        expect((await store.pull(`${last}|${(now() - 200) * 1e6}`)).reset).toBe(true)
+        expect((await store.pull(`${Date.now() + 1e6}-0|${now() * 1e6}`)).reset).toBe(true)
+        expect(await store.pull(`${last}|${now() * 1e6}`)).toMatchObject({ reset: false, marks: [] })
       })
 
       it('lets bounded reads see a logout of another node by the doorbell or the next pull', async () => {

@@ -1,6 +1,5 @@
 // The store on a Redis Cluster: no script spans slots, so safety comes from the order of steps (law 7). Whoever creates
 // access writes and then reads the marks; whoever ends it writes the mark and then looks. Knows no driver.
-import { createHash } from 'node:crypto'
 import type { Mark } from '../../marks/covering.js'
 import type { LogPage, LogStore } from '../log-store.js'
 import type {
@@ -12,10 +11,23 @@ import type {
   NewBinding,
   SessionState,
 } from '../logout-store.js'
-import type { Reply } from '../reply.js'
+import { numberOf, textOf } from '../reply.js'
 import { type RedisCommand, RedisScripts } from './command.js'
+import {
+  bindingOf,
+  field,
+  listOf,
+  markOf,
+  marksOf,
+  microseconds,
+  milliseconds,
+  nameOfKey,
+  nameOfSession,
+  optional,
+  secondsOf,
+  unescaped,
+} from './fields.js'
 import { followLog, markEntry, sessionEntry } from './log-entries.js'
-import { redisReply } from './redis-reply.js'
 import { CLUSTER_SCRIPTS } from './scripts.js'
 
 const scripts = new RedisScripts(CLUSTER_SCRIPTS)
@@ -28,10 +40,25 @@ const AT_ONCE = 64
 const REBIND_TRIES = 8
 
 type Ended = {
+  readonly outcome: unknown
   readonly sessionId: string
-  readonly outcome: string
-  readonly till: number
+  readonly expiresAt: number
   readonly tokens: readonly string[]
+}
+
+/** What is known of a session id; `signOn` also if it was left behind and still hands its sign-on on. */
+interface Looked {
+  readonly ended: boolean
+  readonly bound: boolean
+  readonly signOn?: Binding | undefined
+  readonly tokens: readonly string[]
+}
+
+/** An id that is to be ended, by its name; `signOn`: only as far as it is still this one's (bound at, sub, sid). */
+interface ToEnd {
+  readonly name: string
+  readonly sessionId?: string
+  readonly signOn: readonly string[]
 }
 
 export class ClusterRedisStore implements LogStore {
@@ -46,11 +73,11 @@ export class ClusterRedisStore implements LogStore {
   /** Index entries of a replaced binding stay until they expire: to remove one here could remove that of a login at the same time. */
   async bind(login: NewBinding): Promise<SessionState & { readonly binding: Binding }> {
     const { sessionId, subKey, sidKey, issuedAt, expiresAt } = login
-    const boundAt = await this.#index(sessionId, { subKey, sidKey, expiresAt })
+    const boundAt = await this.#index({ sessionId, subKey, sidKey, expiresAt })
     const binding: Binding = { sessionId, subKey, sidKey, issuedAt, boundAt, expiresAt }
-    const put = await this.#put(binding, login.tokenKeys ?? [], true)
-    if (put.flag('replaced')) await this.#append([sessionEntry(sessionId)])
-    return { ended: put.flag('ended'), binding, marks: await this.#marksAgainst(binding) }
+    const [flag, replaced] = await this.#put(binding, login.tokenKeys ?? [], true)
+    if (numberOf(replaced) === 1) await this.#append([sessionEntry(sessionId)])
+    return { ended: textOf(flag) !== '', binding, marks: await this.#marksAgainst(binding) }
   }
 
   async rebind(fromSessionId: string, toSessionId: string, expiresAt: number): Promise<SessionState> {
@@ -62,38 +89,58 @@ export class ClusterRedisStore implements LogStore {
   }
 
   async renew(sessionId: string, expiresAt: number): Promise<void> {
-    const found = (await this.#sessionStep('look', sessionId)).binding(sessionId)
-    if (found === undefined || found.expiresAt >= expiresAt) return
+    const { signOn } = await this.#look(sessionId)
+    if (signOn === undefined || signOn.expiresAt >= expiresAt) return
     // The index first: an entry that outlives its session only costs memory, the reverse would lose a logout.
-    await this.#index(sessionId, { ...found, expiresAt })
-    await this.#sessionStep('renew', sessionId, { exp: expiresAt })
+    await this.#index({ ...signOn, expiresAt })
+    await this.#sessionStep('renew', nameOfSession(sessionId), [String(expiresAt)])
   }
 
   async addTokens(sessionId: string, tokenKeys: readonly string[]): Promise<SessionState> {
-    await this.#sessionStep('addTokens', sessionId, { tokens: tokenKeys })
+    await this.#sessionStep('addTokens', nameOfSession(sessionId), tokenKeys.map(field))
     return this.read(sessionId)
   }
 
   async read(sessionId: string): Promise<SessionState> {
-    const look = await this.#sessionStep('look', sessionId)
-    const ended = look.flag('ended')
-    const binding = look.flag('bound') ? look.binding(sessionId) : undefined
-    return binding === undefined ? { ended, marks: [] } : { ended, binding, marks: await this.#marksAgainst(binding) }
+    const { ended, bound, signOn } = await this.#look(sessionId)
+    if (!bound || signOn === undefined) return { ended, marks: [] }
+    return { ended, binding: signOn, marks: await this.#marksAgainst(signOn) }
   }
 
   async marks(keys: readonly string[]): Promise<{ readonly now: number; readonly marks: readonly Mark[] }> {
-    if (keys.length === 0) return { now: (await this.#step('clock', [this.#log()])).number('now'), marks: [] }
-    const replies = await inBatches(keys, (key) => this.#step('marks', [this.#ofKey('m', key)], { key }))
-    return {
-      now: Math.max(...replies.map((reply) => reply.number('now'))),
-      marks: replies.flatMap((reply) => reply.marks('marks')),
-    }
+    if (keys.length === 0) return { now: await this.#now(this.#log()), marks: [] }
+    const found = await inBatches(keys, (key) => this.#marksUnder(nameOfKey(field(key)), key))
+    return { now: Math.max(...found.map(({ now }) => now)), marks: found.flatMap(({ marks }) => marks) }
   }
 
+  /**
+   * The mark on an id comes before the look at where its sign-on went; `rebind` writes the new binding, then in one step notes where
+   * and reads whether the old id was ended. So one of both ends the new id.
+   */
   async endSessions(sessionIds: readonly string[], expiresAt: number): Promise<LocallyEnded> {
-    const ended = await inBatches(sessionIds, (id) => this.#sessionStep('finish', id, { exp: expiresAt }))
-    await this.#append(sessionIds.map(sessionEntry))
-    return { sessionIds, tokenKeys: ended.flatMap((each) => each.texts('tokens')) }
+    const endedIds: string[] = []
+    const tokenKeys = new Set<string>()
+    let toEnd: readonly ToEnd[] = sessionIds.map((sessionId) => ({
+      name: nameOfSession(sessionId),
+      sessionId,
+      signOn: [],
+    }))
+    // An id that was ended leads nowhere any more, so that circles end.
+    while (toEnd.length > 0) {
+      const replies = await inBatches(toEnd, async ({ name, sessionId, signOn }) => {
+        const [id, tokens, moved] = await this.#sessionStep('finish', name, [String(expiresAt), ...signOn])
+        if (id === undefined) return []
+        for (const token of textsOf(tokens)) tokenKeys.add(token)
+        endedIds.push(sessionId ?? unescaped(textOf(id)))
+        return listOf(moved).map((each): ToEnd => {
+          const [to, ...carried] = listOf(each).map(textOf)
+          return { name: textOf(to), signOn: carried }
+        })
+      })
+      toEnd = replies.flat()
+    }
+    await this.#append(endedIds.map(sessionEntry))
+    return { sessionIds: endedIds, tokenKeys: [...tokenKeys] }
   }
 
   async unbind(sessionIds: readonly string[]): Promise<void> {
@@ -105,10 +152,10 @@ export class ClusterRedisStore implements LogStore {
     const { target, jti } = logout
     const dates = await this.#open(logout)
     if (dates === undefined) return { replayed: true }
-    const { mark, ids } = await this.#mark({ ...target, ...dates, expiresAt: logout.marksExpireAt })
-    const looked = await inBatches(ids, (id) => this.#endIfCovered(id, mark, logout))
+    const { mark, names } = await this.#mark({ ...target, ...dates, expiresAt: logout.marksExpireAt })
+    const looked = await inBatches(names, (name) => this.#endIfCovered(name, mark, logout))
     const covered = looked.filter(({ outcome }) => outcome === 'covered')
-    const tokens = covered.flatMap((ended) => ended.tokens.map((key) => ({ key, expiresAt: ended.till })))
+    const tokens = covered.flatMap(({ tokens, expiresAt }) => tokens.map((key) => ({ key, expiresAt })))
     const tokenMarks = await inBatches(tokens, (token) => this.#mark({ scope: 'token', ...dates, ...token }))
     const sessionIds = covered.map(({ sessionId }) => sessionId)
     // Last: a reader that sees the entry must find what it tells of.
@@ -135,148 +182,183 @@ export class ClusterRedisStore implements LogStore {
   }
 
   pull(cursor?: string): Promise<LogPage> {
-    const read = (position: object) => this.#step('readLog', [this.#log()], position)
+    const read = (position: readonly string[]) => this.#step('readLog', [this.#log()], position)
     return followLog({ read, allMarks: () => this.#allMarks() }, cursor)
   }
 
   /** Whether the sign-on got to its new id; not if the old id was bound anew on the way. */
   async #carryOn(fromSessionId: string, toSessionId: string, expiresAt: number): Promise<boolean> {
-    const from = await this.#sessionStep('look', fromSessionId)
-    const signOn = from.binding(fromSessionId)
+    const { signOn, tokens } = await this.#look(fromSessionId)
+    const until = Math.max(signOn?.expiresAt ?? 0, expiresAt)
     if (signOn !== undefined) {
-      const moved: Binding = { ...signOn, sessionId: toSessionId, expiresAt: Math.max(signOn.expiresAt, expiresAt) }
-      await this.#index(toSessionId, moved)
-      await this.#put(moved, from.texts('tokens'), false)
+      const moved: Binding = { ...signOn, sessionId: toSessionId, expiresAt: until }
+      await this.#index(moved)
+      await this.#put(moved, tokens, false)
     }
-    const left = await this.#sessionStep('leave', fromSessionId, {
-      at: signOn?.boundAt ?? 0,
-      sub: signOn?.subKey ?? '',
-      sid: signOn?.sidKey ?? '',
-      exp: Math.max(signOn?.expiresAt ?? 0, expiresAt),
-    })
-    if (left.flag('changed')) return false
-    if (left.texts('tokens').length > 0) {
-      await this.#sessionStep('addTokens', toSessionId, { tokens: left.texts('tokens') })
+    const left = await this.#sessionStep('leave', nameOfSession(fromSessionId), [
+      microseconds(signOn?.boundAt ?? 0),
+      optional(signOn?.subKey),
+      optional(signOn?.sidKey),
+      String(until),
+      nameOfSession(toSessionId),
+    ])
+    const [flag, till, kept] = left
+    if (flag === 'changed') return false
+    const toName = nameOfSession(toSessionId)
+    const further = listOf(kept).map(textOf)
+    if (further.length > 0) await this.#sessionStep('addTokens', toName, further)
+    if (flag === 'x' || flag === 'i') {
+      await this.#sessionStep('inherit', toName, [String(Math.max(numberOf(till), expiresAt))])
     }
-    const end = left.text('flag')
-    if (end === 'x' || end === 'i') {
-      await this.#sessionStep('inherit', toSessionId, { exp: Math.max(left.number('till'), expiresAt) })
-      if (signOn !== undefined) await this.#unindex(signOn)
-    } else if (signOn !== undefined) {
-      await this.#unindex(signOn)
+    if (signOn !== undefined) await this.#unindex(fromSessionId, field(signOn.subKey), optional(signOn.sidKey))
+    if (signOn !== undefined || flag !== '') {
+      await this.#append([sessionEntry(fromSessionId), sessionEntry(toSessionId)])
     }
-    if (signOn !== undefined || end !== '') await this.#append([sessionEntry(fromSessionId), sessionEntry(toSessionId)])
     return true
   }
 
   async #unbind(sessionId: string): Promise<void> {
-    const unbound = await this.#sessionStep('unbind', sessionId)
-    const signOn = unbound.binding(sessionId)
+    const [flag, sub, sid] = await this.#sessionStep('unbind', nameOfSession(sessionId))
     // An id that was not ended may be bound again at this moment, and its entry must then stay.
-    if (signOn !== undefined && ['x', 'm'].includes(unbound.text('flag'))) await this.#unindex(signOn)
+    if (flag === 'x' || flag === 'm') await this.#unindex(sessionId, textOf(sub), textOf(sid))
+  }
+
+  async #look(sessionId: string): Promise<Looked> {
+    const [flag, bound, signOn, tokens] = await this.#sessionStep('look', nameOfSession(sessionId))
+    return {
+      ended: textOf(flag) !== '',
+      bound: numberOf(bound) === 1,
+      signOn: signOn === undefined ? undefined : bindingOf(sessionId, listOf(signOn)),
+      tokens: signOn === undefined ? [] : textsOf(tokens),
+    }
   }
 
   /** Dates of this logout: its first ones, if its jti was opened before. `undefined`: it was completed before. */
   async #open(logout: BeginLogout): Promise<{ issuedAt: number; seenAt: number } | undefined> {
     // The clock of the target's own slot, which dates the bindings of a sub as well.
     const { target, issuedAt, jti, seenSecondsAgo } = logout
-    const seenAt = (await this.#step('clock', [this.#ofKey('m', target.key)])).number('now') - seenSecondsAgo
+    const seenAt = (await this.#now(this.#ofName('m', nameOfKey(field(target.key))))) - seenSecondsAgo
     if (jti === undefined) return { issuedAt, seenAt }
-    const opened = await this.#step('open', [this.#jti(jti.key)], { iat: issuedAt, seen: seenAt, exp: jti.expiresAt })
-    if (opened.flag('replayed')) return undefined
-    return { issuedAt: opened.number('iat'), seenAt: opened.number('seen') }
+    const dates = [String(issuedAt), microseconds(seenAt), milliseconds(jti.expiresAt)]
+    const [first, seen] = await this.#step('open', [this.#jti(jti.key)], dates)
+    return first === 'replayed' ? undefined : { issuedAt: numberOf(first), seenAt: secondsOf(seen) }
   }
 
   async #close(jti: CompleteLogout['jti']): Promise<void> {
-    if (jti !== undefined) await this.#step('close', [this.#jti(jti.key)], { exp: jti.expiresAt })
+    if (jti !== undefined) await this.#step('close', [this.#jti(jti.key)], [milliseconds(jti.expiresAt)])
   }
 
   /** Writes a mark, then looks for the sessions under its key. */
-  async #mark(mark: Mark): Promise<{ readonly mark: Mark; readonly ids: readonly string[] }> {
-    const { scope, key, subKey = '', issuedAt, seenAt, expiresAt } = mark
-    await this.#step('register', [this.#registry()], { id: nameOf(key), exp: expiresAt })
-    const reply = await this.#step('mark', [this.#ofKey('m', key), this.#ofKey('i', key)], {
-      scope,
-      key,
-      sub: subKey,
-      iat: issuedAt,
-      seen: seenAt,
-      exp: expiresAt,
-    })
-    return { mark: reply.mark('mark'), ids: reply.texts('ids') }
+  async #mark({ scope, key, subKey, issuedAt, seenAt, expiresAt }: Mark): Promise<{ mark: Mark; names: string[] }> {
+    const name = nameOfKey(field(key))
+    const until = milliseconds(expiresAt)
+    await this.#step('register', [this.#registry()], [name, until])
+    const dates = [String(issuedAt), microseconds(seenAt), String(expiresAt)]
+    const [mark, names] = await this.#step(
+      'mark',
+      [this.#ofName('m', name), this.#ofName('i', name)],
+      [until, scope, field(key), optional(subKey), ...dates],
+    )
+    return { mark: markOf(mark), names: listOf(names).map(textOf) }
   }
 
-  async #endIfCovered(sessionId: string, mark: Mark, logout: BeginLogout): Promise<Ended> {
-    const reply = await this.#sessionStep('finishCovered', sessionId, {
-      scope: mark.scope,
-      key: mark.key,
-      sub: logout.target.subKey ?? '',
-      iat: mark.issuedAt,
-      seen: mark.seenAt,
-      tolerance: logout.toleranceSeconds,
-      marksExp: logout.marksExpireAt,
-    })
-    const outcome = reply.text('outcome')
-    if (outcome !== 'covered') return { sessionId, outcome, till: 0, tokens: [] }
-    return { sessionId, outcome, till: reply.number('till'), tokens: reply.texts('tokens') }
+  async #endIfCovered(name: string, mark: Mark, logout: BeginLogout): Promise<Ended> {
+    const [outcome, id, expiresAt, tokens] = await this.#sessionStep('finishCovered', name, [
+      mark.scope,
+      field(mark.key),
+      optional(logout.target.subKey),
+      String(mark.issuedAt),
+      microseconds(mark.seenAt),
+      String(logout.toleranceSeconds),
+      String(logout.marksExpireAt),
+    ])
+    if (outcome !== 'covered') return { outcome, sessionId: '', expiresAt: 0, tokens: [] }
+    return { outcome, sessionId: unescaped(textOf(id)), expiresAt: numberOf(expiresAt), tokens: textsOf(tokens) }
   }
 
   async #marksAgainst({ subKey, sidKey }: Binding): Promise<readonly Mark[]> {
     return (await this.marks(sidKey === undefined ? [subKey] : [sidKey, subKey])).marks
   }
 
+  async #marksUnder(name: string, key?: string): Promise<{ now: number; marks: readonly Mark[] }> {
+    const [time, lines] = await this.#step('marks', [this.#ofName('m', name)])
+    const now = secondsOf(time)
+    return { now, marks: marksOf(lines, now, key) }
+  }
+
+  async #now(key: string): Promise<number> {
+    const [now] = await this.#step('clock', [key])
+    return secondsOf(now)
+  }
+
   /** Resolves to when the sub's slot saw it. */
-  async #index(
-    sessionId: string,
-    { subKey, sidKey, expiresAt }: Pick<Binding, 'subKey' | 'sidKey' | 'expiresAt'>,
-  ): Promise<number> {
-    const add = (key: string) =>
-      this.#step('index', [this.#ofKey('i', key), this.#ofKey('m', key)], { id: sessionId, key, exp: expiresAt })
-    const [bySub] = await Promise.all([add(subKey), sidKey === undefined ? undefined : add(sidKey)])
-    return bySub.number('at')
+  async #index({
+    sessionId,
+    subKey,
+    sidKey,
+    expiresAt,
+  }: Pick<Binding, 'sessionId' | 'subKey' | 'sidKey' | 'expiresAt'>): Promise<number> {
+    const args = [nameOfSession(sessionId), String(expiresAt)]
+    const add = (key: string) => {
+      const name = nameOfKey(key)
+      return this.#step('index', [this.#ofName('i', name), this.#ofName('m', name)], [key, ...args])
+    }
+    const bySid = sidKey === undefined ? undefined : add(field(sidKey))
+    const [[boundAt]] = await Promise.all([add(field(subKey)), bySid])
+    return secondsOf(boundAt)
   }
 
-  async #unindex({ sessionId, subKey, sidKey }: Binding): Promise<void> {
-    const remove = (key: string) => this.#step('unindex', [this.#ofKey('i', key)], { id: sessionId })
-    await Promise.all([remove(subKey), sidKey === undefined ? undefined : remove(sidKey)])
+  /** By the fields of both keys, the second empty where there is none. */
+  async #unindex(sessionId: string, sub: string, sid: string): Promise<void> {
+    const name = nameOfSession(sessionId)
+    const remove = (key: string) => this.#step('unindex', [this.#ofName('i', nameOfKey(key))], [name])
+    await Promise.all([remove(sub), sid === '' ? undefined : remove(sid)])
   }
 
-  #put(binding: Binding, tokens: readonly string[], liftInherited: boolean): Promise<Reply> {
-    const { subKey: sub, sidKey: sid, issuedAt: iat, boundAt: at, expiresAt: exp } = binding
-    return this.#sessionStep('put', binding.sessionId, { signon: { sub, sid, iat, at, exp }, tokens, liftInherited })
+  #put(binding: Binding, tokens: readonly string[], liftInherited: boolean): Promise<readonly unknown[]> {
+    const { sessionId, subKey, sidKey, issuedAt, boundAt, expiresAt } = binding
+    return this.#sessionStep('put', nameOfSession(sessionId), [
+      liftInherited ? '1' : '',
+      field(sessionId),
+      field(subKey),
+      optional(sidKey),
+      issuedAt === undefined ? '' : String(issuedAt),
+      microseconds(boundAt),
+      String(expiresAt),
+      ...tokens.map(field),
+    ])
   }
 
   async #append(entries: readonly (readonly [string, string])[]): Promise<void> {
-    if (entries.length > 0) await this.#step('append', [this.#log()], { entries })
+    if (entries.length > 0) await this.#step('append', [this.#log()], entries.flat())
   }
 
   async #allMarks(): Promise<readonly Mark[]> {
     const marks: Mark[] = []
     let cursor = '0'
     do {
-      const page = await this.#step('scanRegistry', [this.#registry()], { cursor, count: 500 })
-      const replies = await inBatches(page.texts('ids'), (id) => this.#step('marks', [`${this.#prefix}m{${id}}`]))
-      marks.push(...replies.flatMap((reply) => reply.marks('marks')))
-      cursor = page.text('cursor')
+      const [next, ...names] = await this.#step('scanRegistry', [this.#registry()], [cursor, '500'])
+      const found = await inBatches(names, (name) => this.#marksUnder(textOf(name)))
+      marks.push(...found.flatMap((each) => each.marks))
+      cursor = textOf(next)
     } while (cursor !== '0')
     return marks
   }
 
-  #sessionStep(step: Step, sessionId: string, args: object = {}): Promise<Reply> {
-    const name = createHash('sha1').update(sessionId).digest('hex').slice(0, 24)
-    return this.#step(step, [`${this.#prefix}s{${name}}`, `${this.#prefix}t{${name}}`], args)
+  #sessionStep(step: Step, name: string, args: readonly string[] = []): Promise<readonly unknown[]> {
+    return this.#step(step, [this.#ofName('s', name), this.#ofName('t', name)], args)
   }
 
-  async #step(step: Step, keys: readonly string[], args: object = {}): Promise<Reply> {
-    return redisReply(await scripts.run(this.#command, step, keys, [JSON.stringify(args)]))
+  async #step(step: Step, keys: readonly string[], args: readonly string[] = []): Promise<readonly unknown[]> {
+    return listOf(await scripts.run(this.#command, step, keys, args))
   }
 
-  #ofKey(kind: 'i' | 'm', key: string): string {
-    return `${this.#prefix}${kind}{${nameOf(key)}}`
+  #ofName(kind: 'i' | 'm' | 's' | 't', name: string): string {
+    return `${this.#prefix}${kind}{${name}}`
   }
 
   #jti(key: string): string {
-    return `${this.#prefix}j{${key}}`
+    return `${this.#prefix}j{${field(key)}}`
   }
 
   #log(): string {
@@ -288,9 +370,8 @@ export class ClusterRedisStore implements LogStore {
   }
 }
 
-/** Keys are hashes already: 22 of their characters are 132 bits. */
-function nameOf(key: string): string {
-  return key.slice(0, 22)
+function textsOf(value: unknown): readonly string[] {
+  return listOf(value).map((each) => unescaped(textOf(each)))
 }
 
 async function inBatches<T, R>(items: readonly T[], work: (item: T) => Promise<R>): Promise<readonly R[]> {

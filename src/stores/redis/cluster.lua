@@ -1,181 +1,188 @@
 -- The steps of the operations, for a Redis whose keys live apart: every key of a step shares one slot, and the order of
--- steps (cluster-store.ts) does what atomicity does elsewhere. ARGV: the arguments as JSON. KEYS as each step says.
-local args = cjson.decode(ARGV[1])
+-- steps (cluster-store.ts) does what atomicity does elsewhere. KEYS and ARGV: as each step says; empty is absent.
 local steps = {}
 
 -- KEYS: any.
 function steps.clock()
-  return { 'now', text(now()) }
+  now()
+  return { clock_text }
 end
 
--- KEYS: index, marks of the same key.
+-- KEYS: index, marks of the same key. ARGV: that key, session's name, expiry.
 function steps.index()
-  index_add(KEYS[1], args.id, args.exp)
-  return { 'at', text(after_logouts(now(), marks_at(KEYS[2], args.key, {}))) }
+  index_add(KEYS[1], ARGV[2], ARGV[3])
+  return { bound_after(ARGV[1], redis.call('GET', KEYS[2])) }
 end
 
--- KEYS: index.
+-- KEYS: index. ARGV: session's name.
 function steps.unindex()
-  redis.call('ZREM', KEYS[1], args.id)
+  redis.call('ZREM', KEYS[1], ARGV[1])
   return {}
 end
 
--- KEYS: session, tokens.
+-- KEYS: session, tokens. ARGV: whether to lift an inherited end, session id, sub, sid, iat, bound at, expiry, tokens.
 function steps.put()
   local session = load(KEYS[1])
   local replaced = session.bound
-  if args.liftInherited and session.flag == 'i' then session.flag, session.till = '', 0 end
-  local s = args.signon
-  session.signon = { sub = s.sub, sid = s.sid or '', iat = s.iat or '', at = s.at, exp = s.exp }
+  if ARGV[1] == '1' and session.flag == 'i' then session.flag, session.till = '', '0' end
+  session.id, session.sub, session.sid, session.iat, session.at, session.exp = unpack(ARGV, 2, 7)
   session.bound = true
+  replace_tokens(KEYS[2], session, ARGV, 8)
   save(KEYS[1], session)
-  replace_tokens(KEYS[2], args.tokens, 1, s.exp)
-  return { 'ended', tostring(session.flag ~= ''), 'replaced', tostring(replaced) }
+  return { session.flag, replaced and 1 or 0 }
 end
 
 -- KEYS: session, tokens. With the sign-on that an id which was left behind still remembers.
 function steps.look()
   local session = load(KEYS[1])
-  local reply = {
-    'ended', tostring(session.flag ~= ''), 'bound', tostring(session.bound), 'flag', session.flag,
-    'till', text(session.till), 'tokens', redis.call('SMEMBERS', KEYS[2]),
-  }
-  if session.signon then reply[11], reply[12] = 'signon', signon_reply(session.signon) end
+  local reply = { session.flag, session.bound and 1 or 0 }
+  if session.sub then
+    reply[3], reply[4] = { session.iat, session.at, session.exp, session.sub, session.sid }, tokens_of(KEYS[2], session)
+  end
   return reply
 end
 
--- KEYS: session, tokens. Leaves the id behind if its sign-on is still the one that was carried on.
+-- KEYS: session, tokens. ARGV: bound at, sub and sid of the sign-on that was carried on, its expiry, the new session's name.
+-- Leaves the id behind if its sign-on is still that one, and notes where it went.
 function steps.leave()
   local session = load(KEYS[1])
-  local signon = session.signon
-  local reply = { 'flag', session.flag, 'till', text(session.till), 'tokens', {} }
-  if not signon then return reply end
-  if signon.at ~= args.at or signon.sub ~= args.sub or signon.sid ~= args.sid or signon.exp > args.exp then
-    return { 'changed', 'true' }
-  end
-  reply[6] = redis.call('SMEMBERS', KEYS[2])
+  local at, sub, sid, exp, to_name = unpack(ARGV, 1, 5)
+  local flag, till = session.flag, session.till
+  if not session.sub then return { flag, till, {} } end
+  if not is_signon(session, at, sub, sid) or tonumber(session.exp) > tonumber(exp) then return { 'changed' } end
+  local tokens = tokens_of(KEYS[2], session)
   session.bound = false
-  if session.flag == 'x' or session.flag == 'i' then
-    session.signon = nil
-    redis.call('DEL', KEYS[2])
+  if flag == 'x' or flag == 'i' then
+    if session.tokens then redis.call('DEL', KEYS[2]) end
+    session.sub, session.tokens = nil, false
   else
-    set_end(session, 'm', args.exp)
-    keep_until(KEYS[2], session.till)
+    moved_to(session, to_name)
+    set_end(session, 'm', exp)
+    flag, till = session.flag, session.till
+    if session.tokens then keep_until(KEYS[2], milliseconds(till)) end
   end
   save(KEYS[1], session)
-  return reply
+  return { flag, till, tokens }
 end
 
--- KEYS: session.
+-- KEYS: session. ARGV: until when.
 function steps.inherit()
   local session = load(KEYS[1])
   if session.flag == '' then
-    set_end(session, 'i', args.exp)
+    set_end(session, 'i', ARGV[1])
     save(KEYS[1], session)
   end
   return {}
 end
 
--- KEYS: session, tokens.
+-- KEYS: session, tokens. ARGV: expiry.
 function steps.renew()
   local session = load(KEYS[1])
-  if not session.bound or session.signon.exp >= args.exp then return {} end
-  session.signon.exp = args.exp
+  if not session.bound or tonumber(session.exp) >= tonumber(ARGV[1]) then return {} end
+  session.exp = ARGV[1]
   save(KEYS[1], session)
-  keep_until(KEYS[2], args.exp)
-  return { 'signon', signon_reply(session.signon) }
-end
-
--- KEYS: session, tokens.
-function steps.addTokens()
-  local session = load(KEYS[1])
-  if session.bound then add_tokens(KEYS[2], args.tokens, 1, session.signon.exp) end
+  if session.tokens then keep_until(KEYS[2], milliseconds(session.exp)) end
   return {}
 end
 
--- KEYS: session, tokens.
-function steps.finish()
+-- KEYS: session, tokens. ARGV: tokens.
+function steps.addTokens()
   local session = load(KEYS[1])
-  set_end(session, 'x', args.exp)
-  save(KEYS[1], session)
-  return { 'tokens', redis.call('SMEMBERS', KEYS[2]) }
+  if session.bound then
+    add_tokens(KEYS[2], session, ARGV, 1)
+    save(KEYS[1], session)
+  end
+  return {}
 end
 
--- KEYS: session, tokens. Ends the session if it is the target's and the mark covers it.
-function steps.finishCovered()
+-- KEYS: session, tokens. ARGV: until when, and where a sign-on was followed: its bound at, sub and sid.
+function steps.finish()
   local session = load(KEYS[1])
-  local signon = session.signon
-  if not session.bound or key_of(signon, args.scope) ~= args.key then return { 'outcome', 'none' } end
-  if args.sub ~= '' and args.sub ~= signon.sub then return { 'outcome', 'mismatched' } end
-  if not covers(args, signon, args.tolerance) then return { 'outcome', 'none' } end
-  local till = math.max(args.marksExp, signon.exp)
+  local tokens, id = tokens_of(KEYS[2], session), session.id or ''
+  local to = end_locally(session, unpack(ARGV, 1, 4))
+  if not to then return {} end
+  save(KEYS[1], session)
+  local moved = {}
+  for name, at, sub, sid in string.gmatch(to, MOVED) do moved[#moved + 1] = { name, at, sub, sid } end
+  return { id, tokens, moved }
+end
+
+-- KEYS: session, tokens. ARGV: scope, key, sub, iat and seen of the mark, tolerance, the marks' expiry.
+-- Ends the session if it is the target's and the mark covers it.
+function steps.finishCovered()
+  local scope, key, sub, iat, seen, tolerance, exp = unpack(ARGV, 1, 7)
+  local session = load(KEYS[1])
+  if not session.bound or (scope == 'sid' and session.sid or session.sub) ~= key then return { 'none' } end
+  if sub ~= '' and sub ~= session.sub then return { 'mismatched' } end
+  if not covers(scope, iat, seen, tolerance, session.iat, session.at) then return { 'none' } end
+  local till = later(exp, session.exp)
   set_end(session, 'x', till)
   save(KEYS[1], session)
-  return { 'outcome', 'covered', 'till', text(till), 'tokens', redis.call('SMEMBERS', KEYS[2]) }
+  return { 'covered', session.id, till, tokens_of(KEYS[2], session) }
 end
 
 -- KEYS: session, tokens.
 function steps.unbind()
   local session = load(KEYS[1])
   if not session.bound then return {} end
-  local reply = { 'flag', session.flag, 'signon', signon_reply(session.signon) }
-  session.signon, session.bound = nil, false
+  local reply = { session.flag, session.sub, session.sid }
+  if session.tokens then redis.call('DEL', KEYS[2]) end
+  session.sub, session.bound, session.tokens = nil, false, false
   save(KEYS[1], session)
-  redis.call('DEL', KEYS[2])
   return reply
 end
 
--- KEYS: marks, index of the same key. Writes the mark, then looks.
+-- KEYS: marks, index of the same key. ARGV: expiry in milliseconds, scope, key, sub, iat, seen, expiry.
+-- Writes the mark, then looks.
 function steps.mark()
-  local mark = merge_mark(KEYS[1], args)
-  return { 'mark', mark_reply(mark), 'ids', args.scope == 'token' and {} or index_members(KEYS[2]) }
+  local mark = write_mark(KEYS[1], unpack(ARGV, 1, 7))
+  if ARGV[2] == 'token' then return { mark, {} } end
+  return { mark, redis.call('ZRANGEBYSCORE', KEYS[2], '(' .. math.floor(now() / 1000000), '+inf') }
 end
 
 -- KEYS: marks.
 function steps.marks()
-  return { 'now', text(now()), 'marks', marks_reply(marks_at(KEYS[1], args.key, {})) }
+  now()
+  return { clock_text, redis.call('GET', KEYS[1]) or '' }
 end
 
--- KEYS: jti.
+-- KEYS: jti. ARGV: iat, seen, expiry in milliseconds.
 function steps.open()
   local opened = redis.call('GET', KEYS[1])
-  if opened == 'completed' then return { 'replayed', 'true' } end
-  local iat, seen = args.iat, args.seen
-  if opened then
-    local dates = cmsgpack.unpack(opened)
-    iat, seen = dates[1], dates[2]
-  end
-  redis.call('SET', KEYS[1], cmsgpack.pack({ iat, seen }), 'PXAT', milliseconds(args.exp))
-  return { 'iat', text(iat), 'seen', text(seen) }
+  if opened == 'completed' then return { 'replayed' } end
+  local iat, seen = ARGV[1], ARGV[2]
+  if opened then iat, seen = string.match(opened, '(%S+) (%S+)') end
+  redis.call('SET', KEYS[1], iat .. ' ' .. seen, 'PXAT', ARGV[3])
+  return { iat, seen }
 end
 
--- KEYS: jti.
+-- KEYS: jti. ARGV: expiry in milliseconds.
 function steps.close()
-  redis.call('SET', KEYS[1], 'completed', 'PXAT', milliseconds(args.exp))
+  redis.call('SET', KEYS[1], 'completed', 'PXAT', ARGV[1])
   return {}
 end
 
--- KEYS: registry.
+-- KEYS: registry. ARGV: name of a key, expiry in milliseconds.
 function steps.register()
-  register_mark(KEYS[1], args.id, args.exp)
+  register_mark(KEYS[1], ARGV[1], ARGV[2])
   return {}
 end
 
--- KEYS: registry.
+-- KEYS: registry. ARGV: cursor, entries at a time.
 function steps.scanRegistry()
-  local page = redis.call('ZSCAN', KEYS[1], args.cursor, 'COUNT', args.count)
-  local ids = {}
-  for i = 1, #page[2], 2 do ids[#ids + 1] = page[2][i] end
-  return { 'cursor', page[1], 'ids', ids }
+  local page = redis.call('ZSCAN', KEYS[1], ARGV[1], 'COUNT', ARGV[2])
+  local reply = { page[1] }
+  for i = 1, #page[2], 2 do reply[#reply + 1] = page[2][i] end
+  return reply
 end
 
--- KEYS: log.
+-- KEYS: log. ARGV: fields and values in turn.
 function steps.append()
-  append_log(KEYS[1], args.entries)
+  append_log(KEYS[1], ARGV)
   return {}
 end
 
--- KEYS: log.
+-- KEYS: log. ARGV: position in the log, time of that read, entries at most.
 function steps.readLog()
-  return read_log(KEYS[1], args.after, args.readAt, args.count)
+  return read_log(KEYS[1], ARGV[1], ARGV[2], ARGV[3])
 end

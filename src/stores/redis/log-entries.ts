@@ -1,14 +1,15 @@
 // How marks and session ids lie in the Redis log, and how its pages become one.
 import type { Mark } from '../../marks/covering.js'
 import type { LogPage } from '../log-store.js'
-import { markOf, type Reply } from '../reply.js'
+import { numberOf, textOf } from '../reply.js'
+import { field, listOf, markLine, markOf, secondsOf, unescaped } from './fields.js'
 
 /** Entries of the log that one round trip fetches. */
 const PAGE = 500
 
 export interface LogReader {
   /** Reads after an id of the stream; `after` empty: only where the log ends. */
-  read(position: { readonly after: string; readonly readAt: number; readonly count: number }): Promise<Reply>
+  read(position: readonly [after: string, readAt: string, count: string]): Promise<readonly unknown[]>
   /** All live marks. */
   allMarks(): Promise<readonly Mark[]>
 }
@@ -16,44 +17,44 @@ export interface LogReader {
 /** Follows the log from a cursor, or starts afresh: the end of the log is noted before the marks are read. */
 export async function followLog(reader: LogReader, cursor: string | undefined): Promise<LogPage> {
   const [after = '', readAt = ''] = cursor?.split('|') ?? []
-  const page = after === '' ? undefined : await readOn(reader, after, Number(readAt))
+  const page = after === '' ? undefined : await readOn(reader, after, readAt)
   return page ?? startAfresh(reader)
 }
 
 async function startAfresh(reader: LogReader): Promise<LogPage> {
-  const end = await reader.read({ after: '', readAt: 0, count: PAGE })
+  const [now, last] = await reader.read(['', '0', String(PAGE)])
   const marks = await reader.allMarks()
-  return { cursor: cursorOf(end), now: end.number('now'), reset: true, marks, sessionIds: [] }
+  return { cursor: cursorOf(last, now), now: secondsOf(now), reset: true, marks, sessionIds: [] }
 }
 
-async function readOn(reader: LogReader, from: string, readAt: number): Promise<LogPage | undefined> {
+async function readOn(reader: LogReader, from: string, readAt: string): Promise<LogPage | undefined> {
   const marks: Mark[] = []
   const sessionIds: string[] = []
-  let reply: Reply
   let after = from
-  do {
-    reply = await reader.read({ after, readAt, count: PAGE })
-    if (reply.flag('lost')) return undefined
-    for (const [kind, value] of reply.pairs('entries')) {
-      if (kind === 'm') marks.push(markOf(JSON.parse(value)))
-      else sessionIds.push(value)
+  for (;;) {
+    const [now, last, more, entries] = await reader.read([after, readAt, String(PAGE)])
+    if (last === undefined) return undefined
+    after = textOf(last)
+    const fields = listOf(entries)
+    for (let i = 0; i < fields.length; i += 2) {
+      if (fields[i] === 'm') marks.push(markOf(fields[i + 1]))
+      else sessionIds.push(unescaped(textOf(fields[i + 1])))
     }
-    after = reply.text('last')
-  } while (reply.flag('more'))
-  return { cursor: cursorOf(reply), now: reply.number('now'), reset: false, marks, sessionIds }
+    if (numberOf(more) === 0)
+      return { cursor: cursorOf(last, now), now: secondsOf(now), reset: false, marks, sessionIds }
+  }
 }
 
-function cursorOf(reply: Reply): string {
-  return `${reply.text('last')}|${reply.text('now')}`
+function cursorOf(last: unknown, now: unknown): string {
+  return `${textOf(last)}|${textOf(now)}`
 }
 
-/** A mark as `append` takes it. */
+/** A mark as the log has it. */
 export function markEntry(mark: Mark): readonly [string, string] {
-  const { scope, key, subKey = '', issuedAt, seenAt, expiresAt } = mark
-  return ['m', JSON.stringify([scope, key, subKey, ...[issuedAt, seenAt, expiresAt].map(String)])]
+  return ['m', markLine(mark)]
 }
 
-/** A session id as `append` takes it. */
+/** A session id as the log has it. */
 export function sessionEntry(sessionId: string): readonly [string, string] {
-  return ['s', sessionId]
+  return ['s', field(sessionId)]
 }

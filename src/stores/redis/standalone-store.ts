@@ -11,10 +11,23 @@ import type {
   NewBinding,
   SessionState,
 } from '../logout-store.js'
-import type { Reply } from '../reply.js'
+import { numberOf, textOf } from '../reply.js'
 import { type RedisCommand, RedisScripts } from './command.js'
+import {
+  field,
+  listOf,
+  markOf,
+  marksAgainst,
+  marksOf,
+  microseconds,
+  milliseconds,
+  nameOfSession,
+  optional,
+  secondsOf,
+  stateOf,
+  unescaped,
+} from './fields.js'
 import { followLog, type LogReader } from './log-entries.js'
-import { redisReply } from './redis-reply.js'
 import { STANDALONE_SCRIPTS } from './scripts.js'
 
 const scripts = new RedisScripts(STANDALONE_SCRIPTS)
@@ -22,79 +35,100 @@ const scripts = new RedisScripts(STANDALONE_SCRIPTS)
 export class StandaloneRedisStore implements LogStore {
   readonly #command: RedisCommand
   readonly #prefix: string
-  readonly #sessionPrefix: string | undefined
+  readonly #sessionPrefix: readonly string[]
 
   constructor(command: RedisCommand, prefix: string, sessionPrefix: string | undefined) {
     this.#command = command
     this.#prefix = prefix
-    this.#sessionPrefix = sessionPrefix
+    this.#sessionPrefix = sessionPrefix === undefined ? [] : [sessionPrefix]
   }
 
   async bind(login: NewBinding): Promise<SessionState & { readonly binding: Binding }> {
     const { sessionId, subKey, sidKey, issuedAt, expiresAt, tokenKeys = [] } = login
-    const reply = await this.#run('bind', sessionId, subKey, sidKey, issuedAt, expiresAt, ...tokenKeys)
-    const binding = { sessionId, subKey, sidKey, issuedAt, boundAt: reply.number('at'), expiresAt }
-    return { ...reply.state(sessionId), binding }
+    const [at, flag, now, bySub, bySid] = await this.#run('bind', [
+      nameOfSession(sessionId),
+      field(sessionId),
+      field(subKey),
+      optional(sidKey),
+      issuedAt === undefined ? '' : String(issuedAt),
+      String(expiresAt),
+      ...tokenKeys.map(field),
+    ])
+    const binding = { sessionId, subKey, sidKey, issuedAt, boundAt: secondsOf(at), expiresAt }
+    return { ended: textOf(flag) !== '', binding, marks: marksAgainst(binding, secondsOf(now), bySub, bySid) }
   }
 
   async rebind(fromSessionId: string, toSessionId: string, expiresAt: number): Promise<SessionState> {
     if (fromSessionId === toSessionId) return this.read(toSessionId)
-    return (await this.#run('rebind', fromSessionId, toSessionId, expiresAt)).state(toSessionId)
+    const names = [...nameAndId(fromSessionId), ...nameAndId(toSessionId)]
+    return stateOf(toSessionId, await this.#run('rebind', [...names, String(expiresAt)]))
   }
 
   async renew(sessionId: string, expiresAt: number): Promise<void> {
-    await this.#run('renew', sessionId, expiresAt)
+    await this.#run('renew', [nameOfSession(sessionId), String(expiresAt)])
   }
 
   async addTokens(sessionId: string, tokenKeys: readonly string[]): Promise<SessionState> {
-    return (await this.#run('addTokens', sessionId, ...tokenKeys)).state(sessionId)
+    return stateOf(sessionId, await this.#run('addTokens', [nameOfSession(sessionId), ...tokenKeys.map(field)]))
   }
 
   async read(sessionId: string): Promise<SessionState> {
-    return (await this.#run('read', sessionId)).state(sessionId)
+    return stateOf(sessionId, await this.#run('read', [nameOfSession(sessionId)]))
   }
 
   async marks(keys: readonly string[]): Promise<{ readonly now: number; readonly marks: readonly Mark[] }> {
-    const reply = await this.#run('marks', ...keys)
-    return { now: reply.number('now'), marks: reply.marks('marks') }
+    const [time, ...lists] = await this.#run('marks', keys.map(field))
+    const now = secondsOf(time)
+    return { now, marks: keys.flatMap((key, i) => marksOf(lists[i], now, key)) }
   }
 
   async endSessions(sessionIds: readonly string[], expiresAt: number): Promise<LocallyEnded> {
-    const reply = await this.#run('endSessions', expiresAt, ...sessionIds)
-    return { sessionIds, tokenKeys: reply.texts('tokens') }
+    const [ids, tokens] = await this.#run('endSessions', [String(expiresAt), ...sessionIds.flatMap(nameAndId)])
+    return { sessionIds: textsOf(ids), tokenKeys: [...new Set(textsOf(tokens))] }
   }
 
   async unbind(sessionIds: readonly string[]): Promise<void> {
-    await this.#run('unbind', ...sessionIds)
+    await this.#run('unbind', sessionIds.flatMap(nameAndId))
   }
 
   async begin(logout: BeginLogout): Promise<BegunLogout> {
-    const { target, jti } = logout
-    const reply = await this.#run(
-      'begin',
+    const { target, jti, marksExpireAt } = logout
+    const [mark, finished, mismatched, count, ...idsAndTokens] = await this.#run('begin', [
       target.scope,
-      target.key,
-      target.subKey,
-      logout.issuedAt,
-      jti?.key,
-      jti?.expiresAt,
-      logout.marksExpireAt,
-      logout.toleranceSeconds,
-      logout.seenSecondsAgo,
-      String(logout.mayFinish),
-      ...(this.#sessionPrefix === undefined ? [] : [this.#sessionPrefix]),
-    )
-    return reply.begunLogout()
+      field(target.key),
+      optional(target.subKey),
+      String(logout.issuedAt),
+      String(marksExpireAt),
+      milliseconds(marksExpireAt),
+      String(logout.toleranceSeconds),
+      microseconds(logout.seenSecondsAgo),
+      jti === undefined ? '' : field(jti.key),
+      jti === undefined ? '' : milliseconds(jti.expiresAt),
+      logout.mayFinish ? '1' : '',
+      ...this.#sessionPrefix,
+    ])
+    if (mark === 'replayed') return { replayed: true }
+    const texts = textsOf(idsAndTokens)
+    const sessions = numberOf(count)
+    return {
+      replayed: false,
+      mark: markOf(mark),
+      sessionIds: texts.slice(0, sessions),
+      tokenKeys: texts.slice(sessions),
+      mismatched: numberOf(mismatched),
+      finished: numberOf(finished) === 1,
+    }
   }
 
   async complete(logout: CompleteLogout): Promise<void> {
-    const jti = logout.done ? logout.jti : undefined
-    await this.#run('complete', jti?.key, jti?.expiresAt, ...logout.destroyedIds)
+    const { jti } = logout
+    const closed = logout.done && jti !== undefined ? [field(jti.key), milliseconds(jti.expiresAt)] : ['', '']
+    await this.#run('complete', [...closed, ...logout.destroyedIds.map(nameOfSession)])
   }
 
   pull(cursor?: string): Promise<LogPage> {
     const reader: LogReader = {
-      read: ({ after, readAt, count }) => this.#run('readLog', after, readAt, count),
+      read: (position) => this.#run('readLog', position),
       allMarks: () => this.#allMarks(),
     }
     return followLog(reader, cursor)
@@ -102,20 +136,24 @@ export class StandaloneRedisStore implements LogStore {
 
   async #allMarks(): Promise<readonly Mark[]> {
     const marks: Mark[] = []
-    let cursor = '0'
+    let cursor: unknown = '0'
     do {
-      const reply = await this.#run('scanMarks', cursor, 500)
-      marks.push(...reply.marks('marks'))
-      cursor = reply.text('cursor')
+      const [next, now, ...lists] = await this.#run('scanMarks', [textOf(cursor), '500'])
+      marks.push(...lists.flatMap((lines) => marksOf(lines, secondsOf(now))))
+      cursor = next
     } while (cursor !== '0')
     return marks
   }
 
-  async #run(
-    operation: keyof typeof STANDALONE_SCRIPTS,
-    ...args: readonly (string | number | undefined)[]
-  ): Promise<Reply> {
-    const texts = args.map((arg) => (arg === undefined ? '' : String(arg)))
-    return redisReply(await scripts.run(this.#command, operation, [], [this.#prefix, ...texts]))
+  async #run(operation: keyof typeof STANDALONE_SCRIPTS, args: readonly string[]): Promise<readonly unknown[]> {
+    return listOf(await scripts.run(this.#command, operation, [], [this.#prefix, ...args]))
   }
+}
+
+function nameAndId(sessionId: string): readonly [string, string] {
+  return [nameOfSession(sessionId), field(sessionId)]
+}
+
+function textsOf(value: unknown): readonly string[] {
+  return listOf(value).map((each) => unescaped(textOf(each)))
 }

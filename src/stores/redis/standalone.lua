@@ -3,275 +3,298 @@
 local prefix = ARGV[1]
 local operations = {}
 
--- SHA-1, because it is the one hash a Redis script has, and cut to 96 bits, because session ids are random: it only
--- keeps them out of key names. Of a session: its record and its tokens.
-local function of_session(session_id)
-  local name = string.sub(redis.sha1hex(session_id), 1, 24)
+-- Of a session: its record, and its tokens.
+local function of_session(name)
   return prefix .. 's' .. name, prefix .. 't' .. name
 end
 
 local function of_key(kind, key)
-  return prefix .. kind .. string.sub(key, 1, 22)
+  return prefix .. kind .. name_of(key)
 end
 
-local function marks_against(session)
-  local marks = {}
-  if not session.bound then return marks end
-  local signon = session.signon
-  if signon.sid ~= '' then marks_at(of_key('m', signon.sid), signon.sid, marks) end
-  return marks_at(of_key('m', signon.sub), signon.sub, marks)
+-- The marks under the keys of a sign-on; the reader drops those of keys that begin alike.
+local function marks_against(sub, sid)
+  if sid == '' then return { redis.call('GET', of_key('m', sub)), false } end
+  return redis.call('MGET', of_key('m', sub), of_key('m', sid))
 end
 
-local function state_of(session_id)
-  local key = of_session(session_id)
-  local session = load(key)
-  return session_reply(session, marks_against(session))
+-- A record, and where it cannot be judged alone: what o'clock it is and the marks against it.
+local function state_of(name)
+  local record = redis.call('GET', prefix .. 's' .. name)
+  if not record then return {} end
+  local state, flag, _, _, _, sub, sid = string.match(record, RECORD)
+  if state ~= '1' and state ~= '3' then
+    now()
+    return { record, clock_text }
+  end
+  local marks = marks_against(sub, sid)
+  if flag == '' and not marks[1] and not marks[2] then return { record } end
+  now()
+  return { record, clock_text, marks[1] or '', marks[2] or '' }
 end
 
-local function index(session_id, signon)
-  index_add(of_key('i', signon.sub), session_id, signon.exp)
-  if signon.sid ~= '' then index_add(of_key('i', signon.sid), session_id, signon.exp) end
+local function index(name, session)
+  index_add(of_key('i', session.sub), name, session.exp)
+  if session.sid ~= '' then index_add(of_key('i', session.sid), name, session.exp) end
 end
 
-local function unindex(session_id, signon)
-  redis.call('ZREM', of_key('i', signon.sub), session_id)
-  if signon.sid ~= '' then redis.call('ZREM', of_key('i', signon.sid), session_id) end
-end
-
-local function log_sessions(list, first)
-  local entries = {}
-  for i = first, #list do entries[#entries + 1] = { 's', list[i] } end
-  append_log(prefix .. 'log', entries)
+local function unindex(name, session)
+  redis.call('ZREM', of_key('i', session.sub), name)
+  if session.sid ~= '' then redis.call('ZREM', of_key('i', session.sid), name) end
 end
 
 -- Writes a sign-on under a session id, in place of what was bound there. The tokens: a list from a position on.
-local function put(session_id, signon, list, first, lift_inherited)
-  local key, tokens_key = of_session(session_id)
+local function put(name, signon, list, first, lift_inherited)
+  local key, tokens_key = of_session(name)
   local session = load(key)
   if session.bound then
-    unindex(session_id, session.signon)
-    log_sessions({ session_id }, 1)
+    unindex(name, session)
+    append_log(prefix .. 'log', { 's', signon.id })
   end
-  if lift_inherited and session.flag == 'i' then session.flag, session.till = '', 0 end
-  session.signon, session.bound = signon, true
-  save(key, session)
-  index(session_id, signon)
-  replace_tokens(tokens_key, list, first, signon.exp)
-  return session
+  if lift_inherited and session.flag == 'i' then session.flag, session.till = '', '0' end
+  signon.flag, signon.till, signon.to, signon.tokens = session.flag, session.till, session.to, session.tokens
+  signon.bound = true
+  replace_tokens(tokens_key, signon, list, first)
+  save(key, signon)
+  index(name, signon)
+  return signon
 end
 
-local function unbind(session_id)
-  local key, tokens_key = of_session(session_id)
+local function unbind(name)
+  local key, tokens_key = of_session(name)
   local session = load(key)
   if not session.bound then return end
-  unindex(session_id, session.signon)
-  session.signon, session.bound = nil, false
+  unindex(name, session)
+  if session.tokens then redis.call('DEL', tokens_key) end
+  session.sub, session.bound, session.tokens = nil, false, false
   save(key, session)
-  redis.call('DEL', tokens_key)
 end
 
-local function write_mark(mark, entries)
-  local merged = merge_mark(of_key('m', mark.key), mark)
-  register_mark(prefix .. 'marks', string.sub(mark.key, 1, 22), merged.exp)
-  local reply = mark_reply(merged)
-  entries[#entries + 1] = { 'm', cjson.encode(reply) }
-  return merged, reply
-end
-
-local function remember_jti(jti, value, till)
-  redis.call('SET', prefix .. 'j' .. jti, value, 'PXAT', milliseconds(till))
-end
-
--- ARGV: session id, sub, sid, iat, expiry, tokens.
+-- ARGV: session's name, session id, sub, sid, iat, expiry, tokens.
 function operations.bind()
-  local id, sub, sid, iat, exp = unpack(ARGV, 2, 6)
-  local by_sub = marks_at(of_key('m', sub), sub, {})
-  local at = after_logouts(now(), by_sub)
-  local signon = { sub = sub, sid = sid, iat = tonumber(iat) or '', at = at, exp = tonumber(exp) }
-  local session = put(id, signon, ARGV, 7, true)
-  -- Nothing comes between: the marks of the sub are still the same.
-  local marks = sid ~= '' and marks_at(of_key('m', sid), sid, by_sub) or by_sub
-  return { 'ended', tostring(session.flag ~= ''), 'at', text(at), 'marks', marks_reply(marks) }
+  local name, id, sub, sid, iat, exp = unpack(ARGV, 2, 7)
+  local marks = marks_against(sub, sid)
+  local at = bound_after(sub, marks[1])
+  local session = put(name, { id = id, sub = sub, sid = sid, iat = iat, at = at, exp = exp }, ARGV, 8, true)
+  -- Nothing comes between: the marks are still the same.
+  return { at, session.flag, clock_text, marks[1] or '', marks[2] or '' }
 end
 
--- ARGV: old session id, new one, its expiry.
+-- ARGV: old session's name and id, the new one's, its expiry.
 function operations.rebind()
-  local from_id, to_id, exp = ARGV[2], ARGV[3], tonumber(ARGV[4])
-  local from_key, tokens_key = of_session(from_id)
+  local from_name, from_id, to_name, to_id, exp = unpack(ARGV, 2, 6)
+  local from_key, tokens_key = of_session(from_name)
   local from = load(from_key)
   local inherits = from.flag == 'x' or from.flag == 'i'
-  local signon = from.signon
-  if signon then
-    local moved = { sub = signon.sub, sid = signon.sid, iat = signon.iat, at = signon.at }
-    moved.exp = math.max(signon.exp, exp)
-    put(to_id, moved, redis.call('SMEMBERS', tokens_key), 1)
-    if from.bound then unindex(from_id, signon) end
+  local till = from.till
+  if from.sub then
+    local moved = { id = to_id, sub = from.sub, sid = from.sid, iat = from.iat, at = from.at, exp = later(from.exp, exp) }
+    put(to_name, moved, tokens_of(tokens_key, from), 1)
+    if from.bound then unindex(from_name, from) end
     from.bound = false
     if inherits then
-      from.signon = nil
-      redis.call('DEL', tokens_key)
+      if from.tokens then redis.call('DEL', tokens_key) end
+      from.sub, from.tokens = nil, false
     else
+      moved_to(from, to_name)
       set_end(from, 'm', moved.exp)
-      keep_until(tokens_key, from.till)
+      if from.tokens then keep_until(tokens_key, milliseconds(from.till)) end
     end
     save(from_key, from)
-    log_sessions({ from_id }, 1)
+    append_log(prefix .. 'log', { 's', from_id })
   end
   if inherits then
-    local to_key = of_session(to_id)
+    local to_key = of_session(to_name)
     local to = load(to_key)
     if to.flag == '' then
-      set_end(to, 'i', math.max(from.till, exp))
+      set_end(to, 'i', later(till, exp))
       save(to_key, to)
-      log_sessions({ to_id }, 1)
+      append_log(prefix .. 'log', { 's', to_id })
     end
   end
-  return state_of(to_id)
+  return state_of(to_name)
 end
 
--- ARGV: session id, expiry.
+-- ARGV: session's name, expiry.
 function operations.renew()
-  local id, exp = ARGV[2], tonumber(ARGV[3])
-  local key, tokens_key = of_session(id)
+  local name, exp = ARGV[2], ARGV[3]
+  local key, tokens_key = of_session(name)
   local session = load(key)
-  if not session.bound or session.signon.exp >= exp then return {} end
-  session.signon.exp = exp
+  if not session.bound or tonumber(session.exp) >= tonumber(exp) then return {} end
+  session.exp = exp
   save(key, session)
-  index(id, session.signon)
-  keep_until(tokens_key, exp)
+  index(name, session)
+  if session.tokens then keep_until(tokens_key, milliseconds(exp)) end
   return {}
 end
 
--- ARGV: session id, tokens.
+-- ARGV: session's name, tokens.
 function operations.addTokens()
-  local id = ARGV[2]
-  local key, tokens_key = of_session(id)
+  local name = ARGV[2]
+  local key, tokens_key = of_session(name)
   local session = load(key)
-  if session.bound then add_tokens(tokens_key, ARGV, 3, session.signon.exp) end
-  return session_reply(session, marks_against(session))
+  if session.bound then
+    add_tokens(tokens_key, session, ARGV, 3)
+    save(key, session)
+  end
+  return state_of(name)
 end
 
--- ARGV: session id.
+-- ARGV: session's name.
 function operations.read()
   return state_of(ARGV[2])
 end
 
 -- ARGV: keys.
 function operations.marks()
-  local marks = {}
-  for i = 2, #ARGV do marks_at(of_key('m', ARGV[i]), ARGV[i], marks) end
-  return { 'now', text(now()), 'marks', marks_reply(marks) }
+  now()
+  local reply = { clock_text }
+  for i = 2, #ARGV do reply[i] = redis.call('GET', of_key('m', ARGV[i])) or '' end
+  return reply
 end
 
--- ARGV: expiry, session ids.
+-- ARGV: expiry, names and session ids in turn.
 function operations.endSessions()
-  local exp, tokens = tonumber(ARGV[2]), {}
-  for i = 3, #ARGV do
-    local key, tokens_key = of_session(ARGV[i])
+  local exp, walk, fields, ids, tokens = ARGV[2], {}, {}, {}, {}
+  for i = 3, #ARGV, 2 do walk[#walk + 1] = { name = ARGV[i], id = ARGV[i + 1] } end
+  -- Grows while it is walked. An id that was walked leads nowhere any more, so that circles end.
+  local i = 1
+  while walk[i] do
+    local step = walk[i]
+    local key, tokens_key = of_session(step.name)
     local session = load(key)
-    set_end(session, 'x', exp)
-    save(key, session)
-    for _, token in ipairs(redis.call('SMEMBERS', tokens_key)) do tokens[#tokens + 1] = token end
+    local id, their = step.id or session.id, tokens_of(tokens_key, session)
+    local to = end_locally(session, exp, step.at, step.sub, step.sid)
+    if to then
+      save(key, session)
+      ids[#ids + 1] = id
+      fields[#fields + 1], fields[#fields + 2] = 's', id
+      for _, token in ipairs(their) do tokens[#tokens + 1] = token end
+      for name, at, sub, sid in string.gmatch(to, MOVED) do
+        walk[#walk + 1] = { name = name, at = at, sub = sub, sid = sid }
+      end
+    end
+    i = i + 1
   end
-  log_sessions(ARGV, 3)
-  return { 'tokens', tokens }
+  append_log(prefix .. 'log', fields)
+  return { ids, tokens }
 end
 
--- ARGV: session ids.
+-- ARGV: names and session ids in turn.
 function operations.unbind()
-  for i = 2, #ARGV do unbind(ARGV[i]) end
-  log_sessions(ARGV, 2)
+  local fields = {}
+  for i = 2, #ARGV, 2 do
+    unbind(ARGV[i])
+    fields[i - 1], fields[i] = 's', ARGV[i + 1]
+  end
+  append_log(prefix .. 'log', fields)
   return {}
 end
 
--- The sessions of a logout's target, how many belong to another sub, and the latest time at which one was bound.
-local function sessions_of(scope, key, sub)
-  local found, mismatched, latest = {}, 0, 0
-  if scope == 'token' then return found, mismatched, latest end
-  local index_key = of_key('i', key)
-  for _, id in ipairs(index_members(index_key)) do
-    local record_key, tokens_key = of_session(id)
-    local session = load(record_key)
-    if not session.bound or key_of(session.signon, scope) ~= key then
-      -- The index name is shared by keys that begin alike: only an entry of nobody is dead wood.
-      if not session.bound then redis.call('ZREM', index_key, id) end
-    elseif sub ~= '' and sub ~= session.signon.sub then
-      mismatched = mismatched + 1
-    else
-      latest = math.max(latest, session.signon.at)
-      found[#found + 1] = { id = id, key = record_key, tokens_key = tokens_key, session = session }
-    end
-  end
-  return found, mismatched, latest
+-- An id is escaped as every field; the key of its row is not (fields.ts).
+local function row_of(rows, id)
+  if not string.find(id, '%', 1, true) then return rows .. id end
+  return rows .. string.gsub(id, '%%(%x%x)', function(hex) return string.char(tonumber(hex, 16)) end)
 end
 
--- ARGV: scope, key, sub, iat, jti, its expiry, the marks' expiry, tolerance, seconds ago, whether it may finish, and the
--- prefix of the rows where they are destroyed here.
+-- ARGV: scope, key, sub, iat, the marks' expiry, the same in milliseconds, tolerance, microseconds ago, jti, its expiry in
+-- milliseconds, whether it may finish, and the prefix of the rows where they are destroyed here.
+-- Every logout runs this: each table and function made here is paid for again when Lua collects its garbage.
 function operations.begin()
-  local scope, key, sub, iat, jti, jti_exp, marks_exp, tolerance, ago, may_finish, rows = unpack(ARGV, 2, 12)
-  local opened = jti ~= '' and redis.call('GET', prefix .. 'j' .. jti)
-  if opened == 'completed' then return { 'replayed', 'true' } end
+  local call = redis.call
+  local scope, key, sub, iat, exp, till, tolerance, ago, jti, jti_till, may_finish, rows = unpack(ARGV, 2, 13)
+  local opened = jti ~= '' and call('GET', prefix .. 'j' .. jti)
+  if opened == 'completed' then return { 'replayed' } end
 
-  local found, mismatched, latest = sessions_of(scope, key, sub)
-  local seen = now() - ago
-  iat, marks_exp, tolerance = tonumber(iat), tonumber(marks_exp), tonumber(tolerance)
-  -- A clock that was set back must not date a logout before the logins that it ends; a late retry is meant to.
-  if tonumber(ago) == 0 then seen = math.max(seen, latest) end
-  if opened then
-    local dates = cmsgpack.unpack(opened)
-    iat, seen = dates[1], dates[2]
+  local name, log = name_of(key), prefix .. 'log'
+  local index_key, names, records = prefix .. 'i' .. name, {}, {}
+  if scope ~= 'token' then names = call('ZRANGE', index_key, 0, -1) end
+  local seen = now()
+  if ago == '0' then seen = clock_text else seen = string.format('%.0f', seen - ago) end
+  for i, each in ipairs(names) do
+    local record = call('GET', prefix .. 's' .. each)
+    records[i] = record
+    -- A clock that was set back must not date a logout before the logins that it ends; a late retry is meant to.
+    local at = ago == '0' and record and string.match(record, '^[13]%a? %S* (%S+)')
+    if at and at - seen > 0 then seen = at end
   end
+  if opened then iat, seen = string.match(opened, '(%S+) (%S+)') end
 
-  local entries, ids, tokens, covered = {}, {}, {}, {}
-  local mark, reply = write_mark({ scope = scope, key = key, sub = sub, iat = iat, seen = seen, exp = marks_exp }, entries)
-  for _, each in ipairs(found) do
-    if covers(mark, each.session.signon, tolerance) then
-      covered[#covered + 1], ids[#ids + 1] = each, each.id
+  local mark, mark_iat, mark_seen, mark_exp = write_mark(prefix .. 'm' .. name, till, scope, key, sub, iat, seen, exp)
+  register_mark(prefix .. 'marks', name, mark_exp == exp and till or milliseconds(mark_exp))
+  local reply, fields, tokens, count, mismatched = { mark, 0, 0, 0 }, { 'm', mark }, {}, 0, 0
+  local destroys = may_finish == '1' and rows ~= nil
+  for i, each in ipairs(names) do
+    local state, flag, s_iat, at, s_exp, s_sub, s_sid, id, kept = string.match(records[i] or '', RECORD)
+    if (state ~= '1' and state ~= '3') or (flag ~= '' and s_exp * 1000000 <= now()) then
+      -- The index name is shared by keys that begin alike: only an entry of nobody is dead wood.
+      call('ZREM', index_key, each)
+    elseif (scope == 'sid' and s_sid or s_sub) == key then
+      if sub ~= '' and sub ~= s_sub then
+        mismatched = mismatched + 1
+      elseif covers(scope, mark_iat, mark_seen, tolerance, s_iat, at) then
+        local ended, ended_till = exp, till
+        if s_exp - exp > 0 then ended, ended_till = s_exp, milliseconds(s_exp) end
+        if flag ~= '' and kept - ended > 0 then ended, ended_till = kept, milliseconds(kept) end
+        if state == '3' then
+          for _, token in ipairs(call('SMEMBERS', prefix .. 't' .. each)) do
+            local token_name = name_of(token)
+            fields[#fields + 1] = 'm'
+            fields[#fields + 1] =
+              write_mark(prefix .. 'm' .. token_name, ended_till, 'token', token, '', iat, seen, ended)
+            register_mark(prefix .. 'marks', token_name, ended_till)
+            tokens[#tokens + 1] = token
+          end
+          if destroys then call('DEL', prefix .. 't' .. each) end
+        end
+        local record = '0x ' .. ended
+        if destroys then
+          if names[2] then
+            call('UNLINK', row_of(rows, id))
+            call('ZREM', index_key, each)
+          else
+            call('UNLINK', row_of(rows, id), index_key)
+          end
+          local other = scope == 'sid' and s_sub or s_sid
+          if other ~= '' then call('ZREM', prefix .. 'i' .. name_of(other), each) end
+        else
+          record = state .. 'x ' .. s_iat .. ' ' .. at .. ' ' .. s_exp .. ' ' .. s_sub .. ' ' .. s_sid .. ' ' .. id .. ' ' .. ended
+        end
+        call('SET', prefix .. 's' .. each, record, 'PXAT', ended_till)
+        count = count + 1
+        reply[4 + count] = id
+        fields[#fields + 1] = 's'
+        fields[#fields + 1] = id
+      end
     end
   end
-  local finished = may_finish == 'true' and (rows ~= nil or #ids == 0)
-  for _, each in ipairs(covered) do
-    local session = each.session
-    local till = math.max(marks_exp, session.signon.exp)
-    set_end(session, 'x', till)
-    local their = redis.call('SMEMBERS', each.tokens_key)
-    for _, token in ipairs(their) do
-      write_mark({ scope = 'token', key = token, sub = '', iat = iat, seen = seen, exp = till }, entries)
-      tokens[#tokens + 1] = token
-    end
-    if finished then
-      redis.call('UNLINK', rows .. each.id)
-      unindex(each.id, session.signon)
-      if #their > 0 then redis.call('DEL', each.tokens_key) end
-      session.signon, session.bound = nil, false
-    end
-    save(each.key, session)
+  append_log(log, fields)
+  local finished = destroys or (may_finish == '1' and count == 0)
+  if jti ~= '' then
+    call('SET', prefix .. 'j' .. jti, finished and 'completed' or iat .. ' ' .. seen, 'PXAT', jti_till)
   end
-  for _, id in ipairs(ids) do entries[#entries + 1] = { 's', id } end
-  append_log(prefix .. 'log', entries)
-  if jti ~= '' then remember_jti(jti, finished and 'completed' or cmsgpack.pack({ iat, seen }), jti_exp) end
-  return {
-    'mark', reply, 'ids', ids, 'tokens', tokens,
-    'mismatched', tostring(mismatched), 'finished', tostring(finished),
-  }
+  for _, token in ipairs(tokens) do reply[#reply + 1] = token end
+  reply[2], reply[3], reply[4] = finished and 1 or 0, mismatched, count
+  return reply
 end
 
--- ARGV: jti, its expiry, session ids.
+-- ARGV: jti, its expiry in milliseconds, sessions' names.
 function operations.complete()
   for i = 4, #ARGV do unbind(ARGV[i]) end
-  if ARGV[2] ~= '' then remember_jti(ARGV[2], 'completed', ARGV[3]) end
+  if ARGV[2] ~= '' then redis.call('SET', prefix .. 'j' .. ARGV[2], 'completed', 'PXAT', ARGV[3]) end
   return {}
 end
 
 -- ARGV: position in the log, time of that read, entries at most.
 function operations.readLog()
-  return read_log(prefix .. 'log', ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]))
+  return read_log(prefix .. 'log', ARGV[2], ARGV[3], ARGV[4])
 end
 
 -- ARGV: cursor, entries at a time.
 function operations.scanMarks()
+  now()
   local page = redis.call('ZSCAN', prefix .. 'marks', ARGV[2], 'COUNT', ARGV[3])
-  local marks = {}
-  for i = 1, #page[2], 2 do marks_at(prefix .. 'm' .. page[2][i], nil, marks) end
-  return { 'cursor', page[1], 'marks', marks_reply(marks) }
+  local reply = { page[1], clock_text }
+  for i = 1, #page[2], 2 do reply[#reply + 1] = redis.call('GET', prefix .. 'm' .. page[2][i]) or '' end
+  return reply
 end
