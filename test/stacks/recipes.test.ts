@@ -67,6 +67,8 @@ describe('what these tests are worth: without its protection, a thief stays sign
     'express-session': (code) => code.replace('await logout.bind(req, claims, { accessToken })', '{ ended: false }'),
     'cookie-session': (code) => code.replace(/^app\.use\(logout\.guard.*$/m, ''),
     'express-openid-connect': (code) => code.replace('req.appSession?.signOn, {', 'undefined, {'),
+    'fastify-session': (code) =>
+      code.replace('await logout.bind(local(request), claims, { accessToken })', '{ ended: false }'),
     hono: (code) => code.replace('!(await logout.isLive(session.signOn))', 'false'),
   }
 

@@ -81,6 +81,7 @@ export const RECIPES: Readonly<Record<string, StackOptions>> = {
   'cookie-session': {},
   'jwt-cookie': {},
   fastify: {},
+  'fastify-session': {},
   hono: {},
   nextjs: { entry: path.join(import.meta.dirname, 'route-files.ts') },
 }

@@ -1,0 +1,151 @@
+// `expressSessions` on a store of the real @fastify/session: requests under way when the logout comes, and what `regenerate` leaves.
+import cookie from '@fastify/cookie'
+import session from '@fastify/session'
+import Fastify, { type FastifyRequest } from 'fastify'
+import { describe, expect, it } from 'vitest'
+import { createBackchannelLogout, expressSessions } from '../../src/index.js'
+import { createTokenMint } from '../../src/testing/index.js'
+
+declare module 'fastify' {
+  interface Session {
+    user?: string
+    visits?: number
+  }
+}
+
+const ISSUER = 'https://op.example.com'
+const CLIENT_ID = 'rp'
+
+interface Settings {
+  readonly rolling: boolean
+  readonly isProtected?: boolean
+}
+
+async function fastifyRp({ rolling, isProtected = true }: Settings) {
+  const mint = await createTokenMint({ issuer: ISSUER, clientId: CLIENT_ID, sub: 'alice', sid: 'laptop' })
+  const rows = new Map()
+  const store = new session.MemoryStore(rows)
+  const { get, set, destroy } = store
+  const logout = createBackchannelLogout({
+    provider: { issuer: ISSUER, clientId: CLIENT_ID, jwks: mint.jwks },
+    sessions: expressSessions(store),
+  })
+  if (!isProtected) Object.assign(store, { get, set, destroy })
+  const local = ({ session }: FastifyRequest) => ({ sessionID: session.sessionId, session })
+  const app = Fastify()
+  await app.register(cookie)
+  await app.register(session, {
+    store,
+    secret: 'a secret of more than thirty-two characters',
+    rolling,
+    saveUninitialized: false,
+    cookie: { secure: false },
+  })
+  app.get('/sign-in', async (request) => {
+    await request.session.regenerate()
+    await logout.bind(local(request), mint.idTokenClaims())
+    request.session.user = 'alice'
+    return ''
+  })
+  app.get('/me', async (request) => request.session.user ?? 'nobody')
+  /** Whoever asks here is under way until somebody lets them go on. */
+  const waiting: (() => void)[] = []
+  let arrived = () => {}
+  app.get('/visit', async (request) => {
+    request.session.visits = (request.session.visits ?? 0) + 1
+    await new Promise<void>((resolve) => {
+      waiting.push(resolve)
+      arrived()
+    })
+    return request.session.user ?? 'nobody'
+  })
+  app.get('/new-id', async (request) => {
+    await request.session.regenerate(['user'])
+    return ''
+  })
+  app.get('/new-id-and-bind', async (request) => {
+    await request.session.regenerate(['user'])
+    await logout.bind(local(request), mint.idTokenClaims())
+    return ''
+  })
+  app.get('/sign-out', async (request) => {
+    await request.session.destroy()
+    return ''
+  })
+
+  const ask = async (url: string, cookies: Record<string, string> = {}) => {
+    const { cookies: set, body, statusCode } = await app.inject({ url, cookies })
+    expect(statusCode).toBe(200)
+    const issued = Object.fromEntries(set.map(({ name, value }) => [name, value]))
+    return { body, cookies: { ...cookies, ...issued } }
+  }
+  const signedInAs = async (cookies: Record<string, string>) => (await ask('/me', cookies)).body
+  return {
+    ask,
+    signedInAs,
+    rows,
+    async beginVisit(cookies: Record<string, string>) {
+      const hasArrived = new Promise<void>((resolve) => {
+        arrived = resolve
+      })
+      const visit = ask('/visit', cookies)
+      await hasArrived
+      return async () => {
+        for (const goOn of waiting.splice(0)) goOn()
+        return visit
+      }
+    },
+    async logOut() {
+      const body = new URLSearchParams({ logout_token: await mint.logoutToken() })
+      const response = await logout.fetch(new Request('https://rp.example.com/logout', { method: 'POST', body }))
+      expect(response.status).toBe(200)
+    },
+  }
+}
+
+describe.each([{ rolling: true }, { rolling: false }])('@fastify/session with rolling: $rolling', ({ rolling }) => {
+  it('a request that was under way at the logout does not bring its session back', async () => {
+    const rp = await fastifyRp({ rolling })
+    const { cookies } = await rp.ask('/sign-in')
+    expect(await rp.signedInAs(cookies)).toBe('alice')
+    const finish = await rp.beginVisit(cookies)
+    await rp.logOut()
+    const visited = await finish()
+    expect([await rp.signedInAs(cookies), await rp.signedInAs(visited.cookies)]).toEqual(['nobody', 'nobody'])
+    expect(rp.rows.size).toBe(0)
+  })
+
+  it('which it does where nobody protects the store', async () => {
+    const rp = await fastifyRp({ rolling, isProtected: false })
+    const { cookies } = await rp.ask('/sign-in')
+    const finish = await rp.beginVisit(cookies)
+    await rp.logOut()
+    await finish()
+    expect(await rp.signedInAs(cookies)).toBe('alice')
+  })
+
+  it('nor after a local logout', async () => {
+    const rp = await fastifyRp({ rolling })
+    const { cookies } = await rp.ask('/sign-in')
+    const finish = await rp.beginVisit(cookies)
+    await rp.ask('/sign-out', cookies)
+    await finish()
+    expect(await rp.signedInAs(cookies)).toBe('nobody')
+  })
+
+  it('regenerate ends the old id; the new one is found by a logout if it was bound again', async () => {
+    const rp = await fastifyRp({ rolling })
+    const { cookies } = await rp.ask('/sign-in')
+    const renewed = await rp.ask('/new-id-and-bind', cookies)
+    expect([await rp.signedInAs(cookies), await rp.signedInAs(renewed.cookies)]).toEqual(['nobody', 'alice'])
+    await rp.logOut()
+    expect(await rp.signedInAs(renewed.cookies)).toBe('nobody')
+  })
+
+  it('and not if a user was copied there without a bind, as the recipe warns', async () => {
+    const rp = await fastifyRp({ rolling })
+    const renewed = await rp.ask('/new-id', (await rp.ask('/sign-in')).cookies)
+    await rp.logOut()
+    expect(await rp.signedInAs(renewed.cookies)).toBe('alice')
+  })
+})
