@@ -84,9 +84,13 @@ export async function inParallel<T>(
   items: readonly T[],
   work: (item: T) => Promise<void>,
 ): Promise<void> {
+  if (items.length <= width) {
+    await Promise.all(items.map(work))
+    return
+  }
   const queue = items.values()
   const worker = async () => {
     for (const item of queue) await work(item)
   }
-  await Promise.all(Array.from({ length: Math.min(width, items.length) }, worker))
+  await Promise.all(Array.from({ length: width }, worker))
 }
