@@ -24,19 +24,21 @@ CREATE TABLE IF NOT EXISTS bcl_session (
   bound_at    double precision,
   expires_at  double precision,
   token_keys  text[] NOT NULL DEFAULT '{}',
-  -- 'moved' keeps the sign-on for whoever else is regenerated from this id.
-  ended       text CHECK (ended IN ('ended', 'inherited', 'moved')),
+  -- 'ended', 'inherited' or 'moved', which keeps the sign-on for whoever else is regenerated from this id. No CHECK says so: PostgreSQL
+  -- parses its text at each statement that writes.
+  ended       text,
   ended_until double precision,
   kept_until  double precision NOT NULL
 );
-CREATE INDEX IF NOT EXISTS bcl_session_by_sub ON bcl_session (sub_key) WHERE bound;
+-- Neither can serve a statement that has no such key: by "bound" alone it would read all sessions there are.
+CREATE INDEX IF NOT EXISTS bcl_session_by_sub ON bcl_session (sub_key) WHERE bound AND sub_key IS NOT NULL;
 CREATE INDEX IF NOT EXISTS bcl_session_by_sid ON bcl_session (sid_key) WHERE bound AND sid_key IS NOT NULL;
 CREATE INDEX IF NOT EXISTS bcl_session_by_end ON bcl_session (kept_until);
 
 CREATE TABLE IF NOT EXISTS bcl_mark (
   key        text NOT NULL,
   sub_key    text NOT NULL DEFAULT '',
-  scope      text NOT NULL CHECK (scope IN ('sid', 'sub', 'token')),
+  scope      text NOT NULL,
   issued_at  double precision NOT NULL,
   seen_at    double precision NOT NULL,
   expires_at double precision NOT NULL,
@@ -113,7 +115,8 @@ CREATE OR REPLACE FUNCTION bcl_marks_json(keys text[]) RETURNS jsonb LANGUAGE pl
 DECLARE
   time double precision := bcl_now();
 BEGIN
-  RETURN (SELECT coalesce(jsonb_agg(bcl_mark_json(m)), '[]') FROM bcl_mark m WHERE m.key = ANY (keys) AND m.expires_at > time);
+  -- Not a condition of the look-up: all that lives is a range of an index, too.
+  RETURN (SELECT coalesce(jsonb_agg(bcl_mark_json(m)) FILTER (WHERE m.expires_at > time), '[]') FROM bcl_mark m WHERE m.key = ANY (keys));
 END $$;
 
 CREATE OR REPLACE FUNCTION bcl_read(a jsonb) RETURNS jsonb LANGUAGE plpgsql STABLE
@@ -143,8 +146,8 @@ BEGIN
 END $$;
 
 -- Deletes at most so many expired rows of each table and returns how many there were. Any node may, at any time. The time is
--- a variable because no index serves a function that may change between rows; rows go by ctid, an array, because a join with a
--- batch of unknown size may be planned as a scan of the whole table.
+-- a variable where an index is to serve, and a function, which may change between rows and so is served by none, where not; rows go
+-- by ctid, an array, because a join with a batch of unknown size may be planned as a scan of the whole table.
 CREATE OR REPLACE FUNCTION bcl_prune(batch integer) RETURNS bigint LANGUAGE plpgsql
 SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET jit = off AS $$
 DECLARE
@@ -154,15 +157,15 @@ BEGIN
   WITH sessions AS (
     DELETE FROM bcl_session WHERE ctid = ANY (ARRAY(
       SELECT ctid FROM bcl_session WHERE kept_until <= time ORDER BY kept_until LIMIT batch FOR UPDATE SKIP LOCKED))
-      AND kept_until <= time RETURNING 1
+      AND kept_until <= bcl_now() RETURNING 1
   ), marks AS (
     DELETE FROM bcl_mark WHERE ctid = ANY (ARRAY(
       SELECT ctid FROM bcl_mark WHERE expires_at <= time ORDER BY expires_at LIMIT batch FOR UPDATE SKIP LOCKED))
-      AND expires_at <= time RETURNING 1
+      AND expires_at <= bcl_now() RETURNING 1
   ), jtis AS (
     DELETE FROM bcl_jti WHERE ctid = ANY (ARRAY(
       SELECT ctid FROM bcl_jti WHERE expires_at <= time ORDER BY expires_at LIMIT batch FOR UPDATE SKIP LOCKED))
-      AND expires_at <= time RETURNING 1
+      AND expires_at <= bcl_now() RETURNING 1
   ), log AS (
     DELETE FROM bcl_log WHERE ctid = ANY (ARRAY(
       SELECT ctid FROM bcl_log WHERE at < time - 300 ORDER BY at LIMIT batch FOR UPDATE SKIP LOCKED)) RETURNING 1
