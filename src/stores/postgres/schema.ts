@@ -436,8 +436,11 @@ BEGIN
   IF jti IS NOT NULL THEN
     PERFORM bcl_remember_jti(ROW(jti, issued, seen, finished, (a->>'jtiExp')::double precision)::bcl_jti);
   END IF;
-  -- The doorbell; whoever misses it reads the log a little later.
-  NOTIFY bcl_log;
+  -- The doorbell; whoever misses it reads the log a little later. PostgreSQL lets only one transaction that rings commit at a time, each
+  -- with a wait for the disk, so of logouts at the same time one rings.
+  IF pg_try_advisory_xact_lock(bcl_lock_id('doorbell')) THEN
+    NOTIFY bcl_log;
+  END IF;
   PERFORM bcl_prune(20);
   RETURN jsonb_build_object('replayed', false, 'mark', bcl_mark_json(mark), 'ids', to_jsonb(covered_ids),
     'tokens', to_jsonb(tokens), 'mismatched', mismatched, 'finished', finished);
