@@ -172,7 +172,7 @@ export class ClaimsCache<Application> {
 
   #cached(key: string, maxAgeSeconds: number): Answer<Application> | undefined {
     const now = this.#options.clock()
-    const answer = this.#inactive.get(key) ?? this.#active.get(key)
+    const answer = this.#active.get(key) ?? this.#inactive.get(key)
     if (answer === undefined) return undefined
     // A clock that was set back cannot say how old an answer is.
     if (now < answer.askedAt || now >= answer.keptUntil) {
@@ -286,8 +286,10 @@ export class ClaimsCache<Application> {
     begun: number,
     marks: readonly Mark[],
   ): Verdict<Application> | undefined {
-    const mark = marks.find((each) => ends(each, answer, answer.boundAt, this.#options.toleranceSeconds))
-    if (mark !== undefined) return this.#end(key, mark, answer.tokenExpiresAt)
+    if (marks.length > 0) {
+      const mark = marks.find((each) => ends(each, answer, answer.boundAt, this.#options.toleranceSeconds))
+      if (mark !== undefined) return this.#end(key, mark, answer.tokenExpiresAt)
+    }
     if (answer.startedAt < begun && this.#touched(answer, marks)) {
       if (this.#active.peek(key) === answer) this.#forget(key)
       return undefined
