@@ -11,12 +11,14 @@ import { redisCalls } from './redis-calls.js'
 import { Remote } from './remote.js'
 import { printed, printedTargets, type Section, verdict } from './report.js'
 import { scale } from './scale.js'
+import { sharedStores } from './shared-stores.js'
 import { wholeJob } from './whole-job.js'
 
 const SECTIONS: Readonly<Record<string, (bench: Bench) => Promise<Section>>> = {
   'whole-job': wholeJob,
   scale,
   redis: redisCalls,
+  'shared-stores': sharedStores,
   claims,
   reads: guardedReads,
 }
