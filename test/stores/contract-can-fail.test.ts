@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest'
 import type { Mark } from '../../src/marks/covering.js'
 import type { LogoutStore } from '../../src/stores/logout-store.js'
 import { memoryStore } from '../../src/stores/memory-store.js'
-import { logoutStoreContract } from '../../src/testing/logout-store-suite.js'
+import { logoutStoreContract } from '../../src/testing/logout-store/contract.js'
 
 type Defect = (store: LogoutStore) => Partial<LogoutStore>
 

@@ -1,6 +1,6 @@
 import { describe, it } from 'vitest'
 import { memoryStore } from '../../src/stores/memory-store.js'
-import { logoutStoreContract } from '../../src/testing/logout-store-suite.js'
+import { logoutStoreContract } from '../../src/testing/logout-store/contract.js'
 
 describe('memory store', () => {
   const cases = logoutStoreContract({

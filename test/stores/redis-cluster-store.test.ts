@@ -2,7 +2,7 @@ import { Cluster } from 'ioredis'
 import { createCluster } from 'redis'
 import { afterAll, beforeAll, describe, it } from 'vitest'
 import { redisStore } from '../../src/stores/redis/redis-store.js'
-import { logoutStoreContract } from '../../src/testing/logout-store-suite.js'
+import { logoutStoreContract } from '../../src/testing/logout-store/contract.js'
 import { describeWith } from '../servers/processes.js'
 import { type RunningRedisCluster, redisServer, startRedisCluster } from '../servers/redis.js'
 

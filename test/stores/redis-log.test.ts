@@ -7,7 +7,7 @@ import { boundedReads } from '../../src/stores/bounded-reads.js'
 import type { LogStore } from '../../src/stores/log-store.js'
 import type { BeginLogout } from '../../src/stores/logout-store.js'
 import { redisStore } from '../../src/stores/redis/redis-store.js'
-import { logoutStoreContract } from '../../src/testing/logout-store-suite.js'
+import { logoutStoreContract } from '../../src/testing/logout-store/contract.js'
 import { describeWith } from '../servers/processes.js'
 import {
   type RunningRedis,

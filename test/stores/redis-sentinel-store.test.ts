@@ -3,7 +3,7 @@ import { createSentinel } from 'redis'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { checkRedis } from '../../src/stores/redis/check-redis.js'
 import { redisStore } from '../../src/stores/redis/redis-store.js'
-import { logoutStoreContract } from '../../src/testing/logout-store-suite.js'
+import { logoutStoreContract } from '../../src/testing/logout-store/contract.js'
 import { describeWith } from '../servers/processes.js'
 import {
   type RunningRedis,

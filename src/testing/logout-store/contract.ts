@@ -1,0 +1,58 @@
+// The definition of the logout store port as runnable cases: a store is right if all of them pass. Knows no test runner
+// and no store.
+import { BEGIN_CASES } from './begin.js'
+import { BIND_CASES } from './bind.js'
+import { COMPLETE_CASES } from './complete.js'
+import { CONCURRENCY_CASES } from './concurrency.js'
+import { COVERING_CASES } from './covering.js'
+import { END_CASES } from './end-sessions.js'
+import { EXPIRY_CASES } from './expiry.js'
+import { READ_CASES } from './read.js'
+import { REBIND_CASES } from './rebind.js'
+import { RENEW_CASES } from './renew.js'
+import { type Case, type LogoutStoreUnderTest, Scene } from './scene.js'
+
+export type { LogoutStoreUnderTest } from './scene.js'
+
+export interface LogoutStoreContractOptions {
+  /** A store for one case; called once for each. */
+  create(): Promise<LogoutStoreUnderTest>
+}
+
+export interface LogoutStoreCase {
+  readonly name: string
+  /** Rejects with an `AssertionError` if the store breaks this promise of the port. */
+  run(): Promise<void>
+}
+
+/**
+ * The cases that define `LogoutStore`. Hand each to your test runner:
+ *
+ * `for (const { name, run } of logoutStoreContract({ create })) it(name, run)`
+ */
+export function logoutStoreContract(options: LogoutStoreContractOptions): readonly LogoutStoreCase[] {
+  return CASES.map(([name, body]) => ({
+    name,
+    async run() {
+      const underTest = await options.create()
+      try {
+        await body(new Scene(underTest))
+      } finally {
+        await underTest.dispose()
+      }
+    },
+  }))
+}
+
+const CASES: readonly Case[] = [
+  ...BIND_CASES,
+  ...READ_CASES,
+  ...REBIND_CASES,
+  ...RENEW_CASES,
+  ...END_CASES,
+  ...BEGIN_CASES,
+  ...COMPLETE_CASES,
+  ...EXPIRY_CASES,
+  ...COVERING_CASES,
+  ...CONCURRENCY_CASES,
+]
