@@ -101,7 +101,7 @@ async function openRedis(url: string): Promise<Filled> {
 }
 
 async function openPostgres(url: string): Promise<Filled> {
-  const measured = new pg.Pool({ connectionString: url, max: 1 })
+  const measured = new pg.Pool({ connectionString: url, max: 1, idleTimeoutMillis: 0 })
   const others = new pg.Pool({ connectionString: url, max: POSTGRES_CONNECTIONS })
   for (const pool of [measured, others]) pool.on('error', () => {})
   await applySchema(others)
