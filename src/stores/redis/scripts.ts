@@ -418,7 +418,7 @@ return run()
 
   local mark, mark_iat, mark_seen, mark_exp = write_mark(prefix .. 'm' .. name, till, scope, key, sub, iat, seen, exp)
   register_mark(prefix .. 'marks', name, mark_exp == exp and till or milliseconds(mark_exp))
-  local reply, fields, tokens, count, mismatched = { mark, 0, 0, 0 }, { 'm', mark }, {}, 0, 0
+  local fields, ids, tokens, mismatched = { 'm', mark }, {}, {}, 0
   local destroys = may_finish == '1' and rows ~= nil
   for i, each in ipairs(names) do
     local state, flag, s_iat, at, s_exp, s_sub, s_sid, id, kept = string.match(records[i] or '', RECORD)
@@ -457,21 +457,18 @@ return run()
           record = state .. 'x ' .. s_iat .. ' ' .. at .. ' ' .. s_exp .. ' ' .. s_sub .. ' ' .. s_sid .. ' ' .. id .. ' ' .. ended
         end
         call('SET', prefix .. 's' .. each, record, 'PXAT', ended_till)
-        count = count + 1
-        reply[4 + count] = id
+        ids[#ids + 1] = id
         fields[#fields + 1] = 's'
         fields[#fields + 1] = id
       end
     end
   end
   append_log(log, fields)
-  local finished = destroys or (may_finish == '1' and count == 0)
+  local finished = destroys or (may_finish == '1' and not ids[1])
   if jti ~= '' then
     call('SET', prefix .. 'j' .. jti, finished and 'completed' or iat .. ' ' .. seen, 'PXAT', jti_till)
   end
-  for _, token in ipairs(tokens) do reply[#reply + 1] = token end
-  reply[2], reply[3], reply[4] = finished and 1 or 0, mismatched, count
-  return reply
+  return { mark, finished and 1 or 0, mismatched, table.concat(ids, ' '), table.concat(tokens, ' ') }
 end
 return run()
 `].join('\n'),

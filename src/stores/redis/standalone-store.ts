@@ -93,7 +93,7 @@ export class StandaloneRedisStore implements LogStore {
 
   async begin(logout: BeginLogout): Promise<BegunLogout> {
     const { target, jti, marksExpireAt } = logout
-    const [mark, finished, mismatched, count, ...idsAndTokens] = await this.#run('begin', [
+    const [mark, finished, mismatched, ids, tokens] = await this.#run('begin', [
       target.scope,
       field(target.key),
       optional(target.subKey),
@@ -108,13 +108,11 @@ export class StandaloneRedisStore implements LogStore {
       ...this.#sessionPrefix,
     ])
     if (mark === 'replayed') return { replayed: true }
-    const texts = textsOf(idsAndTokens)
-    const sessions = numberOf(count)
     return {
       replayed: false,
       mark: markOf(mark),
-      sessionIds: texts.slice(0, sessions),
-      tokenKeys: texts.slice(sessions),
+      sessionIds: fieldsOf(ids),
+      tokenKeys: fieldsOf(tokens),
       mismatched: numberOf(mismatched),
       finished: numberOf(finished) === 1,
     }
@@ -156,4 +154,9 @@ function nameAndId(sessionId: string): readonly [string, string] {
 
 function textsOf(value: unknown): readonly string[] {
   return listOf(value).map((each) => unescaped(textOf(each)))
+}
+
+function fieldsOf(line: unknown): readonly string[] {
+  const text = textOf(line)
+  return text === '' ? [] : text.split(' ').map(unescaped)
 }
