@@ -183,6 +183,70 @@ describeWith(postgresServer, 'PostgreSQL')('PostgreSQL store, beyond the port', 
       })
     }
 
+    describe('a local logout', () => {
+      const ended = (store: LogStore, id: string) => store.endSessions([id], now() + 60)
+
+      it('waits for a change of id that has not committed, and ends the new id', async () => {
+        await store.bind(login(1))
+        const [, { sessionIds }] = await interleave(
+          (one) => one.rebind(login(1).sessionId, 'new id', now() + 60),
+          (two) => ended(two, login(1).sessionId),
+        )
+        expect([...sessionIds].sort()).toEqual(['new id', login(1).sessionId])
+        expect((await store.read('new id')).ended).toBe(true)
+      })
+
+      it('waits for the next change of id of a sign-on that moved on before, and ends the last id', async () => {
+        await store.bind(login(1))
+        await store.rebind(login(1).sessionId, 'second', now() + 60)
+        const [, { sessionIds }] = await interleave(
+          (one) => one.rebind('second', 'third', now() + 60),
+          (two) => ended(two, login(1).sessionId),
+        )
+        expect([...sessionIds].sort()).toEqual(['second', login(1).sessionId, 'third'])
+        expect((await store.read('third')).ended).toBe(true)
+      })
+
+      it('waits for a login and a change of id that have not committed, though nothing was known of the id', async () => {
+        const [, { sessionIds }] = await interleave(
+          async (one) => {
+            await one.bind(login(1))
+            await one.rebind(login(1).sessionId, 'new id', now() + 60)
+          },
+          (two) => ended(two, login(1).sessionId),
+        )
+        expect([...sessionIds].sort()).toEqual(['new id', login(1).sessionId])
+      })
+
+      it('makes a change of id wait, which then inherits the end, also from where the sign-on had moved', async () => {
+        await store.bind(login(1))
+        await store.rebind(login(1).sessionId, 'second', now() + 60)
+        const [, state] = await interleave(
+          (one) => ended(one, login(1).sessionId),
+          (two) => two.rebind('second', 'third', now() + 60),
+        )
+        expect(state.ended).toBe(true)
+      })
+
+      it('follows through an id that was bound anew since, and leaves what is bound there', async () => {
+        await store.bind(login(1))
+        await store.rebind(login(1).sessionId, 'second', now() + 60)
+        await store.rebind('second', 'third', now() + 60)
+        const { binding } = await store.bind(login(2, { sessionId: 'second' }))
+        expect((await ended(store, login(1).sessionId)).sessionIds).toEqual([login(1).sessionId, 'third'])
+        expect((await store.read('second')).binding).toEqual(binding)
+      })
+
+      it('does not follow another sign-on that took the same way since', async () => {
+        await store.bind(login(1))
+        await store.rebind(login(1).sessionId, 'second', now() + 60)
+        await store.bind(login(2, { sessionId: 'second' }))
+        await store.rebind('second', 'third', now() + 60)
+        expect((await ended(store, login(1).sessionId)).sessionIds).toEqual([login(1).sessionId])
+        expect((await store.read('third')).ended).toBe(false)
+      })
+    })
+
     it('a logout waits for a token that is being added, and marks it', async () => {
       await store.bind(login(1))
       const [, begun] = await interleave(

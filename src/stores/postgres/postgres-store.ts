@@ -89,7 +89,7 @@ class PostgresStore implements LogStore {
 
   async endSessions(sessionIds: readonly string[], expiresAt: number): Promise<LocallyEnded> {
     const reply = await this.#call('bcl_end_sessions', { ids: sessionIds, exp: expiresAt })
-    return { sessionIds, tokenKeys: reply.texts('tokens') }
+    return { sessionIds: reply.texts('ids'), tokenKeys: reply.texts('tokens') }
   }
 
   async unbind(sessionIds: readonly string[]): Promise<void> {

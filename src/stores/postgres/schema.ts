@@ -28,6 +28,8 @@ CREATE TABLE IF NOT EXISTS bcl_session (
   -- parses its text at each statement that writes.
   ended       text,
   ended_until double precision,
+  -- Where sign-ons went from here, while ended is 'moved'; each as bcl_pointer writes it.
+  moved_to    jsonb[] NOT NULL DEFAULT '{}',
   kept_until  double precision NOT NULL
 );
 -- Neither can serve a statement that has no such key: by "bound" alone it would read all sessions there are.
@@ -99,6 +101,11 @@ $$;
 
 CREATE OR REPLACE FUNCTION bcl_signon_json(s bcl_session) RETURNS jsonb LANGUAGE sql STABLE AS $$
   SELECT jsonb_build_array(s.sub_key, coalesce(s.sid_key, ''), coalesce(to_jsonb(s.issued_at), '""'), s.bound_at, s.expires_at)
+$$;
+
+-- A sign-on and the session id under which it is: it keeps its dates when the id changes, and no other has the same.
+CREATE OR REPLACE FUNCTION bcl_pointer(s bcl_session) RETURNS jsonb LANGUAGE sql STABLE AS $$
+  SELECT jsonb_build_array(s.session_id, s.sub_key, s.sid_key, s.issued_at, s.bound_at)
 $$;
 
 -- The covering rule of src/marks/covering.ts; the store contract proves that both decide the same.
@@ -188,6 +195,7 @@ BEGIN
     bound = true, sub_key = s.sub_key, sid_key = s.sid_key, issued_at = s.issued_at, bound_at = s.bound_at,
     expires_at = s.expires_at, token_keys = s.token_keys,
     ended = CASE WHEN old.ended_until <= time OR lift_inherited AND old.ended = 'inherited' THEN NULL ELSE old.ended END,
+    moved_to = CASE WHEN old.ended_until > time THEN old.moved_to ELSE '{}' END,
     kept_until = greatest(s.expires_at, old.ended_until);
   IF was_bound THEN
     PERFORM bcl_log_sessions(ARRAY[s.session_id]);
@@ -242,6 +250,7 @@ BEGIN
   time := bcl_now();
   IF s.ended_until <= time THEN
     s.ended := NULL;
+    s.moved_to := '{}';
     s.bound := coalesce(s.bound, false);
   END IF;
   has_signon := coalesce(s.bound AND s.expires_at > time OR NOT s.bound AND s.ended = 'moved', false);
@@ -256,6 +265,8 @@ BEGIN
       ended = CASE WHEN inherits THEN s.ended ELSE 'moved' END,
       ended_until = CASE WHEN inherits THEN s.ended_until ELSE greatest(s.ended_until, moved.expires_at) END,
       token_keys = CASE WHEN inherits THEN '{}' ELSE token_keys END,
+      moved_to = CASE WHEN inherits THEN '{}' WHEN bcl_pointer(moved) = ANY (s.moved_to) THEN s.moved_to
+        ELSE s.moved_to || bcl_pointer(moved) END,
       kept_until = CASE WHEN inherits THEN s.ended_until ELSE greatest(s.ended_until, moved.expires_at) END
     WHERE session_id = from_id;
   END IF;
@@ -291,19 +302,80 @@ BEGIN
   RETURN bcl_read(a);
 END $$;
 
+-- Pointers to where the sign-ons went that moved on from these ids, as many times as each did. A step is a look-up of its own and no
+-- join, which may be planned as a scan of the whole table.
+CREATE OR REPLACE FUNCTION bcl_followed(ids text[]) RETURNS jsonb[] LANGUAGE plpgsql AS $$
+DECLARE
+  time double precision := bcl_now();
+BEGIN
+  RETURN ARRAY(
+    WITH RECURSIVE reached (session_id, pointer) AS (
+      SELECT id, NULL::jsonb FROM unnest(ids) id
+      UNION
+      SELECT next->>0, next FROM reached,
+        LATERAL (SELECT s.moved_to FROM bcl_session s
+          WHERE s.session_id = reached.session_id AND s.ended = 'moved' AND s.ended_until > time OFFSET 0) here,
+        unnest(here.moved_to) next
+      WHERE reached.pointer IS NULL OR next - 0 = reached.pointer - 0
+    ) SELECT DISTINCT pointer FROM reached WHERE pointer IS NOT NULL);
+END $$;
+
 CREATE OR REPLACE FUNCTION bcl_end_sessions(a jsonb) RETURNS jsonb LANGUAGE plpgsql
 SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET jit = off AS $$
 DECLARE
-  ids text[] := ARRAY(SELECT DISTINCT id FROM jsonb_array_elements_text(a->'ids') id ORDER BY id);
+  given_ids text[] := ARRAY(SELECT DISTINCT jsonb_array_elements_text(a->'ids'));
   till double precision := (a->>'exp')::double precision;
+  pointers jsonb[];
+  time double precision;
+  there bcl_session[];
+  ended_ids text[];
+  heir_ids text[];
+  tokens text[];
 BEGIN
-  INSERT INTO bcl_session AS old (session_id, bound, ended, ended_until, kept_until)
-  SELECT id, false, 'ended', till, till FROM unnest(ids) id ORDER BY id
-  ON CONFLICT (session_id) DO UPDATE SET
-    ended = 'ended', ended_until = greatest(old.ended_until, till), kept_until = greatest(old.kept_until, till);
-  PERFORM bcl_log_sessions(ids);
-  RETURN jsonb_build_object('tokens', (
-    SELECT coalesce(jsonb_agg(token), '[]') FROM bcl_session, unnest(token_keys) token WHERE session_id = ANY (ids) AND bound));
+  -- Each has a row first: what is not there cannot be locked, and could be bound and moved on meanwhile.
+  INSERT INTO bcl_session (session_id, bound, ended, ended_until, kept_until)
+  SELECT id, false, 'ended', till, till FROM unnest(given_ids) id ORDER BY id ON CONFLICT DO NOTHING;
+  pointers := bcl_followed(given_ids);
+  there := ARRAY(
+    SELECT s FROM bcl_session s
+    WHERE session_id = ANY (given_ids || ARRAY(SELECT pointer->>0 FROM unnest(pointers) pointer))
+    ORDER BY session_id FOR UPDATE);
+  -- No sign-on moves on from here any more, but one may have while its row was waited for.
+  IF NOT bcl_followed(given_ids) <@ pointers THEN
+    RAISE EXCEPTION 'A sign-on moved on meanwhile' USING ERRCODE = 'serialization_failure';
+  END IF;
+  time := bcl_now();
+  -- The ids that it left behind hand it on no more; the id that holds it inherits the end, so that a fresh login lifts it.
+  SELECT
+    given_ids || coalesce(array_agg(s.session_id) FILTER (WHERE s.session_id <> ALL (given_ids) AND s.was_moved), '{}'),
+    coalesce(array_agg(s.session_id) FILTER (WHERE s.session_id <> ALL (given_ids) AND s.is_alive), '{}')
+    INTO ended_ids, heir_ids
+    FROM (
+      SELECT s.session_id,
+        coalesce(s.ended = 'moved' AND s.ended_until > time, false) AS was_moved,
+        s.bound AND s.expires_at > time AND NOT coalesce(s.ended IS NOT NULL AND s.ended_until > time, false) AS is_alive
+      FROM unnest(there) s WHERE bcl_pointer(s) = ANY (pointers)
+    ) s;
+  tokens := ARRAY(
+    SELECT DISTINCT token FROM unnest(there) s, unnest(s.token_keys) token
+    WHERE s.session_id = ANY (ended_ids || heir_ids) AND (s.bound AND s.expires_at > time OR s.ended = 'moved'));
+
+  UPDATE bcl_session SET
+    ended = 'ended',
+    ended_until = greatest(ended_until, till, expires_at),
+    kept_until = greatest(kept_until, till, expires_at),
+    token_keys = CASE WHEN bound THEN token_keys ELSE '{}' END,
+    moved_to = '{}'
+  WHERE session_id = ANY (ended_ids);
+  IF heir_ids <> '{}' THEN
+    UPDATE bcl_session SET
+      ended = 'inherited',
+      ended_until = greatest(till, expires_at),
+      kept_until = greatest(kept_until, till, expires_at)
+    WHERE session_id = ANY (heir_ids);
+  END IF;
+  PERFORM bcl_log_sessions(ended_ids || heir_ids);
+  RETURN jsonb_build_object('ids', to_jsonb(ended_ids || heir_ids), 'tokens', to_jsonb(tokens));
 END $$;
 
 CREATE OR REPLACE FUNCTION bcl_unbind_ids(ids text[]) RETURNS void LANGUAGE plpgsql AS $$
