@@ -136,6 +136,26 @@ describeRedis('Redis store, beyond the port', () => {
     expect(await finishing.begin(logoutOf(login('one').subKey))).toEqual({ replayed: true })
   })
 
+  it('keeps ids and keys of any characters, and destroys their rows', async () => {
+    const finishing = redisStore(command, { sessionPrefix: 'sess:' })
+    const ids = ['a b', 'a%20b', 'a\nb', 'a%', '%', 'ü ☃ 😀', "x 1 'y'", '"\\', '0x 9', 'tab\t'].map((id) => `${id} `)
+    const subKey = 'sub key\nwith % and space'
+    for (const sessionId of ids) {
+      const written = { sessionId, subKey, sidKey: ` sid of ${sessionId}`, issuedAt: 1.5, expiresAt: now() + 60.25 }
+      const { binding } = await finishing.bind({ ...written, tokenKeys: [`token of ${sessionId}`] })
+      expect(binding).toMatchObject(written)
+      expect(await finishing.read(sessionId)).toEqual({ ended: false, binding, marks: [] })
+      await redis.set(`sess:${sessionId}`, '{}')
+    }
+    const begun = await finishing.begin(logoutOf(subKey))
+    if (begun.replayed) throw new Error('a replay')
+    expect([...begun.sessionIds].sort()).toEqual([...ids].sort())
+    expect([...begun.tokenKeys].sort()).toEqual(ids.map((id) => `token of ${id}`).sort())
+    expect(begun.mark).toMatchObject({ scope: 'sub', key: subKey })
+    expect(await finishing.marks([subKey])).toMatchObject({ marks: [begun.mark] })
+    expect(await redis.keys('sess:*')).toEqual([])
+  })
+
   it('leaves the rows alone where it may not finish', async () => {
     const finishing = redisStore(command, { sessionPrefix: 'sess:' })
     await finishing.bind(login(1))
