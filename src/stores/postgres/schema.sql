@@ -454,6 +454,7 @@ DECLARE
   found_sessions bcl_session[] := '{}';
   covered_ids text[];
   token record;
+  token_mark bcl_mark;
   tokens text[] := '{}';
   mismatched bigint;
 BEGIN
@@ -490,8 +491,8 @@ BEGIN
       SELECT t AS key, max(greatest(marks_until, s.expires_at)) AS till
       FROM unnest(found_sessions) s, unnest(s.token_keys) t WHERE s.session_id = ANY (covered_ids) GROUP BY t ORDER BY t
     LOOP
-      INSERT INTO bcl_log (at, mark)
-      VALUES (time, bcl_mark_json(bcl_merge_mark(ROW(token.key, '', 'token', issued, seen, token.till)::bcl_mark)));
+      token_mark := bcl_merge_mark(ROW(token.key, '', 'token', issued, seen, token.till)::bcl_mark);
+      INSERT INTO bcl_log (at, mark) VALUES (time, bcl_mark_json(token_mark));
       tokens := tokens || token.key;
     END LOOP;
     UPDATE bcl_session SET
