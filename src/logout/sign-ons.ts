@@ -337,11 +337,11 @@ export class SignOns implements SessionGuard {
     })
   }
 
-  /** Half a lifetime beyond what is needed, so that renewals are rare. */
+  /** Half a lifetime beyond what is needed, so that renewals are rare; whole seconds, which are shorter to store. */
   #outlasting(keptUntil = 0): number {
     const { clock, sessionLifetimeSeconds } = this.#options
     const now = clock()
-    return Math.max(now + sessionLifetimeSeconds, keptUntil + sessionLifetimeSeconds / 2)
+    return Math.ceil(Math.max(now + sessionLifetimeSeconds, keptUntil + sessionLifetimeSeconds / 2))
   }
 
   #step<T>(work: Promise<T>): Promise<T> {
