@@ -91,7 +91,8 @@ export interface CompleteLogout {
  */
 export interface LogoutStore {
   /**
-   * Writes the binding, replacing an older one of the same session id, and **then** reads what stands against it (law 7).
+   * Writes the binding, replacing an older one of the same session id, and **then** reads what stands against it (law 7). Of an
+   * older one of the same `subKey` and `sidKey` the token keys are kept: the user signed in once more, and is signed out of both.
    * A session id that was ended stays ended, unless it only inherited its end by `rebind`: a fresh login is judged by its own
    * dates. The returned binding has the store's `boundAt`.
    */

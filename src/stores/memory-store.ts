@@ -261,6 +261,9 @@ class MemoryStore implements LogoutStore {
   #put(session: BoundSession, now: number): void {
     const older = this.#sessions.get(session.sessionId, now)
     if (older !== undefined) this.#unindex(older)
+    if (older?.tokenKeys !== undefined && older.subKey === session.subKey && older.sidKey === session.sidKey) {
+      session.tokenKeys = new Set([...older.tokenKeys, ...(session.tokenKeys ?? [])])
+    }
     this.#sessions.set(session.sessionId, session, now)
     addTo(this.#bySub, session.subKey, session)
     if (session.sidKey !== undefined) addTo(this.#bySid, session.sidKey, session)

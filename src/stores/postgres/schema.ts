@@ -193,7 +193,10 @@ BEGIN
   VALUES (s.session_id, true, s.sub_key, s.sid_key, s.issued_at, s.bound_at, s.expires_at, s.token_keys, s.expires_at)
   ON CONFLICT (session_id) DO UPDATE SET
     bound = true, sub_key = s.sub_key, sid_key = s.sid_key, issued_at = s.issued_at, bound_at = s.bound_at,
-    expires_at = s.expires_at, token_keys = s.token_keys,
+    expires_at = s.expires_at,
+    -- Of an older binding of the same sign-on the tokens stay: its user signed in once more.
+    token_keys = CASE WHEN was_bound AND old.sub_key = s.sub_key AND old.sid_key IS NOT DISTINCT FROM s.sid_key
+      THEN ARRAY(SELECT DISTINCT unnest(old.token_keys || s.token_keys)) ELSE s.token_keys END,
     ended = CASE WHEN old.ended_until <= time OR lift_inherited AND old.ended = 'inherited' THEN NULL ELSE old.ended END,
     moved_to = CASE WHEN old.ended_until > time THEN old.moved_to ELSE '{}' END,
     kept_until = greatest(s.expires_at, old.ended_until);

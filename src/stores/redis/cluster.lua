@@ -22,14 +22,13 @@ end
 
 -- KEYS: session, tokens. ARGV: whether to lift an inherited end, session id, sub, sid, iat, bound at, expiry, tokens.
 function steps.put()
-  local session = load(KEYS[1])
-  local replaced = session.bound
+  local older, session = load(KEYS[1]), { bound = true }
+  session.flag, session.till, session.to = older.flag, older.till, older.to
   if ARGV[1] == '1' and session.flag == 'i' then session.flag, session.till = '', '0' end
   session.id, session.sub, session.sid, session.iat, session.at, session.exp = unpack(ARGV, 2, 7)
-  session.bound = true
-  replace_tokens(KEYS[2], session, ARGV, 8)
+  put_tokens(KEYS[2], session, older, ARGV, 8)
   save(KEYS[1], session)
-  return { session.flag, replaced and 1 or 0 }
+  return { session.flag, older.bound and 1 or 0 }
 end
 
 -- KEYS: session, tokens. With the sign-on that an id which was left behind still remembers.

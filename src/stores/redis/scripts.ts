@@ -108,9 +108,14 @@ const add_tokens = `local function add_tokens(key, session, list, first)
   session.tokens = true
 end`
 
-const replace_tokens = `local function replace_tokens(key, session, list, first)
-  if session.tokens then redis.call('DEL', key) end
-  session.tokens = false
+const put_tokens = `local function put_tokens(key, session, older, list, first)
+  local same = older.bound and older.sub == session.sub and older.sid == session.sid
+  session.tokens = older.tokens and same
+  if session.tokens then
+    keep_until(key, milliseconds(session.exp))
+  elseif older.tokens then
+    redis.call('DEL', key)
+  end
   add_tokens(key, session, list, first)
 end`
 
@@ -251,9 +256,8 @@ const put = `local function put(name, signon, list, first, lift_inherited)
     append_log(prefix .. 'log', { 's', signon.id })
   end
   if lift_inherited and session.flag == 'i' then session.flag, session.till = '', '0' end
-  signon.flag, signon.till, signon.to, signon.tokens = session.flag, session.till, session.to, session.tokens
-  signon.bound = true
-  replace_tokens(tokens_key, signon, list, first)
+  signon.flag, signon.till, signon.to, signon.bound = session.flag, session.till, session.to, true
+  put_tokens(tokens_key, signon, session, list, first)
   save(key, signon)
   index(name, signon)
   return signon
@@ -275,7 +279,7 @@ const row_of = `local function row_of(rows, id)
 end`
 
 export const STANDALONE_SCRIPTS = {
-  bind: [LOG_SECONDS, SPARE_SECONDS, RECORD, ENDING, MARK, clock, now, name_of, later, milliseconds, ends_before, keep_until, load, save, add_tokens, replace_tokens, index_add, bound_after, append_log, prefix, of_session, of_key, marks_against, index, unindex, put, `local function run()
+  bind: [LOG_SECONDS, SPARE_SECONDS, RECORD, ENDING, MARK, clock, now, name_of, later, milliseconds, ends_before, keep_until, load, save, add_tokens, put_tokens, index_add, bound_after, append_log, prefix, of_session, of_key, marks_against, index, unindex, put, `local function run()
   local name, id, sub, sid, iat, exp = unpack(ARGV, 2, 7)
   local marks = marks_against(sub, sid)
   local at = bound_after(sub, marks[1])
@@ -285,7 +289,7 @@ export const STANDALONE_SCRIPTS = {
 end
 return run()
 `].join('\n'),
-  rebind: [LOG_SECONDS, SPARE_SECONDS, RECORD, ENDING, clock, now, name_of, later, milliseconds, ends_before, keep_until, load, save, set_end, moved_to, add_tokens, replace_tokens, tokens_of, index_add, append_log, prefix, of_session, of_key, marks_against, state_of, index, unindex, put, `local function run()
+  rebind: [LOG_SECONDS, SPARE_SECONDS, RECORD, ENDING, clock, now, name_of, later, milliseconds, ends_before, keep_until, load, save, set_end, moved_to, add_tokens, put_tokens, tokens_of, index_add, append_log, prefix, of_session, of_key, marks_against, state_of, index, unindex, put, `local function run()
   local from_name, from_id, to_name, to_id, exp = unpack(ARGV, 2, 6)
   local from_key, tokens_key = of_session(from_name)
   local from = load(from_key)
@@ -514,15 +518,14 @@ return run()
 end
 return run()
 `].join('\n'),
-  put: [RECORD, ENDING, clock, now, later, milliseconds, ends_before, keep_until, load, save, add_tokens, replace_tokens, `local function run()
-  local session = load(KEYS[1])
-  local replaced = session.bound
+  put: [RECORD, ENDING, clock, now, later, milliseconds, ends_before, keep_until, load, save, add_tokens, put_tokens, `local function run()
+  local older, session = load(KEYS[1]), { bound = true }
+  session.flag, session.till, session.to = older.flag, older.till, older.to
   if ARGV[1] == '1' and session.flag == 'i' then session.flag, session.till = '', '0' end
   session.id, session.sub, session.sid, session.iat, session.at, session.exp = unpack(ARGV, 2, 7)
-  session.bound = true
-  replace_tokens(KEYS[2], session, ARGV, 8)
+  put_tokens(KEYS[2], session, older, ARGV, 8)
   save(KEYS[1], session)
-  return { session.flag, replaced and 1 or 0 }
+  return { session.flag, older.bound and 1 or 0 }
 end
 return run()
 `].join('\n'),

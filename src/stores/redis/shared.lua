@@ -126,9 +126,15 @@ local function add_tokens(key, session, list, first)
   session.tokens = true
 end
 
-local function replace_tokens(key, session, list, first)
-  if session.tokens then redis.call('DEL', key) end
-  session.tokens = false
+-- Of an older binding of the same sign-on the tokens stay: its user signed in once more.
+local function put_tokens(key, session, older, list, first)
+  local same = older.bound and older.sub == session.sub and older.sid == session.sid
+  session.tokens = older.tokens and same
+  if session.tokens then
+    keep_until(key, milliseconds(session.exp))
+  elseif older.tokens then
+    redis.call('DEL', key)
+  end
   add_tokens(key, session, list, first)
 end
 

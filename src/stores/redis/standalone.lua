@@ -52,9 +52,8 @@ local function put(name, signon, list, first, lift_inherited)
     append_log(prefix .. 'log', { 's', signon.id })
   end
   if lift_inherited and session.flag == 'i' then session.flag, session.till = '', '0' end
-  signon.flag, signon.till, signon.to, signon.tokens = session.flag, session.till, session.to, session.tokens
-  signon.bound = true
-  replace_tokens(tokens_key, signon, list, first)
+  signon.flag, signon.till, signon.to, signon.bound = session.flag, session.till, session.to, true
+  put_tokens(tokens_key, signon, session, list, first)
   save(key, signon)
   index(name, signon)
   return signon

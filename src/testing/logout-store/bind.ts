@@ -1,7 +1,7 @@
 // Cases of `bind`: a login is written, dated by the store, and told what stands against it.
 import assert from 'node:assert/strict'
-import { assertSameMarks, assertState, plainBinding } from './comparisons.js'
-import { bySid, bySub, type Case, LOGIN, TOLERANCE } from './scene.js'
+import { assertSameMarks, assertState, plainBinding, sorted } from './comparisons.js'
+import { bySid, bySub, type Case, LOGIN, SOON, TOLERANCE } from './scene.js'
 
 export const BIND_CASES: readonly Case[] = [
   [
@@ -51,6 +51,20 @@ export const BIND_CASES: readonly Case[] = [
       const begun = await scene.begin(bySub(newer))
       assert.deepEqual(begun.sessionIds, [newer.sessionId])
       assert.deepEqual(begun.tokenKeys, [], 'tokens of the older sign-on went with the newer')
+    },
+  ],
+  [
+    'bind: a second login of the same sign-on keeps the tokens of the first',
+    async (scene) => {
+      const [first, second] = [scene.key(), scene.key()]
+      const login = await scene.login({ tokenKeys: [first] })
+      const soon = await scene.in(SOON)
+      await scene.store.bind({ ...login, expiresAt: soon })
+      const expiresAt = await scene.in(3600)
+      await scene.store.bind({ ...login, tokenKeys: [second], expiresAt })
+      await scene.store.bind({ ...login, tokenKeys: [], expiresAt })
+      await scene.waitUntilAfter(soon + 0.01)
+      assert.deepEqual(sorted((await scene.begin(bySid(login))).tokenKeys), sorted([first, second]))
     },
   ],
   [
