@@ -63,10 +63,14 @@ function figure(value: number): string {
   return value.toFixed(Math.abs(value) >= 10 ? 1 : 2)
 }
 
-/** The same items, beginning with another one each round: whoever comes after a pause is not always the same. */
+/**
+ * The same items, beginning with another one each round, and every other round the other way about: neither who comes after a
+ * pause nor who comes after whom is always the same.
+ */
 export function rotated<T>(items: readonly T[], round: number): readonly T[] {
   const first = round % items.length
-  return [...items.slice(first), ...items.slice(0, first)]
+  const turned = [...items.slice(first), ...items.slice(0, first)]
+  return round % 2 === 0 ? turned : turned.reverse()
 }
 
 export function median(values: readonly number[]): number {

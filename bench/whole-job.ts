@@ -54,7 +54,7 @@ export async function wholeJob(bench: Bench): Promise<Section> {
 }
 
 async function started(bench: Bench, name: ReceiverName, context: ReceiverContext): Promise<Contender> {
-  const process = bench.startMeasured<ReceiverProcess>('receiver-process.ts', name)
+  const process = bench.startMeasured<ReceiverProcess>('receiver-process.ts', name, ['--expose-gc'])
   return { name, process, rounds: [], ...(await process.call('start', { name, context })) }
 }
 
