@@ -396,6 +396,19 @@ describeWith(postgresServer, 'PostgreSQL')('PostgreSQL store, beyond the port', 
     holder.release()
   })
 
+  it('brings a database of schema version 1 up to date, and says before that it is not', async () => {
+    await pool.query('ALTER TABLE bcl_session DROP COLUMN moved_to')
+    await pool.query(
+      'CREATE OR REPLACE FUNCTION bcl_version() RETURNS integer LANGUAGE sql IMMUTABLE AS $$ SELECT 1 $$',
+    )
+    expect(await checkPostgres(pool)).toContainEqual(expect.stringContaining('another version'))
+    await applySchema(pool)
+    expect(await checkPostgres(pool)).toEqual([])
+    await store.bind(login('upgraded'))
+    await store.rebind(login('upgraded').sessionId, 'moved on', now() + 60)
+    expect((await store.endSessions([login('upgraded').sessionId], now() + 60)).sessionIds).toContain('moved on')
+  })
+
   describe('pruning', () => {
     it('keeps tables flat over logins and expiries, for sixteen logins at once at every sixteenth or so', async () => {
       const soon = { expiresAt: now() - 1 }

@@ -3,7 +3,7 @@ import type { PostgresPool } from './postgres-store.js'
 import { SCHEMA } from './schema.js'
 
 /** As in `bcl_version()` of schema.sql. */
-const SCHEMA_VERSION = 1
+const SCHEMA_VERSION = 2
 
 /**
  * Creates the tables and functions of the logout store in the first schema of the `search_path`. May be called at every start
@@ -15,7 +15,7 @@ export async function applySchema(pool: { query(text: string): Promise<unknown> 
 }
 
 /**
- * Deletes what expired, in batches, and resolves to the number of rows. The store prunes a little with every login and logout, so
+ * Deletes what expired, in batches, and resolves to the number of rows. The store prunes with one in sixteen of its writes, so
  * this is only for databases that stood idle; any node may call it at any time.
  */
 export async function prunePostgres(pool: PostgresPool, options: { readonly batch?: number } = {}): Promise<number> {

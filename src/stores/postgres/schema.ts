@@ -9,7 +9,8 @@ export const SCHEMA = `-- The logout store in PostgreSQL 13 or later: tables, an
 -- keys of its sign-on, and a logout an exclusive one on its target's, until the transaction ends; each statement inside a
 -- function then has a snapshot of its own, taken after the lock.
 --
--- Order of locks, so that none wait in a circle: jti, advisory locks by key, session rows by id, marks by key, the row of the jti.
+-- Order of locks, so that hardly any wait in a circle (a row that is not visible yet is met out of order; PostgreSQL ends such a circle
+-- after deadlock_timeout, and the store tries again): jti, advisory locks by key, session rows by id, marks by key, the row of the jti.
 --
 -- Every look-up here is by a key of an index, so each function has one plan for all its calls, made at a connection's first: without
 -- the settings below PostgreSQL plans statements with arrays at each call, or keeps a scan that it chose when a table was small.
@@ -32,6 +33,8 @@ CREATE TABLE IF NOT EXISTS bcl_session (
   moved_to    jsonb[] NOT NULL DEFAULT '{}',
   kept_until  double precision NOT NULL
 );
+-- Of schema version 1, which had none.
+ALTER TABLE bcl_session ADD COLUMN IF NOT EXISTS moved_to jsonb[] NOT NULL DEFAULT '{}';
 -- Neither can serve a statement that has no such key: by "bound" alone it would read all sessions there are.
 CREATE INDEX IF NOT EXISTS bcl_session_by_sub ON bcl_session (sub_key) WHERE bound AND sub_key IS NOT NULL;
 CREATE INDEX IF NOT EXISTS bcl_session_by_sid ON bcl_session (sid_key) WHERE bound AND sid_key IS NOT NULL;
@@ -67,7 +70,7 @@ CREATE TABLE IF NOT EXISTS bcl_log (
 CREATE INDEX IF NOT EXISTS bcl_log_by_xid ON bcl_log (xid);
 CREATE INDEX IF NOT EXISTS bcl_log_by_time ON bcl_log (at);
 
-CREATE OR REPLACE FUNCTION bcl_version() RETURNS integer LANGUAGE sql IMMUTABLE AS $$ SELECT 1 $$;
+CREATE OR REPLACE FUNCTION bcl_version() RETURNS integer LANGUAGE sql IMMUTABLE AS $$ SELECT 2 $$;
 
 CREATE OR REPLACE FUNCTION bcl_now() RETURNS double precision LANGUAGE sql VOLATILE AS $$
   SELECT date_part('epoch', clock_timestamp())
@@ -182,25 +185,34 @@ BEGIN
   RETURN pruned;
 END $$;
 
+-- A little for each write, done for many at once: a look for what expired costs about as much as a login. A large batch costs
+-- nothing where little expired, and a small one falls behind where a session has many tokens or changes its id often.
+CREATE OR REPLACE FUNCTION bcl_prune_at_times() RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+  IF random() < 1.0 / 16 THEN
+    PERFORM bcl_prune(2000);
+  END IF;
+END $$;
+
 -- Writes a sign-on under a session id, in place of what was bound there.
 CREATE OR REPLACE FUNCTION bcl_put(s bcl_session, lift_inherited boolean) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
-  was_bound boolean;
+  was_there boolean;
   time double precision := bcl_now();
 BEGIN
-  SELECT bound AND expires_at > time INTO was_bound FROM bcl_session WHERE session_id = s.session_id FOR UPDATE;
   INSERT INTO bcl_session AS old (session_id, bound, sub_key, sid_key, issued_at, bound_at, expires_at, token_keys, kept_until)
   VALUES (s.session_id, true, s.sub_key, s.sid_key, s.issued_at, s.bound_at, s.expires_at, s.token_keys, s.expires_at)
   ON CONFLICT (session_id) DO UPDATE SET
     bound = true, sub_key = s.sub_key, sid_key = s.sid_key, issued_at = s.issued_at, bound_at = s.bound_at,
     expires_at = s.expires_at,
     -- Of an older binding of the same sign-on the tokens stay: its user signed in once more.
-    token_keys = CASE WHEN was_bound AND old.sub_key = s.sub_key AND old.sid_key IS NOT DISTINCT FROM s.sid_key
+    token_keys = CASE WHEN old.bound AND old.expires_at > time AND old.sub_key = s.sub_key AND old.sid_key IS NOT DISTINCT FROM s.sid_key
       THEN ARRAY(SELECT DISTINCT unnest(old.token_keys || s.token_keys)) ELSE s.token_keys END,
     ended = CASE WHEN old.ended_until <= time OR lift_inherited AND old.ended = 'inherited' THEN NULL ELSE old.ended END,
     moved_to = CASE WHEN old.ended_until > time THEN old.moved_to ELSE '{}' END,
-    kept_until = greatest(s.expires_at, old.ended_until);
-  IF was_bound THEN
+    kept_until = greatest(s.expires_at, old.ended_until)
+  RETURNING xmax <> 0 INTO was_there;
+  IF was_there THEN
     PERFORM bcl_log_sessions(ARRAY[s.session_id]);
   END IF;
 END $$;
@@ -223,10 +235,7 @@ BEGIN
     FROM bcl_mark WHERE key = s.sub_key AND scope = 'sub' AND expires_at > bcl_now();
   PERFORM bcl_put(s, true);
   reply := bcl_read(a) || jsonb_build_object('signon', bcl_signon_json(s));
-  -- A little for each login, done for many at once: a look for what expired costs about as much as the login.
-  IF random() < 1.0 / 16 THEN
-    PERFORM bcl_prune(64);
-  END IF;
+  PERFORM bcl_prune_at_times();
   RETURN reply;
 END $$;
 
@@ -282,6 +291,7 @@ BEGIN
   END IF;
   IF has_signon OR inherits THEN
     PERFORM bcl_log_sessions(ARRAY[from_id, to_id]);
+    PERFORM bcl_prune_at_times();
   END IF;
   RETURN bcl_read(jsonb_build_object('id', to_id));
 END $$;
@@ -343,8 +353,8 @@ BEGIN
     SELECT s FROM bcl_session s
     WHERE session_id = ANY (given_ids || ARRAY(SELECT pointer->>0 FROM unnest(pointers) pointer))
     ORDER BY session_id FOR UPDATE);
-  -- No sign-on moves on from here any more, but one may have while its row was waited for.
-  IF NOT bcl_followed(given_ids) <@ pointers THEN
+  -- No sign-on moves on from here any more, but one may have while its row was waited for; and a row that had expired may be gone.
+  IF NOT (bcl_followed(given_ids) <@ pointers AND given_ids <@ ARRAY(SELECT s.session_id FROM unnest(there) s)) THEN
     RAISE EXCEPTION 'A sign-on moved on meanwhile' USING ERRCODE = 'serialization_failure';
   END IF;
   time := bcl_now();
@@ -378,6 +388,7 @@ BEGIN
     WHERE session_id = ANY (heir_ids);
   END IF;
   PERFORM bcl_log_sessions(ended_ids || heir_ids);
+  PERFORM bcl_prune_at_times();
   RETURN jsonb_build_object('ids', to_jsonb(ended_ids || heir_ids), 'tokens', to_jsonb(tokens));
 END $$;
 
@@ -494,7 +505,8 @@ BEGIN
     finished := finished AND a ? 'sessionTable' AND bcl_destroy(a->>'sessionTable', covered_ids);
     FOR token IN
       SELECT t AS key, max(greatest(marks_until, s.expires_at)) AS till
-      FROM unnest(found_sessions) s, unnest(s.token_keys) t WHERE s.session_id = ANY (covered_ids) GROUP BY t ORDER BY t
+      FROM unnest(found_sessions) s, unnest(s.token_keys) t
+      WHERE s.expires_at > time AND bcl_covers(mark, s, tolerance) GROUP BY t ORDER BY t
     LOOP
       token_mark := bcl_merge_mark(ROW(token.key, '', 'token', issued, seen, token.till)::bcl_mark);
       INSERT INTO bcl_log (at, mark) VALUES (time, bcl_mark_json(token_mark));
@@ -520,9 +532,7 @@ BEGIN
   IF pg_try_advisory_xact_lock(bcl_lock_id('doorbell')) THEN
     NOTIFY bcl_log;
   END IF;
-  IF random() < 1.0 / 16 THEN
-    PERFORM bcl_prune(320);
-  END IF;
+  PERFORM bcl_prune_at_times();
   RETURN jsonb_build_object('replayed', false, 'mark', bcl_mark_json(mark), 'ids', to_jsonb(covered_ids),
     'tokens', to_jsonb(tokens), 'mismatched', mismatched, 'finished', finished);
 END $$;
