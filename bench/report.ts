@@ -68,7 +68,7 @@ function figure(value: number): string {
  * pause nor who comes after whom is always the same.
  */
 export function rotated<T>(items: readonly T[], round: number): readonly T[] {
-  const first = round % items.length
+  const first = Math.floor(round / 2) % items.length
   const turned = [...items.slice(first), ...items.slice(0, first)]
   return round % 2 === 0 ? turned : turned.reverse()
 }

@@ -227,6 +227,46 @@ describe('access tokens live and die with their session', () => {
     expect([await denied(store, 'first'), await denied(store, 'second')]).toEqual([true, true])
   })
 
+  it.each(['regenerate', 'none'])(
+    'a second login of the same sign-on keeps those of the first (change of id: %s)',
+    async (change) => {
+      const store = memoryStore()
+      const logout = create({ store })
+      let ids = 0
+      rows.generate = (req) => {
+        Object.assign(req, { sessionID: `id ${++ids}`, session: { cookie: {} } })
+      }
+      const req = {} as Parameters<typeof rows.regenerate>[0]
+      rows.generate(req)
+      const changeId = () => new Promise((resolve) => rows.regenerate(req, resolve))
+      await logout.bind(req, idToken, { accessToken: 'first' })
+      await save(req.sessionID)
+      if (change === 'regenerate') await changeId()
+      expect(await logout.bind(req, idToken, { accessToken: 'second' })).toEqual({ ended: false })
+      await save(req.sessionID)
+      await logout.terminate({ issuer, clientId, sid: 'S1' })
+      for (const token of ['first', 'second']) expect((await store.marks([tokenKey(token)])).marks).toHaveLength(1)
+      expect(await load(req.sessionID)).toBeFalsy()
+    },
+  )
+
+  it('a login under an id that was left behind ends nobody else', async () => {
+    const store = memoryStore()
+    const logout = create({ store })
+    rows.generate = (req) => {
+      Object.assign(req, { sessionID: 'new', session: { cookie: {} } })
+    }
+    await logout.bind({ sessionId: 'old' }, idToken)
+    const req = { sessionID: 'old' } as Parameters<typeof rows.regenerate>[0]
+    await new Promise((resolve) => rows.regenerate(req, resolve))
+    await save('new')
+    const other = { ...idToken, sub: 'bob', sid: 'S2' }
+    expect(await logout.bind({ sessionId: 'old' }, other, { accessToken: 'of bob' })).toEqual({ ended: true })
+    expect((await store.marks([tokenKey('of bob')])).marks).toHaveLength(1)
+    expect(await load('new')).toMatchObject({ user: 'alice' })
+    expect((await store.read('new')).binding).toBeDefined()
+  })
+
   it('a login that was logged out before denies them', async () => {
     const store = memoryStore()
     const logout = create({ store })

@@ -77,7 +77,7 @@ interface Question<Application> extends Asked {
   readonly answer: Promise<Answer<Application>>
 }
 
-const INACTIVE = { active: false } as const
+const INACTIVE = Object.freeze({ active: false } as const)
 
 /**
  * A cache of introspection answers that a logout ends.

@@ -33,7 +33,7 @@ export interface LogoutResult {
   readonly destroyed: number
   readonly failed: number
   /** What kept it from being complete. */
-  readonly error?: BackchannelLogoutError | undefined
+  readonly error?: BackchannelLogoutError
 }
 
 /** The sessions that a logout ended. Ids are credentials: use them to close connections, keep them out of logs. */
@@ -335,7 +335,9 @@ export class LogoutEngine {
 
 function resultOf(attempt: Attempt): LogoutResult & { readonly replayed: boolean } {
   const { replayed, marked, found, destroyed, error } = attempt
-  return { complete: error === undefined, replayed, marked, found, destroyed, failed: found - destroyed, error }
+  const failed = found - destroyed
+  if (error === undefined) return { complete: true, replayed, marked, found, destroyed, failed }
+  return { complete: false, replayed, marked, found, destroyed, failed, error }
 }
 
 function failure(code: ErrorCode, message: string, cause: unknown): BackchannelLogoutError {

@@ -10,7 +10,7 @@ import { type Client, sidKey, subKey } from '../marks/target.js'
 import type { LocalSession, SessionGuard, SessionVerdict } from '../sessions/session-backend.js'
 import { isWholeSignOn } from '../sessions/stateless-guard.js'
 import { ExpiringMap } from '../stores/expiring-map.js'
-import type { LogoutStore, SessionState } from '../stores/logout-store.js'
+import type { Binding, LogoutStore, SessionState } from '../stores/logout-store.js'
 import type { Denials } from './denials.js'
 
 /** What the ID Token of a login says of the sign-on. */
@@ -48,6 +48,7 @@ export interface SignOnsOptions {
 interface Transit {
   /** The id under which the logout store knows it meanwhile. */
   readonly transitId: string
+  readonly signOn: Binding | undefined
   readonly expiresAt: number
   arrival?: Promise<void>
 }
@@ -67,14 +68,17 @@ export class SignOns implements SessionGuard {
   async bind(session: LocalSession, login: Login): Promise<{ readonly ended: boolean }> {
     const { store, denials, emit } = this.#options
     const { sessionId } = session
-    await this.#turnAway(sessionId)
+    const keys = {
+      subKey: subKey(login.client, login.sub),
+      sidKey: login.sid === undefined ? undefined : sidKey(login.client, login.sid),
+    }
+    await this.#makeWay(sessionId, keys)
     let state: SessionState
     try {
       state = await this.#step(
         store.bind({
           sessionId,
-          subKey: subKey(login.client, login.sub),
-          sidKey: login.sid === undefined ? undefined : sidKey(login.client, login.sid),
+          ...keys,
           issuedAt: login.issuedAt,
           expiresAt: this.#outlasting(session.expiresAt),
           tokenKeys: login.tokenKeys,
@@ -86,7 +90,7 @@ export class SignOns implements SessionGuard {
       throw new BackchannelLogoutError('ERR_STORE', 'The login could not be bound to its session', { cause })
     }
     const ended = this.#isDead(state)
-    if (ended) await this.#endNow(sessionId)
+    if (ended) await this.#endNow(sessionId, state, login.tokenKeys)
     else denials.sessionLives(sessionId)
     emit({ type: 'bound', issuer: login.client.issuer, clientId: login.client.clientId, ended })
     return { ended }
@@ -183,7 +187,8 @@ export class SignOns implements SessionGuard {
     if (wasEnded || this.#isDead(state)) denials.sessionEnded(toSessionId)
     if (state.ended || state.binding !== undefined) {
       const now = clock()
-      this.#inTransit.set(toSessionId, { transitId, expiresAt: now + sessionLifetimeSeconds }, now)
+      const transit = { transitId, signOn: state.binding, expiresAt: now + sessionLifetimeSeconds }
+      this.#inTransit.set(toSessionId, transit, now)
     }
     return toSessionId
   }
@@ -209,10 +214,16 @@ export class SignOns implements SessionGuard {
     }
   }
 
-  /** A fresh login takes the id: what was on its way there is left behind. Never rejects. */
-  async #turnAway(sessionId: string): Promise<void> {
+  /**
+   * A fresh login takes the id: what was on its way there is left behind. Unless it is the same sign-on, of whose first tokens the
+   * logout must still know: then it arrives, and the store unites them. Never rejects.
+   */
+  async #makeWay(sessionId: string, keys: Pick<Binding, 'subKey' | 'sidKey'>): Promise<void> {
     const transit = this.#inTransit.get(sessionId, this.#options.clock())
     if (transit === undefined) return
+    const { signOn } = transit
+    const isSame = signOn?.subKey === keys.subKey && signOn.sidKey === keys.sidKey
+    if (isSame) return void (await this.arrived(sessionId).catch(() => {}))
     this.#inTransit.delete(sessionId)
     try {
       if (transit.arrival !== undefined) await transit.arrival
@@ -227,13 +238,12 @@ export class SignOns implements SessionGuard {
     const marked = await this.#markIfKnown(sessionId)
     // Whoever is signed in without a binding is signed out as well: this very request must not save the session again.
     denials.sessionEnded(sessionId)
-    for (const id of marked.sessionIds) denials.sessionEnded(id)
     await destroyRow()
     if (marked.error !== undefined) throw marked.error
     if (marked.sessionIds.length === 0) return
-    await this.#destroyQuietly(marked.sessionIds.filter((id) => id !== sessionId))
+    await this.#tidy(marked.sessionIds.filter((id) => id !== sessionId))
     try {
-      await this.#step(store.unbind(marked.sessionIds))
+      await this.#step(store.unbind([sessionId]))
     } catch (cause) {
       throw new BackchannelLogoutError('ERR_STORE', 'The session is ended, but its binding could not be removed', {
         cause,
@@ -271,21 +281,30 @@ export class SignOns implements SessionGuard {
     }
   }
 
-  /** Their marks deny these sessions whether or not their rows go now: the next read of one destroys it. */
-  async #destroyQuietly(sessionIds: readonly string[]): Promise<void> {
+  /**
+   * Where a sign-on that was ended had moved to. The marks deny it whether or not its row goes now, and a fresh login may have taken
+   * the id meanwhile: so it is looked at again, and its binding is left to expire.
+   */
+  async #tidy(sessionIds: readonly string[]): Promise<void> {
     for (const sessionId of sessionIds) {
-      await this.#step(this.#options.destroySession(sessionId)).catch(() => {})
+      try {
+        if ((await this.verdictOn(sessionId)) === 'ended') await this.#step(this.#options.destroySession(sessionId))
+      } catch {
+        // The next read of it destroys it.
+      }
     }
   }
 
-  async #endNow(sessionId: string): Promise<void> {
+  /** A session id that was ended already has its mark, and where its former sign-on moved to is nothing to this login. */
+  async #endNow(sessionId: string, { ended }: SessionState, loginTokenKeys: readonly string[]): Promise<void> {
     const { store, denials, destroySession, clock, sessionLifetimeSeconds } = this.#options
     denials.sessionEnded(sessionId)
+    const end = () => this.#step(store.endSessions([sessionId], clock() + sessionLifetimeSeconds))
     try {
-      const ended = await this.#step(store.endSessions([sessionId], clock() + sessionLifetimeSeconds))
+      const tokenKeys = ended ? loginTokenKeys : (await end()).tokenKeys
       await this.#step(destroySession(sessionId))
-      await this.#endTokens(ended.tokenKeys)
-      await this.#step(store.unbind(ended.sessionIds))
+      await this.#endTokens(tokenKeys)
+      await this.#step(store.unbind([sessionId]))
     } catch (cause) {
       const error = new BackchannelLogoutError('ERR_STORE', 'A login that was logged out could not be cleaned up', {
         cause,
