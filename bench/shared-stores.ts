@@ -85,20 +85,27 @@ function report(all: readonly Sized[]): Section {
         ]),
       },
     ],
-    targets: [redis, postgres].flatMap((each) => (each === undefined ? [] : targetsOf(each, ratio('p50Ms', each)))),
+    targets: [redis, postgres].flatMap((each) =>
+      each === undefined ? [] : targetsOf(each, ratio('p50Ms', each), ratio('insideMicros', each)),
+    ),
   }
 }
 
-function targetsOf({ kind, sessions, bytesPerSession }: Sized, measured: number): Section['targets'] {
+function targetsOf({ kind, sessions, bytesPerSession }: Sized, p50: number, inside: number): Section['targets'] {
   const title = TITLES[kind]
   const wall = {
     name: `${title}: p50 of one logout among ${sessions} sessions vs the fewest`,
     unit: 'ratio',
     atLeast: 1.1,
     aim: 1.03,
-    measured,
+    measured: p50,
   }
-  if (kind !== 'redis') return [wall]
+  const cpu = {
+    ...wall,
+    name: `${title}: time inside of one logout among ${sessions} sessions vs the fewest`,
+    measured: inside,
+  }
+  if (kind !== 'redis') return [wall, cpu]
   const bytes = {
     name: `${title}: a bound session at ${sessions}`,
     unit: 'bytes',
@@ -106,5 +113,5 @@ function targetsOf({ kind, sessions, bytesPerSession }: Sized, measured: number)
     aim: 500,
     measured: bytesPerSession,
   }
-  return [wall, bytes]
+  return [wall, cpu, bytes]
 }

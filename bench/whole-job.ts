@@ -66,7 +66,7 @@ function report(contenders: readonly Contender[]): Section {
     tables: [
       {
         title: 'The whole job: one delivery, one session ended',
-        note: `Processor time of the receiving process per request, all its threads; ${CONNECTIONS} connections; medians of the rounds, ratios of medians round by round. The floor and express-openid-connect end no session: the one does no bookkeeping, the other writes two marks.`,
+        note: `Processor time of the receiving process per request, all its threads; ${CONNECTIONS} connections; medians of the rounds after ${WARM_UP_ROUNDS} that warm up, ratios of medians round by round; what sign-ins left in the young generation is collected before each round. The floor and express-openid-connect end no session: the one does no bookkeeping, the other writes two marks.`,
         columns: ['receiver', 'CPU us', 'vs floor', 'vs e-o-c', 'requests/s', 'p50 ms', 'p99 ms'],
         rows: contenders.map(({ name, rounds }) => [
           name,

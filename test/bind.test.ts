@@ -31,6 +31,13 @@ const save = (id: string) => new Promise((resolve) => rows.set(id, row, resolve)
 const load = (id: string) =>
   new Promise((resolve, reject) => rows.get(id, (e, found) => (e ? reject(e) : resolve(found))))
 
+/** As `session()` would, which gives its store this method. */
+const generateIds = (nextId: () => string) => {
+  Reflect.set(rows, 'generate', (req: object) => {
+    Object.assign(req, { sessionID: nextId(), session: { cookie: {} } })
+  })
+}
+
 beforeEach(() => {
   events = []
   rows = new session.MemoryStore()
@@ -233,12 +240,10 @@ describe('access tokens live and die with their session', () => {
       const store = memoryStore()
       const logout = create({ store })
       let ids = 0
-      rows.generate = (req) => {
-        Object.assign(req, { sessionID: `id ${++ids}`, session: { cookie: {} } })
-      }
+      generateIds(() => `id ${++ids}`)
       const req = {} as Parameters<typeof rows.regenerate>[0]
-      rows.generate(req)
       const changeId = () => new Promise((resolve) => rows.regenerate(req, resolve))
+      await changeId()
       await logout.bind(req, idToken, { accessToken: 'first' })
       await save(req.sessionID)
       if (change === 'regenerate') await changeId()
@@ -253,9 +258,7 @@ describe('access tokens live and die with their session', () => {
   it('a login under an id that was left behind ends nobody else', async () => {
     const store = memoryStore()
     const logout = create({ store })
-    rows.generate = (req) => {
-      Object.assign(req, { sessionID: 'new', session: { cookie: {} } })
-    }
+    generateIds(() => 'new')
     await logout.bind({ sessionId: 'old' }, idToken)
     const req = { sessionID: 'old' } as Parameters<typeof rows.regenerate>[0]
     await new Promise((resolve) => rows.regenerate(req, resolve))
