@@ -122,7 +122,7 @@ export interface LogoutStore {
   /**
    * Marks session ids as ended (a local logout), without touching their bindings. Where a sign-on has moved on from such an id,
    * it is followed: the ids that still hold it inherit the end, as they would had they been moved to after it. A fresh login
-   * under such an id lives. A repeat ends nothing more, and names no id any more that was followed to.
+   * under such an id lives. A repeat names again all that still hold the sign-on, with its tokens.
    */
   endSessions(sessionIds: readonly string[], expiresAt: number): Promise<LocallyEnded>
 

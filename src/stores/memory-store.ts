@@ -27,6 +27,8 @@ interface EndedSession {
   /** The sign-on that moved on from this id, and where to; absent where a logout ended it. */
   readonly movedOn?: BoundSession
   readonly movedTo?: readonly string[]
+  /** The same sign-on once the id was ended: handed to nobody any more, and still followed when the end is repeated. */
+  readonly leftBy?: BoundSession | undefined
   /** The id itself was never ended, an id it was moved from was. */
   readonly inherited?: boolean
 }
@@ -145,21 +147,22 @@ class MemoryStore implements LogoutStore {
     const toEnd: { sessionId: string; movedOn?: BoundSession | undefined }[] = sessionIds.map((sessionId) => ({
       sessionId,
     }))
-    // Grows while it is walked. An id that was walked leads nowhere any more, so that circles end.
+    const seen = new Set(sessionIds)
+    // Grows while it is walked; nothing is walked twice, so that circles end.
     for (const { sessionId, movedOn } of toEnd) {
       const before = this.#ended.get(sessionId, now)
-      const signOn = this.#sessions.get(sessionId, now) ?? before?.movedOn
+      const left = before?.movedOn ?? before?.leftBy
+      const signOn = this.#sessions.get(sessionId, now) ?? left
+      if (movedOn !== undefined && !isSameSignOn(movedOn, signOn)) continue
       const until = Math.max(expiresAt, signOn?.expiresAt ?? 0)
-      if (movedOn === undefined || before?.movedOn !== undefined) {
-        if (movedOn !== undefined && !isSameSignOn(movedOn, signOn)) continue
-        this.#end(sessionId, until, now)
-      } else {
-        if (before !== undefined || !isSameSignOn(movedOn, signOn)) continue
-        this.#ended.set(sessionId, { expiresAt: until, inherited: true }, now)
-      }
+      if (movedOn === undefined || left !== undefined) this.#end(sessionId, until, now)
+      else if (before === undefined) this.#ended.set(sessionId, { expiresAt: until, inherited: true }, now)
       ended.push(sessionId)
       for (const key of signOn?.tokenKeys ?? []) tokenKeys.add(key)
-      for (const to of before?.movedTo ?? []) toEnd.push({ sessionId: to, movedOn: before?.movedOn })
+      for (const to of before?.movedTo ?? []) {
+        if (!seen.has(to)) toEnd.push({ sessionId: to, movedOn: left })
+        seen.add(to)
+      }
     }
     return { sessionIds: ended, tokenKeys: [...tokenKeys] }
   }
@@ -254,8 +257,14 @@ class MemoryStore implements LogoutStore {
 
   /** An id that was left behind and is then ended by a logout must not hand its sign-on to anybody. */
   #end(sessionId: string, expiresAt: number, now: number): void {
-    const until = Math.max(expiresAt, this.#ended.get(sessionId, now)?.expiresAt ?? 0)
-    this.#ended.set(sessionId, { expiresAt: until }, now)
+    const before = this.#ended.get(sessionId, now)
+    if (before === undefined) {
+      this.#ended.set(sessionId, { expiresAt }, now)
+      return
+    }
+    const until = Math.max(expiresAt, before.expiresAt)
+    const { movedTo = [], leftBy = before.movedOn } = before
+    this.#ended.set(sessionId, { expiresAt: until, movedTo, leftBy }, now)
   }
 
   #put(session: BoundSession, now: number): void {

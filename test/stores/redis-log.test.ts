@@ -145,6 +145,19 @@ describeRedis('the log of the Redis store', () => {
     expect(await redis.xlen('trim:log')).toBeGreaterThanOrEqual(50)
   })
 
+  it('is trimmed of any number of entries at once', async () => {
+    const store = redisStore(redis, { prefix: 'many:' })
+    const old = Date.now() - 400_000
+    await redis.eval(
+      "for i = 1, 30000 do redis.call('XADD', KEYS[1], ARGV[1] .. '-' .. i, 's', i) end",
+      1,
+      'many:log',
+      `${old}`,
+    )
+    await store.endSessions(['last'], now() + 60)
+    expect(await redis.xlen('many:log')).toBeLessThan(250)
+  })
+
   describe('bounded reads on one node keep the whole contract', () => {
     const cases = logoutStoreContract({
       async create() {

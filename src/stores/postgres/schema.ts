@@ -29,7 +29,7 @@ CREATE TABLE IF NOT EXISTS bcl_session (
   -- parses its text at each statement that writes.
   ended       text,
   ended_until double precision,
-  -- Where sign-ons went from here, while ended is 'moved'; each as bcl_pointer writes it.
+  -- Where sign-ons went from here, while ended is 'moved', and after that for a repeat; each as bcl_pointer writes it.
   moved_to    jsonb[] NOT NULL DEFAULT '{}',
   kept_until  double precision NOT NULL
 );
@@ -327,7 +327,7 @@ BEGIN
       UNION
       SELECT next->>0, next FROM reached,
         LATERAL (SELECT s.moved_to FROM bcl_session s
-          WHERE s.session_id = reached.session_id AND s.ended = 'moved' AND s.ended_until > time OFFSET 0) here,
+          WHERE s.session_id = reached.session_id AND s.ended IN ('moved', 'ended') AND s.ended_until > time OFFSET 0) here,
         unnest(here.moved_to) next
       WHERE reached.pointer IS NULL OR next - 0 = reached.pointer - 0
     ) SELECT DISTINCT pointer FROM reached WHERE pointer IS NOT NULL);
@@ -343,6 +343,7 @@ DECLARE
   there bcl_session[];
   ended_ids text[];
   heir_ids text[];
+  all_ids text[];
   tokens text[];
 BEGIN
   -- Each has a row first: what is not there cannot be locked, and could be bound and moved on meanwhile.
@@ -359,26 +360,28 @@ BEGIN
   END IF;
   time := bcl_now();
   -- The ids that it left behind hand it on no more; the id that holds it inherits the end, so that a fresh login lifts it.
+  -- What an earlier call ended is named again: its answer may have been lost.
   SELECT
+    given_ids || coalesce(array_agg(s.session_id) FILTER (WHERE s.session_id <> ALL (given_ids)
+      AND (s.was_moved OR s.is_alive OR s.was_ended)), '{}'),
     given_ids || coalesce(array_agg(s.session_id) FILTER (WHERE s.session_id <> ALL (given_ids) AND s.was_moved), '{}'),
     coalesce(array_agg(s.session_id) FILTER (WHERE s.session_id <> ALL (given_ids) AND s.is_alive), '{}')
-    INTO ended_ids, heir_ids
+    INTO all_ids, ended_ids, heir_ids
     FROM (
       SELECT s.session_id,
         coalesce(s.ended = 'moved' AND s.ended_until > time, false) AS was_moved,
+        s.ended IS NOT NULL AND s.ended_until > time AND (s.ended = 'ended' OR s.bound AND s.expires_at > time) AS was_ended,
         s.bound AND s.expires_at > time AND NOT coalesce(s.ended IS NOT NULL AND s.ended_until > time, false) AS is_alive
       FROM unnest(there) s WHERE bcl_pointer(s) = ANY (pointers)
     ) s;
   tokens := ARRAY(
     SELECT DISTINCT token FROM unnest(there) s, unnest(s.token_keys) token
-    WHERE s.session_id = ANY (ended_ids || heir_ids) AND (s.bound AND s.expires_at > time OR s.ended = 'moved'));
+    WHERE s.session_id = ANY (all_ids) AND (NOT s.bound OR s.expires_at > time));
 
   UPDATE bcl_session SET
     ended = 'ended',
     ended_until = greatest(ended_until, till, expires_at),
-    kept_until = greatest(kept_until, till, expires_at),
-    token_keys = CASE WHEN bound THEN token_keys ELSE '{}' END,
-    moved_to = '{}'
+    kept_until = greatest(kept_until, till, expires_at)
   WHERE session_id = ANY (ended_ids);
   IF heir_ids <> '{}' THEN
     UPDATE bcl_session SET
@@ -387,9 +390,9 @@ BEGIN
       kept_until = greatest(kept_until, till, expires_at)
     WHERE session_id = ANY (heir_ids);
   END IF;
-  PERFORM bcl_log_sessions(ended_ids || heir_ids);
+  PERFORM bcl_log_sessions(all_ids);
   PERFORM bcl_prune_at_times();
-  RETURN jsonb_build_object('ids', to_jsonb(ended_ids || heir_ids), 'tokens', to_jsonb(tokens));
+  RETURN jsonb_build_object('ids', to_jsonb(all_ids), 'tokens', to_jsonb(tokens));
 END $$;
 
 CREATE OR REPLACE FUNCTION bcl_unbind_ids(ids text[]) RETURNS void LANGUAGE plpgsql AS $$

@@ -10,7 +10,7 @@ export interface RedisCheckOptions {
 type Info = ReadonlyMap<string, string>
 type Check = (info: Info, isCluster: boolean) => string | undefined
 
-/** The commands of the store need `SET … PXAT`, `XADD … MINID` and `ZADD … GT`. */
+/** The commands of the store need `SET … PXAT GET`, `XTRIM … MINID` and `ZADD … GT`. */
 const OLDEST_VERSION = [6, 2] as const
 
 const CHECKS: readonly Check[] = [

@@ -125,21 +125,31 @@ export class ClusterRedisStore implements LogStore {
       sessionId,
       signOn: [],
     }))
-    // An id that was ended leads nowhere any more, so that circles end.
-    while (toEnd.length > 0) {
-      const replies = await inBatches(toEnd, async ({ name, sessionId, signOn }) => {
-        const [id, tokens, moved] = await this.#sessionStep('finish', name, [String(expiresAt), ...signOn])
-        if (id === undefined) return []
-        for (const token of textsOf(tokens)) tokenKeys.add(token)
-        endedIds.push(sessionId ?? unescaped(textOf(id)))
-        return listOf(moved).map((each): ToEnd => {
-          const [to, ...carried] = listOf(each).map(textOf)
-          return { name: textOf(to), signOn: carried }
-        })
-      })
-      toEnd = replies.flat()
+    const followed = new Set<string>()
+    const isNew = ({ name, signOn }: ToEnd) => {
+      const pointer = [name, ...signOn].join(' ')
+      return !followed.has(pointer) && followed.add(pointer)
     }
-    await this.#append(endedIds.map(sessionEntry))
+    try {
+      // Nothing is followed twice, so that circles end.
+      while (toEnd.length > 0) {
+        const replies = await inBatches(toEnd, async ({ name, sessionId, signOn }) => {
+          const [ended, id, tokens, moved] = await this.#sessionStep('finish', name, [String(expiresAt), ...signOn])
+          if (numberOf(ended) === 1) {
+            for (const token of textsOf(tokens)) tokenKeys.add(token)
+            endedIds.push(sessionId ?? unescaped(textOf(id)))
+          }
+          return listOf(moved).map((each): ToEnd => {
+            const [to, ...carried] = listOf(each).map(textOf)
+            return { name: textOf(to), signOn: carried }
+          })
+        })
+        toEnd = replies.flat().filter(isNew)
+      }
+    } finally {
+      // Also what was ended before a step failed: readers must not wait for the repeat.
+      await this.#append(endedIds.map(sessionEntry))
+    }
     return { sessionIds: endedIds, tokenKeys: [...tokenKeys] }
   }
 
@@ -210,7 +220,10 @@ export class ClusterRedisStore implements LogStore {
     if (flag === 'x' || flag === 'i') {
       await this.#sessionStep('inherit', toName, [String(Math.max(numberOf(till), expiresAt))])
     }
-    if (signOn !== undefined) await this.#unindex(fromSessionId, field(signOn.subKey), optional(signOn.sidKey))
+    // An id whose inherited end was lifted may be bound again at this moment, and its entry must then stay.
+    if (signOn !== undefined && flag !== 'i') {
+      await this.#unindex(fromSessionId, field(signOn.subKey), optional(signOn.sidKey))
+    }
     if (signOn !== undefined || flag !== '') {
       await this.#append([sessionEntry(fromSessionId), sessionEntry(toSessionId)])
     }

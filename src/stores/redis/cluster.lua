@@ -98,12 +98,13 @@ end
 function steps.finish()
   local session = load(KEYS[1])
   local tokens, id = tokens_of(KEYS[2], session), session.id or ''
-  local to = end_locally(session, unpack(ARGV, 1, 4))
-  if not to then return {} end
-  save(KEYS[1], session)
-  local moved = {}
-  for name, at, sub, sid in string.gmatch(to, MOVED) do moved[#moved + 1] = { name, at, sub, sid } end
-  return { id, tokens, moved }
+  local till, of_at, of_sub, of_sid = unpack(ARGV, 1, 4)
+  local ended, moved = end_locally(session, till, of_at, of_sub, of_sid), {}
+  if ended then save(KEYS[1], session) end
+  for name, at, sub, sid in string.gmatch(session.to, MOVED) do
+    if not of_at or (at == of_at and sub == of_sub and sid == of_sid) then moved[#moved + 1] = { name, at, sub, sid } end
+  end
+  return { ended and 1 or 0, id, tokens, moved }
 end
 
 -- KEYS: session, tokens. ARGV: scope, key, sub, iat and seen of the mark, tolerance, the marks' expiry.
@@ -111,7 +112,8 @@ end
 function steps.finishCovered()
   local scope, key, sub, iat, seen, tolerance, exp = unpack(ARGV, 1, 7)
   local session = load(KEYS[1])
-  if not session.bound or (scope == 'sid' and session.sid or session.sub) ~= key then return { 'none' } end
+  -- Left behind a moment ago it is still found here, with the tokens that moved on.
+  if not session.sub or (scope == 'sid' and session.sid or session.sub) ~= key then return { 'none' } end
   if sub ~= '' and sub ~= session.sub then return { 'mismatched' } end
   if not covers(scope, iat, seen, tolerance, session.iat, session.at) then return { 'none' } end
   local till = later(exp, session.exp)

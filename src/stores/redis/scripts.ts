@@ -73,10 +73,7 @@ end`
 
 const set_end = `local function set_end(session, flag, till)
   session.flag, session.till = flag, later(till, session.till)
-  if flag ~= 'm' then
-    session.to = ''
-    if not session.bound then session.sub = nil end
-  end
+  if flag ~= 'm' and not session.bound then session.sub = nil end
 end`
 
 const is_signon = `local function is_signon(session, at, sub, sid)
@@ -89,16 +86,14 @@ const moved_to = `local function moved_to(session, name)
 end`
 
 const end_locally = `local function end_locally(session, till, at, sub, sid)
-  if at and not is_signon(session, at, sub, sid) then return nil end
-  local to = session.to
+  if at and not is_signon(session, at, sub, sid) then return false end
   if session.sub then till = later(till, session.exp) end
-  if at and session.flag ~= 'm' then
-    if session.flag ~= '' then return nil end
-    set_end(session, 'i', till)
-  else
+  if not at or session.flag == 'm' then
     set_end(session, 'x', till)
+  elseif session.flag == '' then
+    set_end(session, 'i', till)
   end
-  return to
+  return true
 end`
 
 const add_tokens = `local function add_tokens(key, session, list, first)
@@ -125,7 +120,7 @@ end`
 
 const index_add = `local function index_add(key, name, exp)
   local left, score = redis.call('PTTL', key), math.ceil(exp)
-  redis.call('ZADD', key, score, name)
+  redis.call('ZADD', key, 'GT', score, name)
   -- Afterwards: an index that was pruned to nothing would start again without an end.
   if left >= 0 then redis.call('ZREMRANGEBYSCORE', key, '-inf', math.floor(now() / 1000000)) end
   if ends_before(left, score * 1000) then redis.call('PEXPIREAT', key, score * 1000) end
@@ -174,8 +169,12 @@ end`
 
 const register_mark = `local function register_mark(registry, name, till)
   redis.call('ZADD', registry, 'GT', till, name)
-  if ends_before(redis.call('PTTL', registry), till) then
+  local is_short = ends_before(redis.call('PTTL', registry), till)
+  -- Also now and then: one mark that is kept for years must not keep all the others.
+  if is_short or now() % 64 == 0 then
     redis.call('ZREMRANGEBYSCORE', registry, '-inf', math.floor(now() / 1000))
+  end
+  if is_short then
     redis.call('PEXPIREAT', registry, tonumber(till) + SPARE_SECONDS * 1000)
   end
 end`
@@ -187,7 +186,8 @@ const append_log = `local function append_log(log, fields)
   end
   local kept = now() / 1000 + LOG_SECONDS * 1000
   if ends_before(redis.call('PTTL', log), kept) then
-    redis.call('XTRIM', log, 'MINID', '~', math.floor(now() / 1000 - LOG_SECONDS * 1000))
+    -- Without that limit at most 10,000 entries go at a time, and more than that may come.
+    redis.call('XTRIM', log, 'MINID', '~', math.floor(now() / 1000 - LOG_SECONDS * 1000), 'LIMIT', 0)
     redis.call('PEXPIREAT', log, math.ceil(kept) + SPARE_SECONDS * 1000)
   end
   -- The doorbell; whoever misses it reads the log a little later.
@@ -363,22 +363,25 @@ end
 return run()
 `].join('\n'),
   endSessions: [LOG_SECONDS, SPARE_SECONDS, RECORD, ENDING, MOVED, clock, now, later, milliseconds, ends_before, load, save, set_end, is_signon, end_locally, tokens_of, append_log, prefix, of_session, `local function run()
-  local exp, walk, fields, ids, tokens = ARGV[2], {}, {}, {}, {}
+  local exp, walk, seen, fields, ids, tokens = ARGV[2], {}, {}, {}, {}, {}
   for i = 3, #ARGV, 2 do walk[#walk + 1] = { name = ARGV[i], id = ARGV[i + 1] } end
-  -- Grows while it is walked. An id that was walked leads nowhere any more, so that circles end.
+  -- Grows while it is walked; nothing is walked twice, so that circles end.
   local i = 1
   while walk[i] do
     local step = walk[i]
     local key, tokens_key = of_session(step.name)
     local session = load(key)
     local id, their = step.id or session.id, tokens_of(tokens_key, session)
-    local to = end_locally(session, exp, step.at, step.sub, step.sid)
-    if to then
+    if end_locally(session, exp, step.at, step.sub, step.sid) then
       save(key, session)
       ids[#ids + 1] = id
       fields[#fields + 1], fields[#fields + 2] = 's', id
       for _, token in ipairs(their) do tokens[#tokens + 1] = token end
-      for name, at, sub, sid in string.gmatch(to, MOVED) do
+    end
+    for name, at, sub, sid in string.gmatch(session.to, MOVED) do
+      local pointer = name .. ' ' .. at .. ' ' .. sub .. ' ' .. sid
+      if not seen[pointer] and (not step.at or (at == step.at and sub == step.sub and sid == step.sid)) then
+        seen[pointer] = true
         walk[#walk + 1] = { name = name, at = at, sub = sub, sid = sid }
       end
     end
@@ -445,16 +448,17 @@ return run()
             register_mark(prefix .. 'marks', token_name, ended_till)
             tokens[#tokens + 1] = token
           end
-          if destroys then call('DEL', prefix .. 't' .. each) end
         end
         local record = '0x ' .. ended
         if destroys then
-          if names[2] then
-            call('UNLINK', row_of(rows, id))
-            call('ZREM', index_key, each)
-          else
-            call('UNLINK', row_of(rows, id), index_key)
-          end
+          local row = row_of(rows, id)
+          local gone = names[2] and redis.pcall('UNLINK', row) or redis.pcall('UNLINK', row, index_key)
+          -- Whoever may not delete rows has them destroyed one by one.
+          destroys = type(gone) == 'number'
+        end
+        if destroys then
+          if names[2] then call('ZREM', index_key, each) end
+          if state == '3' then call('DEL', prefix .. 't' .. each) end
           local other = scope == 'sid' and s_sub or s_sid
           if other ~= '' then call('ZREM', prefix .. 'i' .. name_of(other), each) end
         else
@@ -594,19 +598,21 @@ return run()
   finish: [RECORD, ENDING, MOVED, clock, now, later, milliseconds, load, save, set_end, is_signon, end_locally, tokens_of, `local function run()
   local session = load(KEYS[1])
   local tokens, id = tokens_of(KEYS[2], session), session.id or ''
-  local to = end_locally(session, unpack(ARGV, 1, 4))
-  if not to then return {} end
-  save(KEYS[1], session)
-  local moved = {}
-  for name, at, sub, sid in string.gmatch(to, MOVED) do moved[#moved + 1] = { name, at, sub, sid } end
-  return { id, tokens, moved }
+  local till, of_at, of_sub, of_sid = unpack(ARGV, 1, 4)
+  local ended, moved = end_locally(session, till, of_at, of_sub, of_sid), {}
+  if ended then save(KEYS[1], session) end
+  for name, at, sub, sid in string.gmatch(session.to, MOVED) do
+    if not of_at or (at == of_at and sub == of_sub and sid == of_sid) then moved[#moved + 1] = { name, at, sub, sid } end
+  end
+  return { ended and 1 or 0, id, tokens, moved }
 end
 return run()
 `].join('\n'),
   finishCovered: [RECORD, ENDING, clock, now, later, milliseconds, load, save, set_end, tokens_of, covers, `local function run()
   local scope, key, sub, iat, seen, tolerance, exp = unpack(ARGV, 1, 7)
   local session = load(KEYS[1])
-  if not session.bound or (scope == 'sid' and session.sid or session.sub) ~= key then return { 'none' } end
+  -- Left behind a moment ago it is still found here, with the tokens that moved on.
+  if not session.sub or (scope == 'sid' and session.sid or session.sub) ~= key then return { 'none' } end
   if sub ~= '' and sub ~= session.sub then return { 'mismatched' } end
   if not covers(scope, iat, seen, tolerance, session.iat, session.at) then return { 'none' } end
   local till = later(exp, session.exp)

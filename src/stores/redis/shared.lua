@@ -86,13 +86,10 @@ local function save(key, session)
   redis.call('SET', key, record, 'PXAT', milliseconds(till))
 end
 
--- An id that moved on and is then ended hands its sign-on to nobody any more.
+-- An id that moved on and is then ended hands its sign-on to nobody any more, and still tells where it went: a repeat follows, too.
 local function set_end(session, flag, till)
   session.flag, session.till = flag, later(till, session.till)
-  if flag ~= 'm' then
-    session.to = ''
-    if not session.bound then session.sub = nil end
-  end
+  if flag ~= 'm' and not session.bound then session.sub = nil end
 end
 
 local function is_signon(session, at, sub, sid)
@@ -104,18 +101,16 @@ local function moved_to(session, name)
   if not string.find(session.to .. '\n', pointer .. '\n', 1, true) then session.to = session.to .. pointer end
 end
 
--- Ends a session for good, or, where a sign-on was followed to it, if it is still that sign-on's. Returns where to follow on.
+-- Ends a session for good, or, where a sign-on was followed to it, if it is still that sign-on's. Returns whether it is ended.
 local function end_locally(session, till, at, sub, sid)
-  if at and not is_signon(session, at, sub, sid) then return nil end
-  local to = session.to
+  if at and not is_signon(session, at, sub, sid) then return false end
   if session.sub then till = later(till, session.exp) end
-  if at and session.flag ~= 'm' then
-    if session.flag ~= '' then return nil end
-    set_end(session, 'i', till)
-  else
+  if not at or session.flag == 'm' then
     set_end(session, 'x', till)
+  elseif session.flag == '' then
+    set_end(session, 'i', till)
   end
-  return to
+  return true
 end
 
 -- The tokens are those of a list from a position on, so that arguments need not be copied.
@@ -145,7 +140,7 @@ end
 -- Scores are whole seconds, rounded up.
 local function index_add(key, name, exp)
   local left, score = redis.call('PTTL', key), math.ceil(exp)
-  redis.call('ZADD', key, score, name)
+  redis.call('ZADD', key, 'GT', score, name)
   -- Afterwards: an index that was pruned to nothing would start again without an end.
   if left >= 0 then redis.call('ZREMRANGEBYSCORE', key, '-inf', math.floor(now() / 1000000)) end
   if ends_before(left, score * 1000) then redis.call('PEXPIREAT', key, score * 1000) end
@@ -199,8 +194,12 @@ end
 -- Which names hold live marks: only for readers that have to start afresh.
 local function register_mark(registry, name, till)
   redis.call('ZADD', registry, 'GT', till, name)
-  if ends_before(redis.call('PTTL', registry), till) then
+  local is_short = ends_before(redis.call('PTTL', registry), till)
+  -- Also now and then: one mark that is kept for years must not keep all the others.
+  if is_short or now() % 64 == 0 then
     redis.call('ZREMRANGEBYSCORE', registry, '-inf', math.floor(now() / 1000))
+  end
+  if is_short then
     redis.call('PEXPIREAT', registry, tonumber(till) + SPARE_SECONDS * 1000)
   end
 end
@@ -213,7 +212,8 @@ local function append_log(log, fields)
   end
   local kept = now() / 1000 + LOG_SECONDS * 1000
   if ends_before(redis.call('PTTL', log), kept) then
-    redis.call('XTRIM', log, 'MINID', '~', math.floor(now() / 1000 - LOG_SECONDS * 1000))
+    -- Without that limit at most 10,000 entries go at a time, and more than that may come.
+    redis.call('XTRIM', log, 'MINID', '~', math.floor(now() / 1000 - LOG_SECONDS * 1000), 'LIMIT', 0)
     redis.call('PEXPIREAT', log, math.ceil(kept) + SPARE_SECONDS * 1000)
   end
   -- The doorbell; whoever misses it reads the log a little later.

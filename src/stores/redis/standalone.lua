@@ -154,22 +154,25 @@ end
 
 -- ARGV: expiry, names and session ids in turn.
 function operations.endSessions()
-  local exp, walk, fields, ids, tokens = ARGV[2], {}, {}, {}, {}
+  local exp, walk, seen, fields, ids, tokens = ARGV[2], {}, {}, {}, {}, {}
   for i = 3, #ARGV, 2 do walk[#walk + 1] = { name = ARGV[i], id = ARGV[i + 1] } end
-  -- Grows while it is walked. An id that was walked leads nowhere any more, so that circles end.
+  -- Grows while it is walked; nothing is walked twice, so that circles end.
   local i = 1
   while walk[i] do
     local step = walk[i]
     local key, tokens_key = of_session(step.name)
     local session = load(key)
     local id, their = step.id or session.id, tokens_of(tokens_key, session)
-    local to = end_locally(session, exp, step.at, step.sub, step.sid)
-    if to then
+    if end_locally(session, exp, step.at, step.sub, step.sid) then
       save(key, session)
       ids[#ids + 1] = id
       fields[#fields + 1], fields[#fields + 2] = 's', id
       for _, token in ipairs(their) do tokens[#tokens + 1] = token end
-      for name, at, sub, sid in string.gmatch(to, MOVED) do
+    end
+    for name, at, sub, sid in string.gmatch(session.to, MOVED) do
+      local pointer = name .. ' ' .. at .. ' ' .. sub .. ' ' .. sid
+      if not seen[pointer] and (not step.at or (at == step.at and sub == step.sub and sid == step.sid)) then
+        seen[pointer] = true
         walk[#walk + 1] = { name = name, at = at, sub = sub, sid = sid }
       end
     end
@@ -244,16 +247,17 @@ function operations.begin()
             register_mark(prefix .. 'marks', token_name, ended_till)
             tokens[#tokens + 1] = token
           end
-          if destroys then call('DEL', prefix .. 't' .. each) end
         end
         local record = '0x ' .. ended
         if destroys then
-          if names[2] then
-            call('UNLINK', row_of(rows, id))
-            call('ZREM', index_key, each)
-          else
-            call('UNLINK', row_of(rows, id), index_key)
-          end
+          local row = row_of(rows, id)
+          local gone = names[2] and redis.pcall('UNLINK', row) or redis.pcall('UNLINK', row, index_key)
+          -- Whoever may not delete rows has them destroyed one by one.
+          destroys = type(gone) == 'number'
+        end
+        if destroys then
+          if names[2] then call('ZREM', index_key, each) end
+          if state == '3' then call('DEL', prefix .. 't' .. each) end
           local other = scope == 'sid' and s_sub or s_sid
           if other ~= '' then call('ZREM', prefix .. 'i' .. name_of(other), each) end
         else

@@ -38,6 +38,9 @@ export const END_CASES: readonly Case[] = [
       const ended = await scene.store.endSessions([from.sessionId], from.expiresAt)
       assert.deepEqual(sorted(ended.sessionIds), sorted([from.sessionId, transit, to, twin]))
       assert.deepEqual(ended.tokenKeys, tokenKeys)
+      const again = await scene.store.endSessions([from.sessionId], from.expiresAt)
+      for (const sessionId of [from.sessionId, to, twin]) assert.ok(again.sessionIds.includes(sessionId), 'a repeat')
+      assert.deepEqual(again.tokenKeys, tokenKeys)
       for (const sessionId of [to, twin]) {
         assertState(await scene.store.read(sessionId), { ended: true, binding: { ...from, sessionId }, marks: [] })
         assert.equal((await scene.store.rebind(sessionId, scene.sessionId(), from.expiresAt)).ended, true)
