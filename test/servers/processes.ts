@@ -51,7 +51,7 @@ export interface DataDirectory {
 
 export function dataDirectory(name: string): DataDirectory {
   const path = mkdtempSync(join(tmpdir(), `bcl-${name}-`))
-  return { path, remove: () => rmSync(path, { recursive: true, force: true, maxRetries: 5 }) }
+  return { path, remove: () => rmSync(path, { recursive: true, force: true, maxRetries: 10 }) }
 }
 
 export interface RunningProcess {
