@@ -34,7 +34,7 @@ export async function guardedReads(bench: Bench): Promise<Section> {
     const heads = cookies.map((cookie) => `GET / HTTP/1.1\r\nHost: rp.example.com\r\nAccept: */*\r\nCookie: ${cookie}`)
     sites.push({ ...site, process, port, heads, rounds: [] })
   }
-  const perRound = bench.size(2000, 40)
+  const perRound = bench.size(6000, 40)
   for (let round = 0; round <= bench.rounds; round++) {
     bench.progress(`guarded reads, round ${round} of ${bench.rounds}`)
     for (const { process, port, heads, rounds } of rotated(sites, round)) {
