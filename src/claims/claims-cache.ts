@@ -286,10 +286,8 @@ export class ClaimsCache<Application> {
     begun: number,
     marks: readonly Mark[],
   ): Verdict<Application> | undefined {
-    if (marks.length > 0) {
-      const mark = marks.find((each) => ends(each, answer, answer.boundAt, this.#options.toleranceSeconds))
-      if (mark !== undefined) return this.#end(key, mark, answer.tokenExpiresAt)
-    }
+    const mark = marks.find((each) => ends(each, answer, answer.boundAt, this.#options.toleranceSeconds))
+    if (mark !== undefined) return this.#end(key, mark, answer.tokenExpiresAt)
     if (answer.startedAt < begun && this.#touched(answer, marks)) {
       if (this.#active.peek(key) === answer) this.#forget(key)
       return undefined

@@ -1,5 +1,5 @@
 // The marks that reached this process, and the order in which they did. Forgets by time alone; knows no store and no token.
-import { type Mark, mergeMarks } from '../marks/covering.js'
+import { type Mark, withMark } from '../marks/covering.js'
 import { ExpiringMap } from '../stores/expiring-map.js'
 
 interface MarksOfKey {
@@ -73,9 +73,4 @@ export class LocalMarks {
     const kept = { marks, arrivedAt: this.#latestArrival, expiresAt: Math.max(expiresAt, before?.expiresAt ?? 0) }
     this.#byKey.set(key, kept, now)
   }
-}
-
-function withMark(others: readonly Mark[], mark: Mark): readonly Mark[] {
-  const same = others.find((other) => other.subKey === mark.subKey)
-  return [...others.filter((other) => other !== same), same === undefined ? mark : mergeMarks(same, mark)]
 }

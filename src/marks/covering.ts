@@ -54,3 +54,10 @@ export function mergeMarks(a: Mark, b: Mark): Mark {
   const expiresAt = Math.max(a.expiresAt, b.expiresAt)
   return later.expiresAt === expiresAt ? later : { ...later, expiresAt }
 }
+
+/** The marks of one key with one more: one for each `sub` named with it, the added one last. */
+export function withMark(marks: readonly Mark[], mark: Mark): readonly Mark[] {
+  if (marks.length === 0) return [mark]
+  const same = marks.find((other) => other.subKey === mark.subKey)
+  return [...marks.filter((other) => other !== same), same === undefined ? mark : mergeMarks(same, mark)]
+}

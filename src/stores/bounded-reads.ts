@@ -1,7 +1,7 @@
 // Reading marks without asking the store each time: a replica that follows its log, and the rule for when it may be believed.
 // Knows no database; everything that is written goes to the store at once.
 import { within } from '../deadline.js'
-import { type Mark, mergeMarks } from '../marks/covering.js'
+import { type Mark, withMark } from '../marks/covering.js'
 import { ExpiringMap } from './expiring-map.js'
 import type { LogPage, LogStore } from './log-store.js'
 import type {
@@ -260,10 +260,7 @@ class Replica implements BoundedReads {
     this.#bindings.set(binding.sessionId, binding)
   }
   #addMark(mark: Mark, now: number): void {
-    const others = this.#marks.get(mark.key, now)?.marks ?? []
-    const same = others.find((other) => other.subKey === mark.subKey)
-    const merged = same === undefined ? mark : mergeMarks(same, mark)
-    const marks = [...others.filter((other) => other !== same), merged]
+    const marks = withMark(this.#marks.get(mark.key, now)?.marks ?? [], mark)
     this.#marks.set(mark.key, { marks, expiresAt: Math.max(...marks.map((each) => each.expiresAt)) }, now)
   }
 

@@ -1,5 +1,5 @@
 // The logout store of one process: right for one node and for tests, and forgotten when the process ends.
-import { covers, type Mark, mergeMarks } from '../marks/covering.js'
+import { covers, type Mark, withMark } from '../marks/covering.js'
 import { ExpiringMap } from './expiring-map.js'
 import type {
   BeginLogout,
@@ -243,16 +243,9 @@ class MemoryStore implements LogoutStore {
   }
 
   #mark(mark: Mark, now: number): Mark {
-    const others = this.#marksUnder(mark.key, now)
-    if (others.length === 0) {
-      this.#marks.set(mark.key, { marks: [mark], expiresAt: mark.expiresAt }, now)
-      return mark
-    }
-    const same = others.find((other) => other.subKey === mark.subKey)
-    const merged = same === undefined ? mark : mergeMarks(same, mark)
-    const marks = [...others.filter((other) => other !== same), merged]
+    const marks = withMark(this.#marksUnder(mark.key, now), mark)
     this.#marks.set(mark.key, { marks, expiresAt: Math.max(...marks.map((each) => each.expiresAt)) }, now)
-    return merged
+    return marks.at(-1) ?? mark
   }
 
   /** An id that was left behind and is then ended by a logout must not hand its sign-on to anybody. */

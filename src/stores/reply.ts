@@ -87,7 +87,8 @@ function markOf(value: unknown): Mark {
   return named === '' ? { scope, key: textOf(key), ...dates } : { scope, key: textOf(key), subKey: named, ...dates }
 }
 
-function listOf(value: unknown): readonly unknown[] {
+/** A list. Throws for anything else: a store that is not understood has not answered. */
+export function listOf(value: unknown): readonly unknown[] {
   if (Array.isArray(value)) return value
   throw unexpected()
 }

@@ -11,12 +11,11 @@ import type {
   NewBinding,
   SessionState,
 } from '../logout-store.js'
-import { numberOf, textOf } from '../reply.js'
+import { listOf, numberOf, textOf } from '../reply.js'
 import { type RedisCommand, RedisScripts } from './command.js'
 import {
   bindingOf,
   field,
-  listOf,
   markOf,
   marksOf,
   microseconds,
@@ -25,6 +24,7 @@ import {
   nameOfSession,
   optional,
   secondsOf,
+  textsOf,
   unescaped,
 } from './fields.js'
 import { followLog, markEntry, sessionEntry } from './log-entries.js'
@@ -381,10 +381,6 @@ export class ClusterRedisStore implements LogStore {
   #registry(): string {
     return `${this.#prefix}marks`
   }
-}
-
-function textsOf(value: unknown): readonly string[] {
-  return listOf(value).map((each) => unescaped(textOf(each)))
 }
 
 async function inBatches<T, R>(items: readonly T[], work: (item: T) => Promise<R>): Promise<readonly R[]> {

@@ -3,7 +3,7 @@
 import { hash } from 'node:crypto'
 import type { Mark } from '../../marks/covering.js'
 import type { Binding, SessionState } from '../logout-store.js'
-import { numberOf, textOf, unexpected } from '../reply.js'
+import { listOf, numberOf, textOf, unexpected } from '../reply.js'
 
 const UNSAFE = /[^!-$&-~\u0080-\uffff]/g
 /** What no other text is escaped to. */
@@ -19,6 +19,11 @@ export function field(text: string): string {
 export function unescaped(value: string): string {
   if (!value.includes('%')) return value
   return value === NOTHING ? '' : value.replace(/%(..)/g, (_, code: string) => String.fromCharCode(parseInt(code, 16)))
+}
+
+/** The texts of a list of fields. */
+export function textsOf(fields: unknown): readonly string[] {
+  return listOf(fields).map((each) => unescaped(textOf(each)))
 }
 
 /** Absent is the empty field. */
@@ -113,10 +118,4 @@ export function marksAgainst(
 ): readonly Mark[] {
   const marks = marksOf(bySub, now, subKey)
   return sidKey === undefined ? marks : [...marksOf(bySid, now, sidKey), ...marks]
-}
-
-/** Throws if a script answered something else: a store that is not understood has not answered. */
-export function listOf(reply: unknown): readonly unknown[] {
-  if (Array.isArray(reply)) return reply
-  throw unexpected()
 }

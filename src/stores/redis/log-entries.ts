@@ -1,8 +1,8 @@
 // How marks and session ids lie in the Redis log, and how its pages become one.
 import type { Mark } from '../../marks/covering.js'
 import type { LogPage } from '../log-store.js'
-import { numberOf, textOf } from '../reply.js'
-import { field, listOf, markLine, markOf, secondsOf, unescaped } from './fields.js'
+import { listOf, numberOf, textOf } from '../reply.js'
+import { field, markLine, markOf, secondsOf, unescaped } from './fields.js'
 
 /** Entries of the log that one round trip fetches. */
 const PAGE = 500

@@ -11,11 +11,10 @@ import type {
   NewBinding,
   SessionState,
 } from '../logout-store.js'
-import { numberOf, textOf } from '../reply.js'
+import { listOf, numberOf, textOf } from '../reply.js'
 import { type RedisCommand, RedisScripts } from './command.js'
 import {
   field,
-  listOf,
   markOf,
   marksAgainst,
   marksOf,
@@ -25,6 +24,7 @@ import {
   optional,
   secondsOf,
   stateOf,
+  textsOf,
   unescaped,
 } from './fields.js'
 import { followLog, type LogReader } from './log-entries.js'
@@ -150,10 +150,6 @@ export class StandaloneRedisStore implements LogStore {
 
 function nameAndId(sessionId: string): readonly [string, string] {
   return [nameOfSession(sessionId), field(sessionId)]
-}
-
-function textsOf(value: unknown): readonly string[] {
-  return listOf(value).map((each) => unescaped(textOf(each)))
 }
 
 function fieldsOf(line: unknown): readonly string[] {
