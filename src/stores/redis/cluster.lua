@@ -46,22 +46,12 @@ end
 function steps.leave()
   local session = load(KEYS[1])
   local at, sub, sid, exp, to_name = unpack(ARGV, 1, 5)
-  local flag, till = session.flag, session.till
-  if not session.sub then return { flag, till, {} } end
+  if not session.sub then return { session.flag, session.till, {} } end
   if not is_signon(session, at, sub, sid) or tonumber(session.exp) > tonumber(exp) then return { 'changed' } end
   local tokens = tokens_of(KEYS[2], session)
-  session.bound = false
-  if flag == 'x' or flag == 'i' then
-    if session.tokens then redis.call('DEL', KEYS[2]) end
-    session.sub, session.tokens = nil, false
-  else
-    moved_to(session, to_name)
-    set_end(session, 'm', exp)
-    flag, till = session.flag, session.till
-    if session.tokens then keep_until(KEYS[2], milliseconds(till)) end
-  end
+  leave_behind(session, KEYS[2], to_name, exp)
   save(KEYS[1], session)
-  return { flag, till, tokens }
+  return { session.flag, session.till, tokens }
 end
 
 -- KEYS: session. ARGV: until when.
@@ -98,13 +88,10 @@ end
 function steps.finish()
   local session = load(KEYS[1])
   local tokens, id = tokens_of(KEYS[2], session), session.id or ''
-  local till, of_at, of_sub, of_sid = unpack(ARGV, 1, 4)
-  local ended, moved = end_locally(session, till, of_at, of_sub, of_sid), {}
+  local till, at, sub, sid = unpack(ARGV, 1, 4)
+  local ended = end_locally(session, till, at, sub, sid)
   if ended then save(KEYS[1], session) end
-  for name, at, sub, sid in string.gmatch(session.to, MOVED) do
-    if not of_at or (at == of_at and sub == of_sub and sid == of_sid) then moved[#moved + 1] = { name, at, sub, sid } end
-  end
-  return { ended and 1 or 0, id, tokens, moved }
+  return { ended and 1 or 0, id, tokens, pointers_of(session, at, sub, sid) }
 end
 
 -- KEYS: session, tokens. ARGV: scope, key, sub, iat and seen of the mark, tolerance, the marks' expiry.

@@ -118,6 +118,28 @@ const tokens_of = `local function tokens_of(key, session)
   return session.tokens and redis.call('SMEMBERS', key) or {}
 end`
 
+const leave_behind = `local function leave_behind(session, tokens_key, to_name, exp)
+  session.bound = false
+  if session.flag == 'x' or session.flag == 'i' then
+    if session.tokens then redis.call('DEL', tokens_key) end
+    session.sub, session.tokens = nil, false
+  else
+    moved_to(session, to_name)
+    set_end(session, 'm', exp)
+    if session.tokens then keep_until(tokens_key, milliseconds(session.till)) end
+  end
+end`
+
+const pointers_of = `local function pointers_of(session, of_at, of_sub, of_sid)
+  local pointers = {}
+  for name, at, sub, sid in string.gmatch(session.to, MOVED) do
+    if not of_at or (at == of_at and sub == of_sub and sid == of_sid) then
+      pointers[#pointers + 1] = { name, at, sub, sid }
+    end
+  end
+  return pointers
+end`
+
 const index_add = `local function index_add(key, name, exp)
   local left, score = redis.call('PTTL', key), math.ceil(exp)
   redis.call('ZADD', key, 'GT', score, name)
@@ -289,7 +311,7 @@ export const STANDALONE_SCRIPTS = {
 end
 return run()
 `].join('\n'),
-  rebind: [LOG_SECONDS, SPARE_SECONDS, RECORD, ENDING, clock, now, name_of, later, milliseconds, ends_before, keep_until, load, save, set_end, moved_to, add_tokens, put_tokens, tokens_of, index_add, append_log, prefix, of_session, of_key, marks_against, state_of, index, unindex, put, `local function run()
+  rebind: [LOG_SECONDS, SPARE_SECONDS, RECORD, ENDING, clock, now, name_of, later, milliseconds, ends_before, keep_until, load, save, set_end, moved_to, add_tokens, put_tokens, tokens_of, leave_behind, index_add, append_log, prefix, of_session, of_key, marks_against, state_of, index, unindex, put, `local function run()
   local from_name, from_id, to_name, to_id, exp = unpack(ARGV, 2, 6)
   local from_key, tokens_key = of_session(from_name)
   local from = load(from_key)
@@ -299,15 +321,7 @@ return run()
     local moved = { id = to_id, sub = from.sub, sid = from.sid, iat = from.iat, at = from.at, exp = later(from.exp, exp) }
     put(to_name, moved, tokens_of(tokens_key, from), 1)
     if from.bound then unindex(from_name, from) end
-    from.bound = false
-    if inherits then
-      if from.tokens then redis.call('DEL', tokens_key) end
-      from.sub, from.tokens = nil, false
-    else
-      moved_to(from, to_name)
-      set_end(from, 'm', moved.exp)
-      if from.tokens then keep_until(tokens_key, milliseconds(from.till)) end
-    end
+    leave_behind(from, tokens_key, to_name, moved.exp)
     save(from_key, from)
     append_log(prefix .. 'log', { 's', from_id })
   end
@@ -362,7 +376,7 @@ return run()
 end
 return run()
 `].join('\n'),
-  endSessions: [LOG_SECONDS, SPARE_SECONDS, RECORD, ENDING, MOVED, clock, now, later, milliseconds, ends_before, load, save, set_end, is_signon, end_locally, tokens_of, append_log, prefix, of_session, `local function run()
+  endSessions: [LOG_SECONDS, SPARE_SECONDS, RECORD, ENDING, MOVED, clock, now, later, milliseconds, ends_before, load, save, set_end, is_signon, end_locally, tokens_of, pointers_of, append_log, prefix, of_session, `local function run()
   local exp, walk, seen, fields, ids, tokens = ARGV[2], {}, {}, {}, {}, {}
   for i = 3, #ARGV, 2 do walk[#walk + 1] = { name = ARGV[i], id = ARGV[i + 1] } end
   -- Grows while it is walked; nothing is walked twice, so that circles end.
@@ -378,11 +392,11 @@ return run()
       fields[#fields + 1], fields[#fields + 2] = 's', id
       for _, token in ipairs(their) do tokens[#tokens + 1] = token end
     end
-    for name, at, sub, sid in string.gmatch(session.to, MOVED) do
-      local pointer = name .. ' ' .. at .. ' ' .. sub .. ' ' .. sid
-      if not seen[pointer] and (not step.at or (at == step.at and sub == step.sub and sid == step.sid)) then
-        seen[pointer] = true
-        walk[#walk + 1] = { name = name, at = at, sub = sub, sid = sid }
+    for _, pointer in ipairs(pointers_of(session, step.at, step.sub, step.sid)) do
+      local followed = table.concat(pointer, ' ')
+      if not seen[followed] then
+        seen[followed] = true
+        walk[#walk + 1] = { name = pointer[1], at = pointer[2], sub = pointer[3], sid = pointer[4] }
       end
     end
     i = i + 1
@@ -543,25 +557,15 @@ return run()
 end
 return run()
 `].join('\n'),
-  leave: [RECORD, ENDING, clock, now, later, milliseconds, ends_before, keep_until, load, save, set_end, is_signon, moved_to, tokens_of, `local function run()
+  leave: [RECORD, ENDING, clock, now, later, milliseconds, ends_before, keep_until, load, save, set_end, is_signon, moved_to, tokens_of, leave_behind, `local function run()
   local session = load(KEYS[1])
   local at, sub, sid, exp, to_name = unpack(ARGV, 1, 5)
-  local flag, till = session.flag, session.till
-  if not session.sub then return { flag, till, {} } end
+  if not session.sub then return { session.flag, session.till, {} } end
   if not is_signon(session, at, sub, sid) or tonumber(session.exp) > tonumber(exp) then return { 'changed' } end
   local tokens = tokens_of(KEYS[2], session)
-  session.bound = false
-  if flag == 'x' or flag == 'i' then
-    if session.tokens then redis.call('DEL', KEYS[2]) end
-    session.sub, session.tokens = nil, false
-  else
-    moved_to(session, to_name)
-    set_end(session, 'm', exp)
-    flag, till = session.flag, session.till
-    if session.tokens then keep_until(KEYS[2], milliseconds(till)) end
-  end
+  leave_behind(session, KEYS[2], to_name, exp)
   save(KEYS[1], session)
-  return { flag, till, tokens }
+  return { session.flag, session.till, tokens }
 end
 return run()
 `].join('\n'),
@@ -595,16 +599,13 @@ return run()
 end
 return run()
 `].join('\n'),
-  finish: [RECORD, ENDING, MOVED, clock, now, later, milliseconds, load, save, set_end, is_signon, end_locally, tokens_of, `local function run()
+  finish: [RECORD, ENDING, MOVED, clock, now, later, milliseconds, load, save, set_end, is_signon, end_locally, tokens_of, pointers_of, `local function run()
   local session = load(KEYS[1])
   local tokens, id = tokens_of(KEYS[2], session), session.id or ''
-  local till, of_at, of_sub, of_sid = unpack(ARGV, 1, 4)
-  local ended, moved = end_locally(session, till, of_at, of_sub, of_sid), {}
+  local till, at, sub, sid = unpack(ARGV, 1, 4)
+  local ended = end_locally(session, till, at, sub, sid)
   if ended then save(KEYS[1], session) end
-  for name, at, sub, sid in string.gmatch(session.to, MOVED) do
-    if not of_at or (at == of_at and sub == of_sub and sid == of_sid) then moved[#moved + 1] = { name, at, sub, sid } end
-  end
-  return { ended and 1 or 0, id, tokens, moved }
+  return { ended and 1 or 0, id, tokens, pointers_of(session, at, sub, sid) }
 end
 return run()
 `].join('\n'),

@@ -137,6 +137,30 @@ local function tokens_of(key, session)
   return session.tokens and redis.call('SMEMBERS', key) or {}
 end
 
+-- Takes the sign-on from an id: one that was ended hands it on no more, any other notes where it went.
+local function leave_behind(session, tokens_key, to_name, exp)
+  session.bound = false
+  if session.flag == 'x' or session.flag == 'i' then
+    if session.tokens then redis.call('DEL', tokens_key) end
+    session.sub, session.tokens = nil, false
+  else
+    moved_to(session, to_name)
+    set_end(session, 'm', exp)
+    if session.tokens then keep_until(tokens_key, milliseconds(session.till)) end
+  end
+end
+
+-- Where to follow on from an id, and as which sign-on: all of its, or one that was followed there.
+local function pointers_of(session, of_at, of_sub, of_sid)
+  local pointers = {}
+  for name, at, sub, sid in string.gmatch(session.to, MOVED) do
+    if not of_at or (at == of_at and sub == of_sub and sid == of_sid) then
+      pointers[#pointers + 1] = { name, at, sub, sid }
+    end
+  end
+  return pointers
+end
+
 -- Scores are whole seconds, rounded up.
 local function index_add(key, name, exp)
   local left, score = redis.call('PTTL', key), math.ceil(exp)

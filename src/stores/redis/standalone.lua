@@ -90,15 +90,7 @@ function operations.rebind()
     local moved = { id = to_id, sub = from.sub, sid = from.sid, iat = from.iat, at = from.at, exp = later(from.exp, exp) }
     put(to_name, moved, tokens_of(tokens_key, from), 1)
     if from.bound then unindex(from_name, from) end
-    from.bound = false
-    if inherits then
-      if from.tokens then redis.call('DEL', tokens_key) end
-      from.sub, from.tokens = nil, false
-    else
-      moved_to(from, to_name)
-      set_end(from, 'm', moved.exp)
-      if from.tokens then keep_until(tokens_key, milliseconds(from.till)) end
-    end
+    leave_behind(from, tokens_key, to_name, moved.exp)
     save(from_key, from)
     append_log(prefix .. 'log', { 's', from_id })
   end
@@ -169,11 +161,11 @@ function operations.endSessions()
       fields[#fields + 1], fields[#fields + 2] = 's', id
       for _, token in ipairs(their) do tokens[#tokens + 1] = token end
     end
-    for name, at, sub, sid in string.gmatch(session.to, MOVED) do
-      local pointer = name .. ' ' .. at .. ' ' .. sub .. ' ' .. sid
-      if not seen[pointer] and (not step.at or (at == step.at and sub == step.sub and sid == step.sid)) then
-        seen[pointer] = true
-        walk[#walk + 1] = { name = name, at = at, sub = sub, sid = sid }
+    for _, pointer in ipairs(pointers_of(session, step.at, step.sub, step.sid)) do
+      local followed = table.concat(pointer, ' ')
+      if not seen[followed] then
+        seen[followed] = true
+        walk[#walk + 1] = { name = pointer[1], at = pointer[2], sub = pointer[3], sid = pointer[4] }
       end
     end
     i = i + 1
