@@ -4,9 +4,9 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { LogoutStore } from '../../src/stores/logout-store.js'
 import type { RedisCommand } from '../../src/stores/redis/command.js'
 import { redisStore } from '../../src/stores/redis/redis-store.js'
-import { logoutStoreContract } from '../../src/testing/logout-store/contract.js'
 import { describeWith } from '../servers/processes.js'
 import { type RunningRedisCluster, redisServer, startRedisCluster } from '../servers/redis.js'
+import { itKeepsTheContract } from './redis-contract.js'
 
 const describeRedis = describeWith(redisServer, 'redis-server')
 
@@ -27,20 +27,7 @@ describeRedis('Redis Cluster store', () => {
     afterAll(() => {
       for (const client of clients) client.destroy()
     })
-    const cases = logoutStoreContract({
-      async create() {
-        const [one, two] = clients
-        if (one === undefined || two === undefined) throw new Error('not connected')
-        const store = redisStore(one)
-        return {
-          store,
-          now: async () => (await store.marks([])).now,
-          another: async () => redisStore(two),
-          dispose() {},
-        }
-      },
-    })
-    for (const { name, run } of cases) it(name, run)
+    itKeepsTheContract(() => clients)
   })
 
   describe('with ioredis', () => {
@@ -52,20 +39,7 @@ describeRedis('Redis Cluster store', () => {
     afterAll(() => {
       for (const client of clients) client.disconnect()
     })
-    const cases = logoutStoreContract({
-      async create() {
-        const [one, two] = clients
-        if (one === undefined || two === undefined) throw new Error('not connected')
-        const store = redisStore(one)
-        return {
-          store,
-          now: async () => (await store.marks([])).now,
-          another: async () => redisStore(two),
-          dispose() {},
-        }
-      },
-    })
-    for (const { name, run } of cases) it(name, run)
+    itKeepsTheContract(() => clients)
   })
 
   describe('a local logout while the sign-on moves on, twice', () => {

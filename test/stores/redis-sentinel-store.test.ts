@@ -3,7 +3,6 @@ import { createSentinel } from 'redis'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { checkRedis } from '../../src/stores/redis/check-redis.js'
 import { redisStore } from '../../src/stores/redis/redis-store.js'
-import { logoutStoreContract } from '../../src/testing/logout-store/contract.js'
 import { describeWith } from '../servers/processes.js'
 import {
   type RunningRedis,
@@ -12,6 +11,7 @@ import {
   startRedis,
   startRedisSentinel,
 } from '../servers/redis.js'
+import { itKeepsTheContract } from './redis-contract.js'
 
 const describeRedis = describeWith(redisServer, 'redis-server')
 
@@ -46,20 +46,7 @@ describeRedis('Redis store behind a sentinel, with a replica that drivers may re
       for (const client of clients) await client.destroy()
     })
 
-    const cases = logoutStoreContract({
-      async create() {
-        const [one, two] = clients
-        if (one === undefined || two === undefined) throw new Error('not connected')
-        const store = redisStore(one)
-        return {
-          store,
-          now: async () => (await store.marks([])).now,
-          another: async () => redisStore(two),
-          dispose() {},
-        }
-      },
-    })
-    for (const { name, run } of cases) it(name, run)
+    itKeepsTheContract(() => clients)
 
     it('asks the primary alone, where the client itself would send a read to the replica', async () => {
       const client = await open()
