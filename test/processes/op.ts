@@ -1,9 +1,8 @@
 // A real OpenID Provider (oidc-provider) whose access tokens outlive the logout, and which tells when a Relying Party confirmed one.
 import { randomBytes } from 'node:crypto'
-import { once } from 'node:events'
-import { createServer } from 'node:http'
 import { decodeJwt } from 'jose'
-import type { ClientMetadata, Configuration, KoaContextWithOIDC } from 'oidc-provider'
+import type { ClientMetadata, Configuration } from 'oidc-provider'
+import { createProvider, listen } from '../servers/oidc-provider.js'
 import { Browser } from '../stacks/browser.js'
 import type { Login } from './rp.js'
 
@@ -34,12 +33,7 @@ export interface Op {
 }
 
 export async function startOp(): Promise<Op> {
-  const server = createServer()
-  server.listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const address = server.address()
-  if (address === null || typeof address === 'string') throw new Error('no port')
-  const issuer = `http://127.0.0.1:${address.port}`
+  const { server, issuer, close } = await listen()
   const redirectUri = `${issuer}/landed`
   const answers: { status: number; at: number }[] = []
   let introspections = 0
@@ -76,10 +70,7 @@ export async function startOp(): Promise<Op> {
           grant_types: [],
         },
       ]
-      const provider = await quietly(async () => {
-        const { Provider } = await import('oidc-provider')
-        return new Provider(issuer, configuration(clients, answers))
-      })
+      const provider = await createProvider(issuer, configuration(clients, answers))
       const protocol = provider.callback()
       server.on('request', (req, res) => {
         if (req.url?.startsWith('/landed')) return void res.end()
@@ -111,64 +102,21 @@ export async function startOp(): Promise<Op> {
     async isActive(token) {
       return (await post('/token/introspection', API, { token })).active === true
     },
-    async close() {
-      server.close()
-      server.closeAllConnections()
-      await once(server, 'close')
-    },
+    close,
   }
 }
 
 function configuration(clients: ClientMetadata[], answers: { status: number; at: number }[]): Configuration {
   return {
     clients,
-    cookies: { keys: [randomBytes(32).toString('base64url')] },
-    features: {
-      devInteractions: { enabled: false },
-      backchannelLogout: { enabled: true },
-      introspection: { enabled: true, allowedPolicy: (_ctx, client) => client.clientId === API.clientId },
-      rpInitiatedLogout: { enabled: true, logoutSource, postLogoutSuccessSource },
-    },
-    interactions: { url: (_ctx, { uid }) => `/interaction/${uid}` },
-    findAccount: (_ctx, sub) => ({ accountId: sub, claims: () => ({ sub }) }),
-    loadExistingGrant: grantEverything,
+    features: { introspection: { enabled: true, allowedPolicy: (_ctx, client) => client.clientId === API.clientId } },
     // So that nothing but the logout at the API can end them.
     expiresWithSession: () => false,
-    pkce: { required: () => false },
     // oidc-provider does not call loopback addresses, by the dispatcher that it passes here.
     async fetch(url, { dispatcher: _, ...init }: RequestInit & { dispatcher?: unknown } = {}) {
       const answer = await fetch(url, init)
       answers.push({ status: answer.status, at: performance.now() })
       return answer
     },
-    ttl: { Session: 3600, Grant: 3600, Interaction: 600, AccessToken: 600, IdToken: 600 },
-  }
-}
-
-function logoutSource(ctx: KoaContextWithOIDC, form: string): void {
-  ctx.body = form
-}
-
-function postLogoutSuccessSource(ctx: KoaContextWithOIDC): void {
-  ctx.body = 'logged out'
-}
-
-async function grantEverything({ oidc }: KoaContextWithOIDC) {
-  const { client, account, provider } = oidc
-  if (!client || !account) return undefined
-  const grant = new provider.Grant({ clientId: client.clientId, accountId: account.accountId })
-  grant.addOIDCScope('openid')
-  await grant.save()
-  return grant
-}
-
-/** Without its remarks on Node 20 and on keys and memory for development, which are what this test runs with. */
-async function quietly<T>(work: () => Promise<T>): Promise<T> {
-  const { warn, info } = console
-  Object.assign(console, { warn() {}, info() {} })
-  try {
-    return await work()
-  } finally {
-    Object.assign(console, { warn, info })
   }
 }
