@@ -1,7 +1,7 @@
 // An API that takes access tokens, and the receiver of the same Relying Party, in one process.
 import { Agent, createServer, request as httpRequest } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { createClaims } from '../src/claims/index.js'
+import { createClaims } from '../src/access-tokens/index.js'
 import { createBackchannelLogout, memoryStore } from '../src/index.js'
 import { accessTokenOf, CLIENT_ID } from './op.js'
 import { answer } from './remote.js'

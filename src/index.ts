@@ -7,15 +7,19 @@ export {
 } from './backchannel-logout.js'
 export { BackchannelLogoutError, type ErrorCode, NoVerdictError } from './errors.js'
 export type { BackchannelLogoutEvent, EventListener, LogoutReason } from './events.js'
-export type { LoginTokens } from './login.js'
 export type { EndedSessions, LogoutResult } from './logout/engine.js'
-export type { StatelessSignOn } from './logout/sign-ons.js'
 export { covers, type Mark, mergeMarks, type SignOn } from './marks/covering.js'
 export type { Client, LogoutTarget, TargetKey } from './marks/target.js'
 export type { BackchannelLogoutOptions } from './options.js'
+export type { KeysUnavailable } from './providers/keys-unavailable.js'
+export { type PresetName, preset } from './providers/presets.js'
+export type { DecryptionOptions, ProviderOptions } from './providers/provider.js'
+export type { ProviderSource } from './providers/provider-directory.js'
 export { type ExpressSessionStore, type ExpressSessionsOptions, expressSessions } from './sessions/express-session.js'
 export type { LocalSession, SessionBackend, SessionGuard } from './sessions/session-backend.js'
 export type { GuardOptions } from './sessions/stateless-guard.js'
+export type { LoginTokens } from './sign-ons/login.js'
+export type { StatelessSignOn } from './sign-ons/sign-ons.js'
 export type {
   BeginLogout,
   BegunLogout,
@@ -27,8 +31,4 @@ export type {
   SessionState,
 } from './stores/logout-store.js'
 export { type MemoryStoreOptions, memoryStore } from './stores/memory-store.js'
-export type { KeysUnavailable } from './token/keys-unavailable.js'
-export { type PresetName, preset } from './token/presets.js'
-export type { DecryptionOptions, ProviderOptions } from './token/provider.js'
-export type { ProviderSource } from './token/provider-directory.js'
-export type { TokenRefusal } from './token/token-refusal.js'
+export type { TokenRefusal } from './tokens/token-refusal.js'

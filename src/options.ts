@@ -1,11 +1,12 @@
 // Every option of the receiver, its default, and the check it passes when the app boots.
-import type { ClaimsEvictor } from './claims/claims-evictor.js'
+
 import type { EventListener } from './events.js'
+import type { ClaimsEvictor } from './logout/claims-evictor.js'
 import type { EndedSessions } from './logout/engine.js'
+import type { ProviderSource } from './providers/provider-directory.js'
 import type { SessionBackend } from './sessions/session-backend.js'
 import type { LogoutStore } from './stores/logout-store.js'
 import { memoryStore } from './stores/memory-store.js'
-import type { ProviderSource } from './token/provider-directory.js'
 
 export interface BackchannelLogoutOptions<Req = unknown> {
   /** The OpenID Provider, a list of them, or a function of the issuer for those that are known only at run time. */

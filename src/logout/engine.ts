@@ -1,15 +1,16 @@
 // The order in which a sign-on dies (law 3): replay? -> mark -> evict claims -> destroy sessions -> unbind -> remember the jti.
 // Knows no HTTP and no token: it is handed a target that is believed already.
-import type { ClaimsEvictor } from '../claims/claims-evictor.js'
+
 import { within } from '../deadline.js'
 import { BackchannelLogoutError, type ErrorCode } from '../errors.js'
 import type { EventListener, LogoutReason } from '../events.js'
+import { ExpiringMap } from '../expiring-map.js'
 import { DEFAULT_TOLERANCE_SECONDS, type Mark } from '../marks/covering.js'
 import type { Client, TargetKey } from '../marks/target.js'
-import { ExpiringMap } from '../stores/expiring-map.js'
 import type { BegunLogout, JtiKey, LogoutStore } from '../stores/logout-store.js'
 import { Background, inParallel } from './background.js'
-import type { Denials } from './denials.js'
+import type { ClaimsEvictor } from './claims-evictor.js'
+import type { Denials } from './denied-here.js'
 
 /** A believed logout. */
 export interface LogoutOrder {

@@ -1,8 +1,8 @@
 // Reading marks without asking the store each time: a replica that follows its log, and the rule for when it may be believed.
 // Knows no database; everything that is written goes to the store at once.
 import { within } from '../deadline.js'
+import { ExpiringMap } from '../expiring-map.js'
 import { type Mark, withMark } from '../marks/covering.js'
-import { ExpiringMap } from './expiring-map.js'
 import type { LogPage, LogStore } from './log-store.js'
 import type {
   BeginLogout,

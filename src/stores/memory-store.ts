@@ -1,6 +1,7 @@
 // The logout store of one process: right for one node and for tests, and forgotten when the process ends.
+
+import { ExpiringMap } from '../expiring-map.js'
 import { covers, type Mark, withMark } from '../marks/covering.js'
-import { ExpiringMap } from './expiring-map.js'
 import type {
   BeginLogout,
   BegunLogout,

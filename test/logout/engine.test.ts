@@ -1,11 +1,11 @@
 // The order in which a sign-on dies, and what becomes of a logout when any of its steps fails, hangs or is only half done.
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
-import type { ClaimsEvictor } from '../../src/claims/claims-evictor.js'
 import type { BackchannelLogoutEvent } from '../../src/events.js'
-import { Denials } from '../../src/logout/denials.js'
+import type { ClaimsEvictor } from '../../src/logout/claims-evictor.js'
+import { Denials } from '../../src/logout/denied-here.js'
 import { type EndedSessions, type EngineOptions, LogoutEngine, type LogoutOrder } from '../../src/logout/engine.js'
-import { SignOns } from '../../src/logout/sign-ons.js'
 import { type Client, jtiKey, type LogoutTarget, targetKey } from '../../src/marks/target.js'
+import { SignOns } from '../../src/sign-ons/sign-ons.js'
 import type { LogoutStore } from '../../src/stores/logout-store.js'
 import { memoryStore } from '../../src/stores/memory-store.js'
 

@@ -3,7 +3,7 @@
 import { once } from 'node:events'
 import { createServer } from 'node:http'
 import { createClient } from 'redis'
-import { createClaims, type MarksStore } from '../../src/claims/index.js'
+import { createClaims, type MarksStore } from '../../src/access-tokens/index.js'
 import { boundedReads, redisStore } from '../../src/stores/redis/index.js'
 import type { RpReady } from './rp.js'
 import { sayReady, settings } from './settings.js'

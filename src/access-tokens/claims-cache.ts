@@ -1,0 +1,348 @@
+// The life of a cached answer: asked for once, kept for a while, weighed against the marks at every use. Knows no HTTP and no
+// authorization server; what a mark covers is decided in token-claims.ts.
+import { LRUCache } from 'lru-cache'
+import { unlessAborted, within } from '../deadline.js'
+import { BackchannelLogoutError } from '../errors.js'
+import type { EventListener } from '../events.js'
+import type { EndedClaims } from '../logout/claims-evictor.js'
+import type { Mark } from '../marks/covering.js'
+import { tokenKey } from '../marks/target.js'
+import type { LogoutStore } from '../stores/logout-store.js'
+import { LocalMarks } from './local-marks.js'
+import { noVerdict, outline } from './no-verdict.js'
+import { ends, expiryOf, standingOf, type TokenClaims, type TokenSignOn, type TokenStanding } from './token-claims.js'
+
+/** Whether a token may be used now. Inactive tokens are all alike: who is refused is not told why. */
+export type Verdict<Application> =
+  | { readonly active: true; readonly claims: TokenClaims; readonly application: Application }
+  | { readonly active: false }
+
+export interface LookupOptions {
+  /**
+   * Longest time ago that the authorization server was asked, in seconds. Default: any time within `maximumLifetimeSeconds`.
+   * 0 asks each time. An older answer stays cached for those who may use it.
+   */
+  readonly maxAgeSeconds?: number | undefined
+  /** Stops this one wait, with the signal's reason. The question to the authorization server goes on, others wait for it. */
+  readonly signal?: AbortSignal | undefined
+}
+
+/** What the authorization server says of a token, frozen, and what the application makes of it. Rejects without a verdict. */
+export type LoadClaims<Application> = (
+  token: string,
+) => Promise<{ readonly claims: TokenClaims; readonly application: Application }>
+
+/** The part of the logout store that a claims cache needs. */
+export type MarksStore = Pick<LogoutStore, 'marks' | 'begin'>
+
+export interface ClaimsCacheOptions<Application> {
+  readonly load: LoadClaims<Application>
+  readonly signOnOf: (claims: TokenClaims) => TokenSignOn
+  readonly store: MarksStore | undefined
+  readonly clock: () => number
+  readonly emit: EventListener
+  readonly maximumLifetimeSeconds: number
+  readonly negativeLifetimeSeconds: number
+  readonly maxEntries: number
+  readonly maxNegativeEntries: number
+  readonly marksLifetimeSeconds: number
+  readonly toleranceSeconds: number
+  readonly storeTimeoutSeconds: number
+}
+
+interface Asked {
+  /** Number of the question in this process's sequence of events. */
+  readonly startedAt: number
+  /** When the question began: a token's age counts from here, since the answer may be as old as that. */
+  readonly askedAt: number
+}
+
+interface ActiveAnswer<Application> extends Asked, TokenStanding {
+  readonly active: true
+  readonly verdict: Verdict<Application>
+  /** The marks' own clock, read before the question began: the token existed by then. */
+  readonly boundAt: number
+  readonly tokenExpiresAt: number
+  readonly keptUntil: number
+}
+
+interface InactiveAnswer extends Asked {
+  readonly active: false
+  readonly keptUntil: number
+}
+
+type Answer<Application> = ActiveAnswer<Application> | InactiveAnswer
+
+interface Question<Application> extends Asked {
+  readonly answer: Promise<Answer<Application>>
+}
+
+const INACTIVE = Object.freeze({ active: false } as const)
+
+/**
+ * A cache of introspection answers that a logout ends.
+ *
+ * Write, then check (law 7): an answer is kept as soon as it is there, and at *every* use, the first included, the marks are
+ * read after the answer and decide. So it does not matter in which order a logout and a question overlap, nor whether the
+ * authorization server has heard of the logout. Deleting entries is tidiness, never the defence.
+ */
+export class ClaimsCache<Application> {
+  readonly #options: ClaimsCacheOptions<Application>
+  readonly #active: LRUCache<string, ActiveAnswer<Application>>
+  /** Apart, so that a flood of invented tokens pushes out no valid one. */
+  readonly #inactive: LRUCache<string, InactiveAnswer>
+  readonly #questions = new Map<string, Question<Application>>()
+  readonly #marks: LocalMarks
+  #warnedOfLifetime = false
+
+  constructor(options: ClaimsCacheOptions<Application>) {
+    this.#options = options
+    this.#active = new LRUCache({ max: options.maxEntries })
+    this.#inactive = new LRUCache({ max: options.maxNegativeEntries })
+    this.#marks = new LocalMarks(options.clock)
+  }
+
+  /** How much is held, for gauges. */
+  get size(): {
+    readonly active: number
+    readonly inactive: number
+    readonly questions: number
+    readonly marks: number
+  } {
+    return {
+      active: this.#active.size,
+      inactive: this.#inactive.size,
+      questions: this.#questions.size,
+      marks: this.#marks.size,
+    }
+  }
+
+  /** Rejects with `ERR_NO_VERDICT` where the authorization server or the store cannot tell: never let in, never refused. */
+  lookup(token: string, { maxAgeSeconds = Number.POSITIVE_INFINITY, signal }: LookupOptions = {}) {
+    const verdict = this.#lookup(tokenKey(token), token, maxAgeSeconds)
+    return signal === undefined ? verdict : unlessAborted(verdict, signal)
+  }
+
+  /** Ends one token on every node that shares the store. Rejects if the store cannot be written; it is ended here all the same. */
+  async endToken(key: string): Promise<void> {
+    const { clock, store, marksLifetimeSeconds, toleranceSeconds, storeTimeoutSeconds } = this.#options
+    const issuedAt = clock()
+    const expiresAt = issuedAt + marksLifetimeSeconds
+    this.#arrive({ scope: 'token', key, issuedAt, seenAt: issuedAt, expiresAt })
+    if (store === undefined) return
+    const target = { scope: 'token', key } as const
+    const order = { target, issuedAt, seenSecondsAgo: 0, marksExpireAt: expiresAt, toleranceSeconds, mayFinish: true }
+    try {
+      await within(storeTimeoutSeconds, store.begin(order))
+    } catch (cause) {
+      throw new BackchannelLogoutError('ERR_EVICT', 'The mark of an access token could not be stored', {
+        reason: 'store_failed',
+        cause,
+      })
+    }
+  }
+
+  /** Takes a logout in. Synchronous: what begins after it sees it. */
+  evict({ mark, tokenKeys }: EndedClaims): void {
+    const expiresAt = Math.max(mark.expiresAt, this.#options.clock() + this.#options.marksLifetimeSeconds)
+    this.#arrive({ ...mark, expiresAt })
+    for (const key of tokenKeys) {
+      this.#arrive({ scope: 'token', key, issuedAt: mark.issuedAt, seenAt: mark.seenAt, expiresAt })
+    }
+  }
+
+  #arrive(mark: Mark): void {
+    this.#marks.arrive(mark)
+    if (mark.scope === 'token') this.#active.delete(mark.key)
+  }
+
+  async #lookup(key: string, token: string, maxAgeSeconds: number): Promise<Verdict<Application>> {
+    const begun = this.#marks.next()
+    // What was found ended needs nobody's word any more, least of all that of a store that may be down.
+    if (this.#marks.under([key]).length > 0) return INACTIVE
+    const cached = this.#cached(key, maxAgeSeconds)
+    if (cached !== undefined) {
+      if (!cached.active) return INACTIVE
+      const { marks } = await this.#marksUnder(cached.keys)
+      const verdict = this.#weigh(key, cached, begun, marks)
+      if (verdict !== undefined) return verdict
+    }
+    return this.#ask(key, token, maxAgeSeconds, begun, 0)
+  }
+
+  #cached(key: string, maxAgeSeconds: number): Answer<Application> | undefined {
+    const now = this.#options.clock()
+    const answer = this.#active.get(key) ?? this.#inactive.get(key)
+    if (answer === undefined) return undefined
+    // A clock that was set back cannot say how old an answer is.
+    if (now < answer.askedAt || now >= answer.keptUntil) {
+      this.#forget(key)
+      return undefined
+    }
+    return now - answer.askedAt < maxAgeSeconds ? answer : undefined
+  }
+
+  async #ask(
+    key: string,
+    token: string,
+    maxAgeSeconds: number,
+    begun: number,
+    notBefore: number,
+  ): Promise<Verdict<Application>> {
+    const { now, marks } = await this.#marksUnder([key])
+    if (marks.length > 0) return INACTIVE
+    const question = this.#joinable(key, maxAgeSeconds, notBefore) ?? this.#begin(key, token, now)
+    const answer = await question.answer
+    if (!answer.active) return INACTIVE
+    const verdict = this.#weigh(key, answer, begun, (await this.#marksUnder(answer.keys)).marks)
+    // Only a question from before this request can be distrusted, so the second time round is the last.
+    return verdict ?? this.#ask(key, token, maxAgeSeconds, begun, begun)
+  }
+
+  /** One question per token, but never one from before a mark (P3): its answer may be older than the logout. */
+  #joinable(key: string, maxAgeSeconds: number, notBefore: number): Question<Application> | undefined {
+    const question = this.#questions.get(key)
+    if (question === undefined) return undefined
+    const { startedAt, askedAt } = question
+    if (startedAt <= notBefore || startedAt < this.#marks.latestArrival) return undefined
+    // What would be too old to be served from the cache is too old to be waited for.
+    const age = this.#options.clock() - askedAt
+    return age < Math.min(maxAgeSeconds, this.#options.maximumLifetimeSeconds) ? question : undefined
+  }
+
+  #begin(key: string, token: string, boundAt: number): Question<Application> {
+    const asked = { startedAt: this.#marks.next(), askedAt: this.#options.clock() }
+    const question = { ...asked, answer: this.#answer(key, token, asked, boundAt) }
+    // A rejection is for those who wait; when all of them have gone it is nobody's.
+    question.answer.catch(() => {})
+    this.#questions.set(key, question)
+    return question
+  }
+
+  async #answer(key: string, token: string, asked: Asked, boundAt: number): Promise<Answer<Application>> {
+    try {
+      const { claims, application } = await this.#options.load(token)
+      const answer = this.#judge(key, claims, application, asked, boundAt)
+      // A question that was superseded may carry an older truth than the one that is kept.
+      if (this.#isLatest(key, asked)) this.#keep(key, answer)
+      return answer
+    } catch (cause) {
+      const error = cause instanceof BackchannelLogoutError ? cause : noVerdict('introspection_failed', outline(cause))
+      this.#options.emit({ type: 'warning', error })
+      throw error
+    } finally {
+      if (this.#isLatest(key, asked)) this.#questions.delete(key)
+    }
+  }
+
+  #isLatest(key: string, { startedAt }: Asked): boolean {
+    return this.#questions.get(key)?.startedAt === startedAt
+  }
+
+  /** What an answer is worth, and until when: the smaller of its `exp` and the maximum (P5). */
+  #judge(
+    key: string,
+    claims: TokenClaims,
+    application: Application,
+    asked: Asked,
+    boundAt: number,
+  ): Answer<Application> {
+    const { maximumLifetimeSeconds, negativeLifetimeSeconds, clock } = this.#options
+    const tokenExpiresAt = expiryOf(claims.exp)
+    if (!claims.active || tokenExpiresAt <= clock()) {
+      return { ...asked, active: false, keptUntil: asked.askedAt + negativeLifetimeSeconds }
+    }
+    this.#warnOfLifetime(tokenExpiresAt)
+    return {
+      ...asked,
+      ...standingOf(key, this.#options.signOnOf(claims)),
+      active: true,
+      verdict: Object.freeze({ active: true, claims, application }),
+      boundAt,
+      tokenExpiresAt,
+      keptUntil: Math.min(tokenExpiresAt, asked.askedAt + maximumLifetimeSeconds),
+    }
+  }
+
+  #keep(key: string, answer: Answer<Application>): void {
+    this.#forget(key)
+    if (answer.keptUntil <= this.#options.clock()) return
+    if (answer.active) this.#active.set(key, answer)
+    else this.#inactive.set(key, answer)
+  }
+
+  #forget(key: string): void {
+    this.#active.delete(key)
+    this.#inactive.delete(key)
+  }
+
+  /**
+   * A verdict, by marks that were read after the answer was there; or nothing where the authorization server must be asked
+   * again.
+   */
+  #weigh(
+    key: string,
+    answer: ActiveAnswer<Application>,
+    begun: number,
+    marks: readonly Mark[],
+  ): Verdict<Application> | undefined {
+    const mark = marks.find((each) => ends(each, answer, answer.boundAt, this.#options.toleranceSeconds))
+    if (mark !== undefined) return this.#end(key, mark, answer.tokenExpiresAt)
+    if (answer.startedAt < begun && this.#touched(answer, marks)) {
+      if (this.#active.peek(key) === answer) this.#forget(key)
+      return undefined
+    }
+    return answer.tokenExpiresAt <= this.#options.clock() ? INACTIVE : answer.verdict
+  }
+
+  /**
+   * Whether a mark under the token's keys came after the question began. It does not end this token, but what the
+   * authorization server said before it is not to be relied on after it.
+   */
+  #touched(answer: ActiveAnswer<Application>, marks: readonly Mark[]): boolean {
+    const { keys, startedAt, boundAt } = answer
+    return marks.some((mark) => mark.seenAt >= boundAt) || this.#marks.touchedSince(keys, startedAt)
+  }
+
+  /**
+   * Once ended, a token stays ended here, also when it is met later without the entry that dated it. Once it has expired,
+   * that is enough.
+   */
+  #end(key: string, mark: Mark, tokenExpiresAt: number): Verdict<Application> {
+    const marksExpireAt = Math.max(mark.expiresAt, this.#options.clock() + this.#options.marksLifetimeSeconds)
+    const expiresAt = Math.min(marksExpireAt, tokenExpiresAt + this.#options.toleranceSeconds)
+    this.#forget(key)
+    this.#marks.remember({ scope: 'token', key, issuedAt: mark.issuedAt, seenAt: mark.seenAt, expiresAt })
+    return INACTIVE
+  }
+
+  /** The store first, then what arrived here meanwhile: no mark that was written before the look-up began is missed. */
+  async #marksUnder(keys: readonly string[]): Promise<{ readonly now: number; readonly marks: readonly Mark[] }> {
+    const { store, storeTimeoutSeconds, clock } = this.#options
+    if (store === undefined) return { now: clock(), marks: this.#marks.under(keys) }
+    try {
+      const stored = await within(storeTimeoutSeconds, store.marks(keys))
+      const local = this.#marks.under(keys)
+      return local.length === 0 ? stored : { now: stored.now, marks: [...stored.marks, ...local] }
+    } catch (cause) {
+      throw noVerdict('store_failed', cause)
+    }
+  }
+
+  /** Marks are kept as long as tokens are said to live. One that lives longer could outlive the mark that denies it (P14). */
+  #warnOfLifetime(tokenExpiresAt: number): void {
+    const { clock, marksLifetimeSeconds, emit } = this.#options
+    if (this.#warnedOfLifetime || tokenExpiresAt - clock() <= marksLifetimeSeconds) return
+    if (tokenExpiresAt === Number.POSITIVE_INFINITY) return
+    this.#warnedOfLifetime = true
+    emit({ type: 'warning', error: tokenOutlivesMarks() })
+  }
+}
+
+function tokenOutlivesMarks(): BackchannelLogoutError {
+  return new BackchannelLogoutError(
+    'ERR_EVICT',
+    'An access token lives longer than marks are kept: raise tokenLifetimeSeconds and marksLifetimeSeconds',
+    { reason: 'token_outlives_marks', claim: 'exp' },
+  )
+}

@@ -1,0 +1,95 @@
+// Tells an API that does not share the logout store which tokens have ended. Sends to one address, over POST, and nothing else.
+import { BackchannelLogoutError } from '../errors.js'
+import type { ClaimsEvictor } from '../logout/claims-evictor.js'
+import { tokenKey } from '../marks/target.js'
+import { outline } from './no-verdict.js'
+
+export interface EvictionClientOptions {
+  /** Where the API has mounted its `evictionEndpoint`. */
+  readonly endpoint: string
+  /** What the API knows this Relying Party by. */
+  readonly clientId: string
+  readonly clientSecret: string
+  /** Seconds; default 2. */
+  readonly timeoutSeconds?: number
+  /** Lets secrets travel without TLS. For tests and loopback interfaces only. */
+  readonly dangerouslyAllowHttp?: boolean
+}
+
+/**
+ * A client of one API's eviction endpoint. As the receiver's `claims` it tells the API by itself which of the recorded tokens
+ * each logout has ended, by their hashes; a logout is not complete before the API has said 200.
+ */
+export interface EvictionClient extends ClaimsEvictor {
+  /** Ends one token at the API. Rejects with `ERR_EVICT` if the API did not confirm it; calling again is safe. */
+  evictToken(token: string): Promise<void>
+}
+
+/** At most this many keys in one request: 32 times 54 bytes are far below any body limit. */
+const KEYS_PER_REQUEST = 32
+const DEFAULT_TIMEOUT_SECONDS = 2
+
+/** `TypeError` where the options cannot work. */
+export function createEvictionClient(options: EvictionClientOptions): EvictionClient {
+  assertOptions(options)
+  const evict = async (keys: readonly string[]): Promise<void> => {
+    for (let i = 0; i < keys.length; i += KEYS_PER_REQUEST) {
+      const form = new URLSearchParams()
+      for (const key of keys.slice(i, i + KEYS_PER_REQUEST)) form.append('token_key', key)
+      await post(options, form)
+    }
+  }
+  return {
+    // The hash is enough to find the entry, so the token itself need not travel, nor be kept by the Relying Party.
+    evictToken: (token) => evict([tokenKey(token)]),
+    evict: ({ tokenKeys }) => evict(tokenKeys),
+  }
+}
+
+async function post(options: EvictionClientOptions, body: URLSearchParams): Promise<void> {
+  let response: Response
+  try {
+    response = await fetch(options.endpoint, {
+      method: 'POST',
+      headers: { Authorization: basic(options.clientId, options.clientSecret) },
+      body,
+      redirect: 'manual',
+      signal: AbortSignal.timeout((options.timeoutSeconds ?? DEFAULT_TIMEOUT_SECONDS) * 1000),
+    })
+    await response.body?.cancel()
+  } catch (error) {
+    throw notEvicted('eviction_failed', outline(error))
+  }
+  if (response.status === 401 || response.status === 403) throw notEvicted('eviction_refused')
+  if (response.status !== 200) throw notEvicted('eviction_failed', new Error(`HTTP ${response.status}`))
+}
+
+function notEvicted(reason: 'eviction_failed' | 'eviction_refused', cause?: unknown): BackchannelLogoutError {
+  return new BackchannelLogoutError('ERR_EVICT', 'The API did not confirm that cached claims were dropped', {
+    reason,
+    cause,
+  })
+}
+
+/** Both parts are form-encoded first, so that a colon in the client id is not taken for the separator (RFC 6749 2.3.1). */
+function basic(clientId: string, clientSecret: string): string {
+  return `Basic ${Buffer.from(`${formEncoded(clientId)}:${formEncoded(clientSecret)}`).toString('base64')}`
+}
+
+function formEncoded(value: string): string {
+  return new URLSearchParams({ v: value }).toString().slice(2)
+}
+
+function assertOptions({ endpoint, clientId, clientSecret, ...rest }: EvictionClientOptions): void {
+  const url = URL.canParse(endpoint) ? new URL(endpoint) : undefined
+  if (url?.protocol !== 'https:' && !(rest.dangerouslyAllowHttp === true && url?.protocol === 'http:')) {
+    throw new TypeError('endpoint must be an https URL; for a test on a loopback interface, set dangerouslyAllowHttp')
+  }
+  if (typeof clientId !== 'string' || clientId === '') throw new TypeError('clientId must be a non-empty string')
+  if (typeof clientSecret !== 'string' || clientSecret === '') {
+    throw new TypeError('clientSecret must be the secret that the API has for this clientId')
+  }
+  if (rest.timeoutSeconds !== undefined && !(rest.timeoutSeconds > 0 && rest.timeoutSeconds <= 60)) {
+    throw new TypeError('timeoutSeconds must be more than 0 and at most 60')
+  }
+}

@@ -1,0 +1,23 @@
+// The face of the claims cache: named re-exports, nothing else.
+
+export type { ClaimsEvictor, EndedClaims } from '../logout/claims-evictor.js'
+export type { LookupOptions, MarksStore, Verdict } from './claims-cache.js'
+export {
+  type Claims,
+  type ClaimsOptions,
+  type CustomIntrospection,
+  createClaims,
+  type Enrich,
+} from './create-claims.js'
+export { createEvictionClient, type EvictionClient, type EvictionClientOptions } from './eviction-client.js'
+export type { EvictionEndpointOptions, EvictionHandler } from './eviction-endpoint.js'
+export type { ClientAuthentication, Introspect, IntrospectionOptions } from './introspection.js'
+export type { NoVerdictReason } from './no-verdict.js'
+export type {
+  AccessToken,
+  RequireTokenOptions,
+  TokenHandler,
+  TokenRequest,
+  TokenResponse,
+} from './require-token.js'
+export type { TokenClaims, TokenSignOn } from './token-claims.js'

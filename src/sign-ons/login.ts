@@ -1,0 +1,65 @@
+// From the claims of an ID Token to the sign-on they stand for. The token itself was validated by the app's client library.
+import { BackchannelLogoutError } from '../errors.js'
+import { tokenKey } from '../marks/target.js'
+import type { ProviderDirectory } from '../providers/provider-directory.js'
+import type { Login } from './sign-ons.js'
+
+/** Tokens that live and die with the session; only their hashes are kept. */
+export interface LoginTokens {
+  readonly accessToken?: string | undefined
+}
+
+/**
+ * `onWarning` hears of a login that a later Logout Token will not find: its provider is said to name sessions, and it named none.
+ *
+ * @throws BackchannelLogoutError `ERR_ID_TOKEN`, with the claim
+ */
+export async function loginOf(
+  claims: Readonly<Record<string, unknown>> | undefined,
+  tokens: LoginTokens | undefined,
+  directory: ProviderDirectory,
+  onWarning: (error: BackchannelLogoutError) => void,
+): Promise<Login> {
+  if (typeof claims !== 'object' || claims === null) throw notAnIdToken('claims_missing', undefined)
+  const { iss, aud, sub, sid, iat } = claims
+  if (typeof iss !== 'string') throw notAnIdToken('iss_missing', 'iss')
+  const audiences: readonly unknown[] = Array.isArray(aud) ? aud : [aud]
+  const candidates = await directory.forIssuer(iss)
+  if (candidates.length === 0) throw notAnIdToken('iss_unknown', 'iss')
+  const addressed = candidates.filter(({ client }) => audiences.includes(client.clientId))
+  const [provider, another] =
+    addressed.length > 1 ? addressed.filter(({ client }) => client.clientId === claims.azp) : addressed
+  if (provider === undefined || another !== undefined) throw notAnIdToken('aud_unknown', 'aud')
+  if (Object.hasOwn(claims, 'events')) throw notAnIdToken('logout_token', 'events')
+  if (typeof sub !== 'string' || sub === '') throw notAnIdToken('sub_missing', 'sub')
+  if (sid !== undefined && sid !== null && (typeof sid !== 'string' || sid === ''))
+    throw notAnIdToken('sid_invalid', 'sid')
+  if (typeof iat !== 'number') onWarning(notAnIdToken('iat_missing', 'iat'))
+  if (provider.backchannelLogoutSessionRequired && typeof sid !== 'string')
+    onWarning(notAnIdToken('sid_missing', 'sid'))
+  return {
+    client: provider.client,
+    sub,
+    sid: sid ?? undefined,
+    issuedAt: typeof iat === 'number' && Number.isFinite(iat) ? iat : undefined,
+    tokenKeys: tokens?.accessToken === undefined ? [] : [tokenKey(tokens.accessToken)],
+  }
+}
+
+const SENTENCES = {
+  claims_missing: 'There are no ID Token claims: was the scope openid requested, and the ID Token validated?',
+  iss_missing: 'These are not the claims of an ID Token: they name no issuer',
+  iss_unknown: 'The ID Token is of an issuer that is not configured as a provider',
+  aud_unknown:
+    'The ID Token is for a client id that is not configured for its issuer, or for several and its azp says for none',
+  logout_token: 'These are the claims of a Logout Token or another security event, not of an ID Token',
+  iat_missing: 'The ID Token has no iat, so this login counts as older than any logout of its user',
+  sub_missing: 'These are not the claims of an ID Token: they name no subject',
+  sid_missing:
+    'The ID Token has no sid though its Logout Tokens will: register backchannel_logout_session_required at the provider',
+  sid_invalid: 'The sid of the ID Token is not a string',
+} as const
+
+function notAnIdToken(reason: keyof typeof SENTENCES, claim: string | undefined): BackchannelLogoutError {
+  return new BackchannelLogoutError('ERR_ID_TOKEN', SENTENCES[reason], { reason, ...(claim && { claim }) })
+}

@@ -1,0 +1,351 @@
+// The introspection client against the real oidc-provider, and against servers that misbehave in one way each.
+import { createServer, type RequestListener } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { inspect } from 'node:util'
+import { exportJWK, generateKeyPair, type JWTPayload, SignJWT } from 'jose'
+import Provider from 'oidc-provider'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { createClaims } from '../../src/access-tokens/index.js'
+import { type IntrospectionOptions, introspectionClient } from '../../src/access-tokens/introspection.js'
+
+const closers: (() => unknown)[] = []
+afterAll(() => Promise.all(closers.map((close) => close())))
+
+const clock = () => Date.now() / 1000
+const SECRET = 'a secret with : and %'
+
+async function listen(handler: RequestListener) {
+  const server = createServer(handler)
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  closers.push(() => {
+    server.closeAllConnections()
+    server.close()
+  })
+  const { port }: AddressInfo = Object(server.address())
+  return `http://127.0.0.1:${port}`
+}
+
+describe('against oidc-provider', () => {
+  let issuer: string
+  let provider: Provider
+  let keys: Awaited<ReturnType<typeof generateKeyPair>>
+  let introspections = 0
+
+  beforeAll(async () => {
+    keys = await generateKeyPair('ES256', { extractable: true })
+    const signing = await generateKeyPair('RS256', { extractable: true })
+    const clientKey = { ...(await exportJWK(keys.publicKey)), kid: 'api-key', use: 'sig', alg: 'ES256' }
+    let listener: RequestListener = () => {}
+    issuer = await listen((req, res) => {
+      if (req.url?.startsWith('/token/introspection')) introspections += 1
+      listener(req, res)
+    })
+    const api = { grant_types: [], redirect_uris: [], response_types: [] }
+    provider = new Provider(issuer, {
+      features: {
+        introspection: { enabled: true, allowedPolicy: () => true },
+        jwtIntrospection: { enabled: true },
+        clientCredentials: { enabled: true },
+        devInteractions: { enabled: false },
+      },
+      clientAuthMethods: ['client_secret_basic', 'client_secret_post', 'private_key_jwt'],
+      enabledJWA: { introspectionSigningAlgValues: ['RS256', 'ES256'] },
+      jwks: { keys: [{ ...(await exportJWK(signing.privateKey)), kid: 'op-key', use: 'sig' }] },
+      scopes: ['read'],
+      clients: [
+        { ...api, client_id: 'basic', client_secret: SECRET, token_endpoint_auth_method: 'client_secret_basic' },
+        { ...api, client_id: 'post', client_secret: SECRET, token_endpoint_auth_method: 'client_secret_post' },
+        {
+          ...api,
+          client_id: 'key',
+          token_endpoint_auth_method: 'private_key_jwt',
+          jwks: { keys: [clientKey] },
+        },
+        {
+          ...api,
+          client_id: 'signed',
+          client_secret: SECRET,
+          token_endpoint_auth_method: 'client_secret_basic',
+          introspection_signed_response_alg: 'RS256',
+        },
+        { client_id: 'rp', client_secret: 's', redirect_uris: ['https://rp.example.com/cb'] },
+      ],
+    })
+    listener = provider.callback()
+  })
+
+  /** An access token as the RP would have got it, without the login. */
+  async function issued() {
+    const client = await provider.Client.find('rp')
+    if (client === undefined) throw new Error('no client')
+    const grant = new provider.Grant({ accountId: 'alice', clientId: 'rp' })
+    grant.addOIDCScope('openid read')
+    const grantId = await grant.save()
+    const token = new provider.AccessToken({
+      accountId: 'alice',
+      client,
+      grantId,
+      gty: 'authorization_code',
+      scope: 'openid read',
+      expiresIn: 600,
+      ...{ sid: 'sid-of-alice' },
+    })
+    return { value: await token.save(), token }
+  }
+
+  const options = (more: Partial<IntrospectionOptions>): IntrospectionOptions => ({
+    issuer,
+    clientId: 'basic',
+    clientAuthentication: { method: 'client_secret_basic', clientSecret: SECRET },
+    dangerouslyAllowHttp: true,
+    ...more,
+  })
+
+  const ways: Record<string, () => Partial<IntrospectionOptions>> = {
+    client_secret_basic: () => ({}),
+    client_secret_post: () => ({
+      clientId: 'post',
+      clientAuthentication: { method: 'client_secret_post', clientSecret: SECRET },
+    }),
+    private_key_jwt: () => ({
+      clientId: 'key',
+      clientAuthentication: { method: 'private_key_jwt', privateKey: keys.privateKey, keyId: 'api-key' },
+    }),
+    'a signed answer (RFC 9701)': () => ({ clientId: 'signed', signed: { algorithm: 'RS256' } }),
+  }
+
+  for (const [name, way] of Object.entries(ways)) {
+    it(`gets answers with ${name}`, async () => {
+      const introspect = introspectionClient(options(way()), clock)
+      const { value, token } = await issued()
+      expect(await introspect(value)).toMatchObject({
+        active: true,
+        sub: 'alice',
+        sid: 'sid-of-alice',
+        client_id: 'rp',
+        iss: issuer,
+      })
+      await token.destroy()
+      expect(await introspect(value)).toEqual({ active: false })
+      expect(await introspect('invented')).toEqual({ active: false })
+    })
+  }
+
+  it('needs no discovery where the endpoint is given', async () => {
+    const introspect = introspectionClient(options({ introspectionEndpoint: `${issuer}/token/introspection` }), clock)
+    expect(await introspect((await issued()).value)).toMatchObject({ active: true })
+  })
+
+  it('has no verdict where the server refuses the API as a client', async () => {
+    const clientAuthentication = { method: 'client_secret_basic', clientSecret: 'wrong' } as const
+    const claims = createClaims({ introspection: options({ clientAuthentication }) })
+    const { value } = await issued()
+    const lookup = claims.lookup(value)
+    await expect(lookup).rejects.toMatchObject({ code: 'ERR_NO_VERDICT', reason: 'introspection_refused' })
+    expect(claims.size).toMatchObject({ active: 0, inactive: 0 })
+  })
+
+  it('is asked once for a token that is used often, and the eviction is final although the server says active', async () => {
+    const claims = createClaims({ introspection: options({}) })
+    const { value } = await issued()
+    const before = introspections
+    for (let i = 0; i < 20; i++) expect((await claims.lookup(value)).active).toBe(true)
+    expect(introspections - before).toBe(1)
+    await claims.evictToken(value)
+    expect(await claims.lookup(value)).toEqual({ active: false })
+    expect(await introspectionClient(options({}), clock)(value)).toMatchObject({ active: true })
+  })
+
+  it('demands the exact issuer in the metadata', async () => {
+    const introspect = introspectionClient(options({ issuer: `${issuer}/` }), clock)
+    await expect(introspect('token')).rejects.toMatchObject({ code: 'ERR_NO_VERDICT' })
+  })
+})
+
+describe('a server that misbehaves', () => {
+  const TOKEN = 'the-secret-token'
+  const json =
+    (body: unknown, status = 200, headers: Record<string, string> = {}): RequestListener =>
+    (_req, res) => {
+      res.writeHead(status, { 'Content-Type': 'application/json', ...headers }).end(JSON.stringify(body))
+    }
+  const good = { active: true, sub: 'the-secret-subject' }
+
+  async function ask(handler: RequestListener, more: Partial<IntrospectionOptions> = {}) {
+    const endpoint = await listen(handler)
+    const introspect = introspectionClient(
+      {
+        issuer: endpoint,
+        clientId: 'api',
+        clientAuthentication: { method: 'client_secret_basic', clientSecret: SECRET },
+        introspectionEndpoint: `${endpoint}/introspect`,
+        dangerouslyAllowHttp: true,
+        timeoutSeconds: 0.3,
+        ...more,
+      },
+      clock,
+    )
+    return introspect(TOKEN).catch((error: unknown) => error)
+  }
+
+  it('is a server like any other as long as it does not', async () => {
+    expect(await ask(json(good))).toEqual(good)
+  })
+
+  for (const [name, reason, handler] of [
+    ['is broken', 'introspection_failed', json({ error: 'server_error' }, 500)],
+    ['is overloaded', 'introspection_failed', json({ ...good, token: TOKEN }, 503)],
+    ['says 401', 'introspection_refused', json({ error: 'invalid_client', error_description: TOKEN }, 401)],
+    ['says 401 with a challenge', 'introspection_refused', json({}, 401, { 'WWW-Authenticate': 'Basic realm="x"' })],
+    ['says 403', 'introspection_refused', json({ error: 'forbidden' }, 403)],
+    ['says 400', 'introspection_refused', json({ error: 'invalid_request' }, 400)],
+    ['redirects to a login page', 'introspection_failed', json(good, 302, { Location: '/login' })],
+    ['says 204', 'introspection_failed', (_req, res) => void res.writeHead(204).end()],
+    ['does not say whether the token is active', 'answer_malformed', json({ sub: 'the-secret-subject' })],
+    ['says it in words', 'answer_malformed', json({ ...good, active: 'true' })],
+    ['says it as an array', 'answer_malformed', json([good])],
+    ['shows a page', 'answer_malformed', (_req, res) => void res.end('<html>the-secret-subject</html>')],
+    [
+      'sends half an answer',
+      'answer_malformed',
+      (_req, res) => void res.writeHead(200, { 'Content-Type': 'application/json' }).end('{"active":tr'),
+    ],
+    ['cuts the connection', 'introspection_failed', (req) => void req.socket.destroy()],
+    ['never answers', 'introspection_late', () => {}],
+    [
+      'never ends its answer',
+      'introspection_late',
+      (_req, res) => void res.writeHead(200, { 'Content-Type': 'application/json' }).write('{"active":true'),
+    ],
+    [
+      'signs an answer that was not to be signed',
+      'answer_malformed',
+      (_req, res) => void res.writeHead(200, { 'Content-Type': 'application/token-introspection+jwt' }).end('e30.e30.'),
+    ],
+  ] as const satisfies readonly (readonly [string, string, RequestListener])[]) {
+    it(`gives no verdict where it ${name}, and nothing secret is said`, async () => {
+      const outcome = await ask(handler)
+      expect(outcome).toMatchObject({ code: 'ERR_NO_VERDICT', reason })
+      expect(inspect(outcome, { depth: 20, showHidden: true })).not.toMatch(/the-secret|a secret/)
+    })
+  }
+
+  it('gives no verdict where nobody listens', async () => {
+    const outcome = await ask(json(good), { introspectionEndpoint: 'http://127.0.0.1:9/introspect' })
+    expect(outcome).toMatchObject({ code: 'ERR_NO_VERDICT', reason: 'introspection_failed' })
+  })
+
+  it('is asked for its metadata again after it could not give them', async () => {
+    let calls = 0
+    let issuer = ''
+    const handler: RequestListener = (req, res) => {
+      if (req.url !== '/.well-known/openid-configuration') return json(good)(req, res)
+      calls += 1
+      return calls === 1
+        ? json({}, 500)(req, res)
+        : json({ issuer, introspection_endpoint: `${issuer}/introspect` })(req, res)
+    }
+    issuer = await listen(handler)
+    const introspect = introspectionClient(
+      {
+        issuer,
+        clientId: 'api',
+        clientAuthentication: { method: 'client_secret_post', clientSecret: SECRET },
+        dangerouslyAllowHttp: true,
+      },
+      clock,
+    )
+    await expect(introspect(TOKEN)).rejects.toMatchObject({ reason: 'introspection_failed' })
+    expect(await introspect(TOKEN)).toEqual(good)
+    expect(await introspect(TOKEN)).toEqual(good)
+    expect(calls).toBe(2)
+  })
+})
+
+describe('a signed answer (RFC 9701)', () => {
+  interface Answer {
+    readonly claims?: JWTPayload
+    readonly header?: Record<string, unknown>
+    readonly foreign?: boolean
+    readonly type?: string
+    readonly body?: string
+  }
+
+  /** A valid signed answer with one change. */
+  async function signedAnswer({ claims, header, foreign, type, body }: Answer) {
+    const own = await generateKeyPair('RS256', { extractable: true })
+    const other = await generateKeyPair('RS256', { extractable: true })
+    const jwk = { ...(await exportJWK(own.publicKey)), kid: 'k', use: 'sig' }
+    let issuer = ''
+    issuer = await listen(async (req, res) => {
+      if (req.url === '/jwks') {
+        res.writeHead(200, { 'Content-Type': 'application/json' }).end(JSON.stringify({ keys: [jwk] }))
+        return
+      }
+      const payload = {
+        iss: issuer,
+        aud: 'api',
+        iat: Math.floor(clock()),
+        token_introspection: { active: true, sub: 'alice' },
+        ...claims,
+      }
+      const jwt = await new SignJWT(payload)
+        .setProtectedHeader({ alg: 'RS256', kid: 'k', typ: 'token-introspection+jwt', ...header })
+        .sign(foreign ? other.privateKey : own.privateKey)
+      res.writeHead(200, { 'Content-Type': type ?? 'application/token-introspection+jwt' }).end(body ?? jwt)
+    })
+    return introspectionClient(
+      {
+        issuer,
+        clientId: 'api',
+        clientAuthentication: { method: 'client_secret_basic', clientSecret: SECRET },
+        introspectionEndpoint: `${issuer}/introspect`,
+        signed: { algorithm: 'RS256', jwksUri: `${issuer}/jwks` },
+        dangerouslyAllowHttp: true,
+      },
+      clock,
+    )('token')
+  }
+
+  it('is believed if it is valid', async () => {
+    expect(await signedAnswer({})).toEqual({ active: true, sub: 'alice' })
+  })
+
+  for (const [name, change] of Object.entries({
+    'signed by somebody else': { foreign: true },
+    'for another API': { claims: { aud: 'other' } },
+    'of another issuer': { claims: { iss: 'https://other.example.com' } },
+    'of another type': { header: { typ: 'JWT' } },
+    'without an answer in it': { claims: { token_introspection: 'active' } },
+    'not signed at all': { type: 'application/json', body: JSON.stringify({ active: true, sub: 'alice' }) },
+  } satisfies Record<string, Answer>)) {
+    it(`is no verdict if it is ${name}`, async () => {
+      await expect(signedAnswer(change)).rejects.toMatchObject({ code: 'ERR_NO_VERDICT' })
+    })
+  }
+})
+
+describe('options', () => {
+  const good: IntrospectionOptions = {
+    issuer: 'https://op.example.com',
+    clientId: 'api',
+    clientAuthentication: { method: 'client_secret_basic', clientSecret: 's' },
+  }
+  for (const [option, bad] of [
+    ['issuer', { issuer: 'http://op.example.com' }],
+    ['issuer', { issuer: 'op' }],
+    ['clientId', { clientId: '' }],
+    ['introspectionEndpoint', { introspectionEndpoint: 'http://op.example.com/introspect' }],
+    ['algorithm', { signed: { algorithm: 'none' } }],
+    ['algorithm', { signed: { algorithm: 'HS256' } }],
+    ['jwksUri', { signed: { algorithm: 'RS256', jwksUri: 'http://op.example.com/jwks' } }],
+    ['timeoutSeconds', { timeoutSeconds: 0 }],
+    ['method', { clientAuthentication: { method: 'none' } }],
+  ] as const) {
+    it(`are refused at start-up by name: ${option} in ${JSON.stringify(bad)}`, () => {
+      const options: IntrospectionOptions = Object.assign({}, good, bad)
+      expect(() => introspectionClient(options, clock)).toThrow(TypeError)
+      expect(() => introspectionClient(options, clock)).toThrow(option)
+    })
+  }
+})

@@ -1,0 +1,171 @@
+import { describe, expect, it } from 'vitest'
+import type { ProviderOptions } from '../../src/providers/provider.js'
+import { type ProviderLookup, type ProviderSource, providerDirectory } from '../../src/providers/provider-directory.js'
+import {
+  CLIENT_ID,
+  directoryOf,
+  ISSUER,
+  mintOf,
+  providerOf,
+  refusalOf,
+  ruleOf,
+  UNHURRIED,
+  verify,
+} from '../tokens/verifying.js'
+
+const LOOKUP_FAILED = {
+  code: 'ERR_KEYS_UNAVAILABLE',
+  reason: 'provider_lookup_failed',
+  claim: undefined,
+  option: undefined,
+}
+
+/** As a caller without types would. */
+const open = (source: unknown) => () => providerDirectory(source as ProviderSource)
+const lookup = (answer: unknown) => directoryOf((() => answer) as ProviderLookup)
+
+describe('one provider', () => {
+  it('is found by its exact issuer alone', async () => {
+    const directory = directoryOf({ issuer: ISSUER, clientId: CLIENT_ID })
+    expect(directory.configured()).toHaveLength(1)
+    expect(await directory.forIssuer(ISSUER)).toEqual(directory.configured())
+    for (const other of [`${ISSUER}/`, ISSUER.toUpperCase(), '', '__proto__', 'toString']) {
+      expect(await directory.forIssuer(other)).toEqual([])
+    }
+  })
+})
+
+describe('a list', () => {
+  it('holds several issuers, and several clients of one', async () => {
+    const directory = directoryOf([
+      { issuer: ISSUER, clientId: 'a' },
+      { issuer: 'https://other.example.com', clientId: 'a' },
+      { issuer: ISSUER, clientId: 'b' },
+    ])
+    expect(directory.configured()).toHaveLength(3)
+    expect((await directory.forIssuer(ISSUER)).map(({ client }) => client.clientId)).toEqual(['a', 'b'])
+  })
+
+  it.each<[string, unknown, RegExp]>([
+    ['an empty list', [], /list is empty/],
+    [
+      'one client twice',
+      [
+        { issuer: ISSUER, clientId: 'a' },
+        { issuer: ISSUER, clientId: 'a' },
+      ],
+      /given twice/,
+    ],
+    ['a hole', [undefined], /provider must be an object/],
+    ['nothing', undefined, /provider must be an object/],
+    ['a string', ISSUER, /provider must be an object/],
+  ])('%s is misuse', (_, source, message) => {
+    expect(open(source)).toThrow(message)
+    expect(open(source)).toThrow(TypeError)
+  })
+})
+
+describe('several clients of one issuer', () => {
+  it('are told apart by the audience', async () => {
+    const [a, b] = await Promise.all([mintOf({ clientId: 'a' }), mintOf({ clientId: 'b' })])
+    const source = [providerOf(a), providerOf(b)]
+    expect((await verify(await a.logoutToken(), source)).target.clientId).toBe('a')
+    expect((await verify(await b.logoutToken(), source)).target.clientId).toBe('b')
+    expect(await ruleOf(verify(await a.logoutToken({ payload: { aud: 'c' } }), source))).toMatchObject({
+      reason: 'aud_mismatch',
+      claim: 'aud',
+    })
+  })
+
+  it('both in the audience: the one that trusts the other decides', async () => {
+    const mint = await mintOf({ clientId: 'a' })
+    const token = await mint.logoutToken({ payload: { aud: ['a', 'b'] } })
+    const wary = [providerOf(mint), providerOf(mint, { clientId: 'b' })]
+    expect(await ruleOf(verify(token, wary))).toMatchObject({ reason: 'aud_untrusted', option: 'trustedAudiences' })
+    const trusting = [providerOf(mint), providerOf(mint, { clientId: 'b', trustedAudiences: ['a'] })]
+    expect((await verify(token, trusting)).target.clientId).toBe('b')
+  })
+})
+
+describe('a function of the issuer', () => {
+  it('is asked with the unverified issuer, and its answer is kept with its keys while it is the same', async () => {
+    const asked: string[] = []
+    const directory = directoryOf(async (issuer) => {
+      asked.push(issuer)
+      return issuer === ISSUER ? { issuer, clientId: CLIENT_ID } : undefined
+    })
+    const [first] = await directory.forIssuer(ISSUER)
+    const [second] = await directory.forIssuer(ISSUER)
+    expect(first).toBeDefined()
+    expect(second).toBe(first)
+    expect(await directory.forIssuer('https://other.example.com')).toEqual([])
+    expect(asked).toEqual([ISSUER, ISSUER, 'https://other.example.com'])
+  })
+
+  it('may change its mind, also by changing the object that it gave', async () => {
+    const options: { issuer: string; clientId: string } & ProviderOptions = { issuer: ISSUER, clientId: 'a' }
+    const directory = directoryOf(() => options)
+    const [before] = await directory.forIssuer(ISSUER)
+    options.clientId = 'b'
+    const [after] = await directory.forIssuer(ISSUER)
+    expect([before?.client.clientId, after?.client.clientId]).toEqual(['a', 'b'])
+  })
+
+  it('is not asked with what can be no issuer', async () => {
+    const directory = directoryOf(() => expect.fail('asked'))
+    expect(await directory.forIssuer('')).toEqual([])
+    expect(await directory.forIssuer(`https://${'x'.repeat(2048)}`)).toEqual([])
+  })
+
+  it('names no provider ahead', async () => {
+    const directory = directoryOf(() => expect.fail('asked'))
+    expect(directory.configured()).toEqual([])
+    await directory.prepare(UNHURRIED)
+  })
+
+  it.each<[string, ProviderLookup, unknown]>([
+    [
+      'throws',
+      () => {
+        throw new Error('database down')
+      },
+      'database down',
+    ],
+    [
+      'rejects',
+      async () => {
+        throw new Error('database down')
+      },
+      'database down',
+    ],
+    [
+      'gives another issuer',
+      () => ({ issuer: 'https://other.example.com', clientId: CLIENT_ID }),
+      /asked for one issuer/,
+    ],
+    ['gives unusable options', () => ({ issuer: ISSUER, clientId: '' }), /clientId must be/],
+  ])('that %s is no verdict on the token', async (_, source, message) => {
+    const mint = await mintOf()
+    const error = await refusalOf(verify(await mint.logoutToken(), source))
+    expect(error).toMatchObject({ ...LOOKUP_FAILED, transientFailureStatus: 400 })
+    expect(String(error.cause)).toMatch(message instanceof RegExp ? message : String(message))
+  })
+
+  it.each([null, 'https://op.example.com', [], () => ({})])(
+    'that gives %s is no verdict on the token',
+    async (answer) => {
+      expect(await ruleOf(lookup(answer).forIssuer(ISSUER))).toEqual(LOOKUP_FAILED)
+    },
+  )
+
+  it('that hangs is given up with the request', async () => {
+    const request = new AbortController()
+    const asked = ruleOf(directoryOf(() => new Promise(() => {})).forIssuer(ISSUER, request.signal))
+    request.abort()
+    expect(await asked).toEqual(LOOKUP_FAILED)
+  })
+
+  it('that hangs is given up by itself', async () => {
+    expect(await ruleOf(directoryOf(() => new Promise(() => {})).forIssuer(ISSUER))).toEqual(LOOKUP_FAILED)
+  })
+})
