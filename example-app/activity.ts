@@ -1,5 +1,5 @@
 // What happened, in sentences for people: the last few hundred entries, and whoever wants to hear the next.
-import type { BackchannelLogoutEvent } from 'oidc-backchannel-logout'
+import type { LogoutEvent } from 'oidc-backchannel-logout'
 import type { OpEvent } from './op.js'
 
 export interface Entry {
@@ -78,7 +78,7 @@ export function sayApi(status: number): Said {
 }
 
 /** What an RP did. Its events name nobody, so neither does this. */
-export function sayRp(event: BackchannelLogoutEvent): Said {
+export function sayRp(event: LogoutEvent): Said {
   switch (event.type) {
     case 'bound':
       return event.ended

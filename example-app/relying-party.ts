@@ -5,10 +5,10 @@ import { promisify } from 'node:util'
 import express, { type Express, type NextFunction, type Request, type Response } from 'express'
 import session from 'express-session'
 import {
-  type BackchannelLogoutEvent,
   type BackchannelLogoutOptions,
   createBackchannelLogout,
   expressSessions,
+  type LogoutEvent,
 } from 'oidc-backchannel-logout'
 import * as oidc from 'openid-client'
 import {
@@ -53,7 +53,7 @@ export interface RpConfig {
   readonly apiUrl?: string | undefined
   /** The claims that an API in this same process keeps. */
   readonly claims?: BackchannelLogoutOptions['claims'] | undefined
-  readonly onEvent?: ((event: BackchannelLogoutEvent) => void) | undefined
+  readonly onEvent?: ((event: LogoutEvent) => void) | undefined
   /** Why a sign-in did not work; the browser is not told. */
   readonly onSignInError?: ((error: unknown) => void) | undefined
   /** Why a request was not served; the browser is not told. */

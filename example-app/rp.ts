@@ -1,6 +1,6 @@
 // `npm run rp`: one node of an RP against any OpenID Provider, configured by the environment alone. With REDIS_URL or DATABASE_URL
 // it may be one of several.
-import type { BackchannelLogoutEvent } from 'oidc-backchannel-logout'
+import type { LogoutEvent } from 'oidc-backchannel-logout'
 import { listen } from './listen.js'
 import { createRp, type RpConfig } from './relying-party.js'
 import { openStores } from './stores.js'
@@ -23,7 +23,7 @@ function portOf(value: string): number {
 }
 
 /** What an operator should know: which rule refused a Logout Token, and which option would accept it. Events hold no secrets. */
-function reportTrouble(event: BackchannelLogoutEvent): void {
+function reportTrouble(event: LogoutEvent): void {
   if (!('error' in event)) return
   const { code, reason, option, message } = event.error
   const details = [code, reason, option && `option ${option}`].filter((detail) => detail !== undefined)

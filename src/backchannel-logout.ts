@@ -1,10 +1,10 @@
 // Wires the rooms into the object that users hold. Every decision is made further down.
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import { BackchannelLogoutError } from './errors.js'
+import { LogoutError } from './errors.js'
 import { emitter, type LogoutReason } from './events.js'
 import { type NodeHandler, nodeHandler } from './http/node.js'
 import { type WebHandler, webHandler } from './http/web.js'
-import { Denials } from './logout/denied-here.js'
+import { DeniedHere } from './logout/denied-here.js'
 import { LogoutEngine, type LogoutResult } from './logout/engine.js'
 import { type Client, type LogoutTarget, targetKey, tokenKey } from './marks/target.js'
 import { type BackchannelLogoutOptions, resolveOptions } from './options.js'
@@ -28,7 +28,7 @@ export interface BackchannelLogout<Req = unknown> {
    * Ties a login to its local session, once the session id is final and before the response. `claims` are those of the validated
    * ID Token of this login. `ended`: a logout of this sign-on arrived first; the session is destroyed and nobody is signed in.
    *
-   * @throws BackchannelLogoutError `ERR_ID_TOKEN` if the claims are not of a configured provider, `ERR_STORE` if the login could
+   * @throws LogoutError `ERR_ID_TOKEN` if the claims are not of a configured provider, `ERR_STORE` if the login could
    * not be recorded, `ERR_KEYS_UNAVAILABLE` if a provider function failed; in each case the login does not stand.
    */
   bind(req: Req, claims: IdTokenClaims | undefined, tokens?: LoginTokens): Promise<{ readonly ended: boolean }>
@@ -44,7 +44,7 @@ export interface BackchannelLogout<Req = unknown> {
   /**
    * For stateless sessions: the record of a login to be kept in the cookie, or `undefined` if a logout of it had come first.
    *
-   * @throws BackchannelLogoutError as `bind`
+   * @throws LogoutError as `bind`
    */
   signOn(claims: IdTokenClaims | undefined): Promise<StatelessSignOn | undefined>
   /**
@@ -89,10 +89,10 @@ export function createBackchannelLogout<Req = unknown>(given: BackchannelLogoutO
   const { sessions } = given
   const directory = providerDirectory(options.provider, { clock })
   const emit = emitter(options.onEvent)
-  const denials = new Denials(clock)
+  const deniedHere = new DeniedHere(clock)
   const destroySession = async (sessionId: string) => sessions?.destroy(sessionId)
   const marksLifetimeSeconds = Math.max(sessionLifetimeSeconds, claims?.marksLifetimeSeconds ?? LONGEST_TOKEN_SECONDS)
-  const shared = { store, claims, destroySession, denials, emit, clock, marksLifetimeSeconds, stepTimeoutSeconds }
+  const shared = { store, claims, destroySession, deniedHere, emit, clock, marksLifetimeSeconds, stepTimeoutSeconds }
   const engine = new LogoutEngine({
     ...shared,
     onSessionsEnded,
@@ -138,7 +138,7 @@ export function createBackchannelLogout<Req = unknown>(given: BackchannelLogoutO
         return outcome
       } catch (error) {
         // Whatever kept the login from being bound: its session must not be saved, nor be believed if it was saved before.
-        denials.sessionEnded(session.sessionId)
+        deniedHere.sessionEnded(session.sessionId)
         destroySession(session.sessionId).catch(() => {})
         throw error
       }
@@ -181,9 +181,9 @@ export function createBackchannelLogout<Req = unknown>(given: BackchannelLogoutO
         await directory.prepare(AbortSignal.timeout(PREPARE_TIMEOUT_SECONDS * 1000))
       } catch (cause) {
         const error =
-          cause instanceof BackchannelLogoutError
+          cause instanceof LogoutError
             ? cause
-            : new BackchannelLogoutError('ERR_KEYS_UNAVAILABLE', 'Metadata and keys could not be fetched ahead', {
+            : new LogoutError('ERR_KEYS_UNAVAILABLE', 'Metadata and keys could not be fetched ahead', {
                 cause,
               })
         emit({ type: 'warning', error })

@@ -1,5 +1,5 @@
 // Deadlines: nothing that this package awaits from outside may hang it. A late result is dropped, never acted on twice.
-import { BackchannelLogoutError } from './errors.js'
+import { LogoutError } from './errors.js'
 
 /**
  * The outcome of `work`, or a rejection with `ERR_DEADLINE` after so many seconds, whichever comes first. The work itself
@@ -8,7 +8,7 @@ import { BackchannelLogoutError } from './errors.js'
 export function within<T>(seconds: number, work: Promise<T>): Promise<T> {
   return new Promise((resolve, reject) => {
     const timer = setTimeout(
-      () => reject(new BackchannelLogoutError('ERR_DEADLINE', 'A deadline passed before the work was done')),
+      () => reject(new LogoutError('ERR_DEADLINE', 'A deadline passed before the work was done')),
       Math.max(0, seconds) * 1000,
     )
     timer.unref()

@@ -40,8 +40,8 @@ export interface ErrorDetails {
  * A run-time failure. `message` is a fixed sentence: it never holds a token, a claim value, a session id or a store's own
  * words; those are in `cause`, which is for your debugger and never for a response.
  */
-export class BackchannelLogoutError extends Error {
-  override readonly name = 'BackchannelLogoutError'
+export class LogoutError extends Error {
+  override readonly name = 'LogoutError'
   readonly code: ErrorCode
   readonly reason: string | undefined
   readonly claim: string | undefined
@@ -60,7 +60,7 @@ export class BackchannelLogoutError extends Error {
  * No verdict on a session: the error handlers of Express, of connect and of Hono answer it 503 with `Retry-After` by themselves,
  * and `getResponse()` is that answer for your own.
  */
-export class NoVerdictError extends BackchannelLogoutError {
+export class NoVerdictError extends LogoutError {
   readonly status = 503
   readonly statusCode = 503
   readonly headers = { 'Retry-After': '1', 'Cache-Control': 'no-store' }

@@ -1,7 +1,7 @@
 // What happened, for logs, metrics and audit. No event holds a token, `sub`, `sid`, `jti`, session id or claim value; only the
 // `cause` of an error, which is a driver's or the network's own words, may.
 import { channel } from 'node:diagnostics_channel'
-import type { BackchannelLogoutError } from './errors.js'
+import type { LogoutError } from './errors.js'
 
 /** Why a logout was begun. `logout-token`: the OP said so. Anything else is the caller's own word to `terminate`. */
 export type LogoutReason = 'logout-token' | (string & {})
@@ -23,7 +23,7 @@ interface AboutLogout {
   readonly background: boolean
 }
 
-export type BackchannelLogoutEvent =
+export type LogoutEvent =
   /** A logout is complete: nothing of these sign-ons is left here. */
   | ({
       readonly type: 'logout'
@@ -33,11 +33,11 @@ export type BackchannelLogoutEvent =
   /** A verified logout is not complete; `retrying`: this process tries again by itself. */
   | ({
       readonly type: 'logout-failed'
-      readonly error: BackchannelLogoutError
+      readonly error: LogoutError
       readonly retrying: boolean
     } & AboutLogout)
   /** A request to the receiver was refused and nothing was done. `error` says by which rule. */
-  | { readonly type: 'refused'; readonly status: number; readonly error: BackchannelLogoutError }
+  | { readonly type: 'refused'; readonly status: number; readonly error: LogoutError }
   /** A repeat of a completed logout; answered as the provider's `replay` option says. */
   | { readonly type: 'replay'; readonly issuer: string; readonly clientId: string; readonly status: number }
   /** The receiver answered, whatever it was. */
@@ -49,10 +49,10 @@ export type BackchannelLogoutEvent =
   /** A dead session was presented or written again, and stayed dead. */
   | { readonly type: 'resurrection-blocked'; readonly how: 'read' | 'write' | 'request' }
   /** Something failed beside a request: an early key fetch, a renewal, the application's own event listener. */
-  | { readonly type: 'warning'; readonly error: BackchannelLogoutError }
+  | { readonly type: 'warning'; readonly error: LogoutError }
 
 /** Receives every event. What it throws is not heard. */
-export type EventListener = (event: BackchannelLogoutEvent) => void
+export type EventListener = (event: LogoutEvent) => void
 
 const events = channel('oidc-backchannel-logout')
 

@@ -5,8 +5,8 @@ export {
   type IdTokenClaims,
   type TerminateOptions,
 } from './backchannel-logout.js'
-export { BackchannelLogoutError, type ErrorCode, NoVerdictError } from './errors.js'
-export type { BackchannelLogoutEvent, EventListener, LogoutReason } from './events.js'
+export { type ErrorCode, LogoutError, NoVerdictError } from './errors.js'
+export type { EventListener, LogoutEvent, LogoutReason } from './events.js'
 export type { EndedSessions, LogoutResult } from './logout/engine.js'
 export { covers, type Mark, mergeMarks, type SignOn } from './marks/covering.js'
 export type { Client, LogoutTarget, TargetKey } from './marks/target.js'

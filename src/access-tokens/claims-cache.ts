@@ -2,7 +2,7 @@
 // authorization server; what a mark covers is decided in token-claims.ts.
 import { LRUCache } from 'lru-cache'
 import { unlessAborted, within } from '../deadline.js'
-import { BackchannelLogoutError } from '../errors.js'
+import { LogoutError } from '../errors.js'
 import type { EventListener } from '../events.js'
 import type { EndedClaims } from '../logout/claims-evictor.js'
 import type { Mark } from '../marks/covering.js'
@@ -135,7 +135,7 @@ export class ClaimsCache<Application> {
     try {
       await within(storeTimeoutSeconds, store.begin(order))
     } catch (cause) {
-      throw new BackchannelLogoutError('ERR_EVICT', 'The mark of an access token could not be stored', {
+      throw new LogoutError('ERR_EVICT', 'The mark of an access token could not be stored', {
         reason: 'store_failed',
         cause,
       })
@@ -227,7 +227,7 @@ export class ClaimsCache<Application> {
       if (this.#isLatest(key, asked)) this.#keep(key, answer)
       return answer
     } catch (cause) {
-      const error = cause instanceof BackchannelLogoutError ? cause : noVerdict('introspection_failed', outline(cause))
+      const error = cause instanceof LogoutError ? cause : noVerdict('introspection_failed', outline(cause))
       this.#options.emit({ type: 'warning', error })
       throw error
     } finally {
@@ -339,8 +339,8 @@ export class ClaimsCache<Application> {
   }
 }
 
-function tokenOutlivesMarks(): BackchannelLogoutError {
-  return new BackchannelLogoutError(
+function tokenOutlivesMarks(): LogoutError {
+  return new LogoutError(
     'ERR_EVICT',
     'An access token lives longer than marks are kept: raise tokenLifetimeSeconds and marksLifetimeSeconds',
     { reason: 'token_outlives_marks', claim: 'exp' },

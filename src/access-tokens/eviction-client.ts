@@ -1,5 +1,5 @@
 // Tells an API that does not share the logout store which tokens have ended. Sends to one address, over POST, and nothing else.
-import { BackchannelLogoutError } from '../errors.js'
+import { LogoutError } from '../errors.js'
 import type { ClaimsEvictor } from '../logout/claims-evictor.js'
 import { tokenKey } from '../marks/target.js'
 import { outline } from './no-verdict.js'
@@ -64,8 +64,8 @@ async function post(options: EvictionClientOptions, body: URLSearchParams): Prom
   if (response.status !== 200) throw notEvicted('eviction_failed', new Error(`HTTP ${response.status}`))
 }
 
-function notEvicted(reason: 'eviction_failed' | 'eviction_refused', cause?: unknown): BackchannelLogoutError {
-  return new BackchannelLogoutError('ERR_EVICT', 'The API did not confirm that cached claims were dropped', {
+function notEvicted(reason: 'eviction_failed' | 'eviction_refused', cause?: unknown): LogoutError {
+  return new LogoutError('ERR_EVICT', 'The API did not confirm that cached claims were dropped', {
     reason,
     cause,
   })

@@ -1,6 +1,6 @@
 // What one introspection answer says of its token: whose it is, since when, until when, and whether a mark ends it. Pure.
 import type { IntrospectionResponse } from 'oauth4webapi'
-import { BackchannelLogoutError } from '../errors.js'
+import { LogoutError } from '../errors.js'
 import { covers, type Mark } from '../marks/covering.js'
 import { sidKey, subKey } from '../marks/target.js'
 import { noVerdict } from './no-verdict.js'
@@ -35,8 +35,8 @@ export function signOnOfClaims(claims: TokenClaims, issuer: string): TokenSignOn
 }
 
 /** Without its client a token is under no mark but its own: Logout Tokens are addressed to a client, and a `sub` alone is nobody's. */
-export function tokenOfNobodysClient(): BackchannelLogoutError {
-  return new BackchannelLogoutError(
+export function tokenOfNobodysClient(): LogoutError {
+  return new LogoutError(
     'ERR_EVICT',
     'An introspection answer names no client_id: a logout ends such a token only if bind or addTokens was given it; ' +
       'where other claims tell the client, say so by signOnOf',

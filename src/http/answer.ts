@@ -1,5 +1,5 @@
 // What the OP hears (BCL 2.8). Fixed sentences only: nothing of the token, the store or the error gets out.
-import type { BackchannelLogoutError } from '../errors.js'
+import type { LogoutError } from '../errors.js'
 
 export interface Answer {
   readonly status: number
@@ -22,7 +22,7 @@ export const METHOD_NOT_ALLOWED: Answer = json(405, 'invalid_request', 'A logout
  * 400 for whatever was not done. With `transientStatus` 503, failures that a retry can cure say so instead, for OPs that
  * retry on 5xx and take 400 as final.
  */
-export function refusal(error: BackchannelLogoutError, transientStatus: 400 | 503): Answer {
+export function refusal(error: LogoutError, transientStatus: 400 | 503): Answer {
   switch (error.code) {
     case 'ERR_REQUEST':
       return json(400, 'invalid_request', 'The request is not a back-channel logout request')

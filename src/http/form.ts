@@ -1,5 +1,5 @@
 // From an HTTP body to one string (BCL 2.5): form-urlencoded, bounded, `logout_token` exactly once. Believes nothing else.
-import { BackchannelLogoutError } from '../errors.js'
+import { LogoutError } from '../errors.js'
 
 /** Refuses a request for being anything but a form, before its body is looked at. */
 export function assertForm(contentType: string | null | undefined, contentEncoding: string | null | undefined): void {
@@ -70,6 +70,6 @@ const SENTENCES = {
 
 export type RequestRefusal = keyof typeof SENTENCES
 
-export function badRequest(reason: RequestRefusal, cause?: unknown): BackchannelLogoutError {
-  return new BackchannelLogoutError('ERR_REQUEST', SENTENCES[reason], { reason, cause })
+export function badRequest(reason: RequestRefusal, cause?: unknown): LogoutError {
+  return new LogoutError('ERR_REQUEST', SENTENCES[reason], { reason, cause })
 }

@@ -1,6 +1,6 @@
 // The skin for everything that speaks Web `Request` and `Response`: Hono, Next.js route handlers, and the like.
 import { within } from '../deadline.js'
-import { BackchannelLogoutError } from '../errors.js'
+import { LogoutError } from '../errors.js'
 import { type ReceiverOptions, receive } from '../receivers/backchannel.js'
 import { assertForm, BoundedBody, badRequest, tokenOfForm } from './form.js'
 
@@ -37,7 +37,7 @@ async function readInto(body: BoundedBody, request: Request, deadlineSeconds: nu
     await within(deadlineSeconds, readAll())
   } catch (error) {
     reader.cancel().catch(() => {}) // Tells the sender to stop; what is left of the body is not read.
-    const code = error instanceof BackchannelLogoutError ? error.code : undefined
+    const code = error instanceof LogoutError ? error.code : undefined
     if (code === 'ERR_REQUEST') throw error
     throw badRequest(code === 'ERR_DEADLINE' ? 'body_late' : 'body_aborted', error)
   }

@@ -7,7 +7,7 @@ import type { Mark } from '../marks/covering.js'
 /** Longer than any request that was under way when its session was ended. */
 const REMEMBERED_SECONDS = 900
 
-export class Denials {
+export class DeniedHere {
   readonly #clock: () => number
   readonly #marks = new Map<string, Set<Mark>>()
   readonly #endedIds = new ExpiringMap<{ readonly expiresAt: number }>()

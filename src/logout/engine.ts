@@ -2,7 +2,7 @@
 // Knows no HTTP and no token: it is handed a target that is believed already.
 
 import { within } from '../deadline.js'
-import { BackchannelLogoutError, type ErrorCode } from '../errors.js'
+import { type ErrorCode, LogoutError } from '../errors.js'
 import type { EventListener, LogoutReason } from '../events.js'
 import { ExpiringMap } from '../expiring-map.js'
 import { DEFAULT_TOLERANCE_SECONDS, type Mark } from '../marks/covering.js'
@@ -10,7 +10,7 @@ import type { Client, TargetKey } from '../marks/target.js'
 import type { BegunLogout, JtiKey, LogoutStore } from '../stores/logout-store.js'
 import { Background, inParallel } from './background.js'
 import type { ClaimsEvictor } from './claims-evictor.js'
-import type { Denials } from './denied-here.js'
+import type { DeniedHere } from './denied-here.js'
 
 /** A believed logout. */
 export interface LogoutOrder {
@@ -34,7 +34,7 @@ export interface LogoutResult {
   readonly destroyed: number
   readonly failed: number
   /** What kept it from being complete. */
-  readonly error?: BackchannelLogoutError
+  readonly error?: LogoutError
 }
 
 /** The sessions that a logout ended. Ids are credentials: use them to close connections, keep them out of logs. */
@@ -48,7 +48,7 @@ export interface EngineOptions {
   readonly destroySession: (sessionId: string) => Promise<void>
   readonly claims: ClaimsEvictor | undefined
   readonly onSessionsEnded: ((ended: EndedSessions) => void | Promise<void>) | undefined
-  readonly denials: Denials
+  readonly deniedHere: DeniedHere
   readonly emit: EventListener
   readonly clock: () => number
   /** How long marks are kept: no session, token or cached claim may outlive them. */
@@ -89,7 +89,7 @@ interface Attempt {
   readonly found: number
   readonly destroyed: number
   readonly mismatched: number
-  readonly error?: BackchannelLogoutError | undefined
+  readonly error?: LogoutError | undefined
 }
 
 const NOTHING_DONE = { replayed: false, marked: false, found: 0, destroyed: 0, mismatched: 0 }
@@ -154,7 +154,7 @@ export class LogoutEngine {
   #open(order: LogoutOrder): OpenLogout {
     const known = order.jti && this.#openByJti.get(order.jti.key)
     if (known && known.order.key.key === order.key.key && known.order.key.subKey === order.key.subKey) return known
-    const { clock, denials } = this.#options
+    const { clock, deniedHere } = this.#options
     // Whether this is a replay is not known yet, so nothing is denied by the time of its arrival: a later login lives.
     const seenAt = Number.NEGATIVE_INFINITY
     const { scope, key, subKey } = order.key
@@ -165,7 +165,7 @@ export class LogoutEngine {
       tried: false,
       failed: false,
       marked: false,
-      release: denials.deny(mark),
+      release: deniedHere.deny(mark),
     }
     if (order.jti) this.#openByJti.set(order.jti.key, open)
     return open
@@ -239,7 +239,7 @@ export class LogoutEngine {
 
     open.marked = true
     const { sessionIds, mismatched, finished } = begun
-    for (const sessionId of sessionIds) this.#options.denials.sessionEnded(sessionId)
+    for (const sessionId of sessionIds) this.#options.deniedHere.sessionEnded(sessionId)
     const found = sessionIds.length
     if (finished) return { replayed: false, marked: true, found, destroyed: found, mismatched }
 
@@ -294,7 +294,7 @@ export class LogoutEngine {
     )
   }
 
-  async #hook(sentence: string, call: () => void | Promise<void>): Promise<BackchannelLogoutError | undefined> {
+  async #hook(sentence: string, call: () => void | Promise<void>): Promise<LogoutError | undefined> {
     try {
       await this.#step(Promise.resolve(call())) // Whatever a hook returns is no promise to be relied on.
       return undefined
@@ -316,7 +316,7 @@ export class LogoutEngine {
     return destroyed
   }
 
-  async #complete(logout: Parameters<LogoutStore['complete']>[0]): Promise<BackchannelLogoutError | undefined> {
+  async #complete(logout: Parameters<LogoutStore['complete']>[0]): Promise<LogoutError | undefined> {
     try {
       await this.#step(this.#options.store.complete(logout))
       return undefined
@@ -341,6 +341,6 @@ function resultOf(attempt: Attempt): LogoutResult & { readonly replayed: boolean
   return { complete: false, replayed, marked, found, destroyed, failed, error }
 }
 
-function failure(code: ErrorCode, message: string, cause: unknown): BackchannelLogoutError {
-  return new BackchannelLogoutError(code, message, { cause })
+function failure(code: ErrorCode, message: string, cause: unknown): LogoutError {
+  return new LogoutError(code, message, { cause })
 }

@@ -1,5 +1,5 @@
 // Why a Logout Token could not be judged at all: what the provider's side of it could not be had. Knows no token.
-import { BackchannelLogoutError } from '../errors.js'
+import { LogoutError } from '../errors.js'
 
 const SENTENCES = {
   /** The application's function of the issuer threw, hung, or gave something that is no provider. */
@@ -23,7 +23,7 @@ export type KeysUnavailable = keyof typeof SENTENCES
  * `ERR_KEYS_UNAVAILABLE`: the token may be good, and nobody can tell now. Not a verdict on the token, so the provider's
  * `transientFailureStatus` says how it is answered.
  */
-export class KeysUnavailableError extends BackchannelLogoutError {
+export class KeysUnavailableError extends LogoutError {
   /** The HTTP status for this failure, as configured for the provider; 400 where no provider was found yet. */
   readonly transientFailureStatus: 400 | 503
 

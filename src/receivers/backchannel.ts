@@ -1,6 +1,6 @@
 // The one ladder of a logout: token read -> believed -> ended -> answered. Both skins climb it; no rule lives in them.
 import { within } from '../deadline.js'
-import { BackchannelLogoutError } from '../errors.js'
+import { LogoutError } from '../errors.js'
 import type { EventListener } from '../events.js'
 import { type Answer, LOGGED_OUT, METHOD_NOT_ALLOWED, refusal } from '../http/answer.js'
 import type { LogoutEngine } from '../logout/engine.js'
@@ -60,7 +60,7 @@ function finishLate(verified: Promise<LogoutToken>, { engine, answerDeadlineSeco
 }
 
 function replayAnswer({ provider }: LogoutToken, emit: EventListener): Answer {
-  const replay = new BackchannelLogoutError('ERR_REPLAY', 'The logout of this jti was completed before')
+  const replay = new LogoutError('ERR_REPLAY', 'The logout of this jti was completed before')
   const answer = provider.replay === 'acknowledge' ? LOGGED_OUT : refusal(replay, 400)
   emit({ type: 'replay', ...provider.client, status: answer.status })
   return answer
@@ -78,13 +78,13 @@ function orderOf({ provider, target, issuedAt, jti, replayUntil, revokeOfflineAc
 }
 
 function isDeadline(error: unknown): boolean {
-  return error instanceof BackchannelLogoutError && error.code === 'ERR_DEADLINE'
+  return error instanceof LogoutError && error.code === 'ERR_DEADLINE'
 }
 
 /** Nothing unknown gets past here: an unforeseen throw is a failed logout, not a broken host application. */
-function asError(thrown: unknown): BackchannelLogoutError {
-  if (thrown instanceof BackchannelLogoutError) return thrown
-  return new BackchannelLogoutError('ERR_DEADLINE', 'The receiver failed in a way it should not', {
+function asError(thrown: unknown): LogoutError {
+  if (thrown instanceof LogoutError) return thrown
+  return new LogoutError('ERR_DEADLINE', 'The receiver failed in a way it should not', {
     reason: 'unexpected',
     cause: thrown,
   })

@@ -1,7 +1,7 @@
 // express-session as a session backend: any of its stores, patched in place so that a dead session stays dead.
 // Knows the store contract of express-session 1.x and nothing of any driver.
 import { within } from '../deadline.js'
-import { BackchannelLogoutError } from '../errors.js'
+import { LogoutError } from '../errors.js'
 import type { LocalSession, SessionBackend, SessionGuard, SessionVerdict } from './session-backend.js'
 
 /** A session's data as express-session hands it to its store: of it, only the cookie matters here. */
@@ -140,7 +140,7 @@ class StoreProtection {
   async destroyRow(sessionId: string, verify: boolean): Promise<void> {
     await this.#call('destroy', sessionId).catch(unlessMissing)
     if (verify && (await this.#call('get', sessionId).catch(unlessMissing))) {
-      throw new BackchannelLogoutError('ERR_SESSIONS', 'The session store reported a destruction that did not happen')
+      throw new LogoutError('ERR_SESSIONS', 'The session store reported a destruction that did not happen')
     }
   }
 

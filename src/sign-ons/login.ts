@@ -1,5 +1,5 @@
 // From the claims of an ID Token to the sign-on they stand for. The token itself was validated by the app's client library.
-import { BackchannelLogoutError } from '../errors.js'
+import { LogoutError } from '../errors.js'
 import { tokenKey } from '../marks/target.js'
 import type { ProviderDirectory } from '../providers/provider-directory.js'
 import type { Login } from './sign-ons.js'
@@ -12,13 +12,13 @@ export interface LoginTokens {
 /**
  * `onWarning` hears of a login that a later Logout Token will not find: its provider is said to name sessions, and it named none.
  *
- * @throws BackchannelLogoutError `ERR_ID_TOKEN`, with the claim
+ * @throws LogoutError `ERR_ID_TOKEN`, with the claim
  */
 export async function loginOf(
   claims: Readonly<Record<string, unknown>> | undefined,
   tokens: LoginTokens | undefined,
   directory: ProviderDirectory,
-  onWarning: (error: BackchannelLogoutError) => void,
+  onWarning: (error: LogoutError) => void,
 ): Promise<Login> {
   if (typeof claims !== 'object' || claims === null) throw notAnIdToken('claims_missing', undefined)
   const { iss, aud, sub, sid, iat } = claims
@@ -60,6 +60,6 @@ const SENTENCES = {
   sid_invalid: 'The sid of the ID Token is not a string',
 } as const
 
-function notAnIdToken(reason: keyof typeof SENTENCES, claim: string | undefined): BackchannelLogoutError {
-  return new BackchannelLogoutError('ERR_ID_TOKEN', SENTENCES[reason], { reason, ...(claim && { claim }) })
+function notAnIdToken(reason: keyof typeof SENTENCES, claim: string | undefined): LogoutError {
+  return new LogoutError('ERR_ID_TOKEN', SENTENCES[reason], { reason, ...(claim && { claim }) })
 }

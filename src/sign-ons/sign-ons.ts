@@ -2,11 +2,11 @@
 // Writes first and then looks (law 7); where it cannot look, it says so and lets nobody in (law 8).
 import { randomUUID } from 'node:crypto'
 import { within } from '../deadline.js'
-import { BackchannelLogoutError, NoVerdictError } from '../errors.js'
+import { LogoutError, NoVerdictError } from '../errors.js'
 import type { EventListener } from '../events.js'
 import { ExpiringMap } from '../expiring-map.js'
 import type { ClaimsEvictor } from '../logout/claims-evictor.js'
-import type { Denials } from '../logout/denied-here.js'
+import type { DeniedHere } from '../logout/denied-here.js'
 import { covers, DEFAULT_TOLERANCE_SECONDS, type Mark } from '../marks/covering.js'
 import { type Client, sidKey, subKey } from '../marks/target.js'
 import type { LocalSession, SessionGuard, SessionVerdict } from '../sessions/session-backend.js'
@@ -36,7 +36,7 @@ export interface SignOnsOptions {
   readonly store: LogoutStore
   readonly claims: ClaimsEvictor | undefined
   readonly destroySession: (sessionId: string) => Promise<void>
-  readonly denials: Denials
+  readonly deniedHere: DeniedHere
   readonly emit: EventListener
   readonly clock: () => number
   readonly sessionLifetimeSeconds: number
@@ -66,7 +66,7 @@ export class SignOns implements SessionGuard {
    * and nobody is signed in. Rejects with `ERR_STORE` if it could not be recorded; the session id is dead in this process then.
    */
   async bind(session: LocalSession, login: Login): Promise<{ readonly ended: boolean }> {
-    const { store, denials, emit } = this.#options
+    const { store, deniedHere, emit } = this.#options
     const { sessionId } = session
     const keys = {
       subKey: subKey(login.client, login.sub),
@@ -86,12 +86,12 @@ export class SignOns implements SessionGuard {
       )
     } catch (cause) {
       // The response may still save this session with the user in it, and no logout would ever find it.
-      denials.sessionEnded(sessionId)
-      throw new BackchannelLogoutError('ERR_STORE', 'The login could not be bound to its session', { cause })
+      deniedHere.sessionEnded(sessionId)
+      throw new LogoutError('ERR_STORE', 'The login could not be bound to its session', { cause })
     }
     const ended = this.#isDead(state)
     if (ended) await this.#endNow(sessionId, state, login.tokenKeys)
-    else denials.sessionLives(sessionId)
+    else deniedHere.sessionLives(sessionId)
     emit({ type: 'bound', issuer: login.client.issuer, clientId: login.client.clientId, ended })
     return { ended }
   }
@@ -110,16 +110,16 @@ export class SignOns implements SessionGuard {
 
   /** Records further access tokens with a bound session; where it is dead by now, they are denied like the first ones. */
   async addTokens(sessionId: string, tokenKeys: readonly string[]): Promise<{ readonly ended: boolean }> {
-    const { store, denials } = this.#options
+    const { store, deniedHere } = this.#options
     try {
       await this.arrived(sessionId)
       const state = await this.#step(store.addTokens(sessionId, tokenKeys))
       if (!this.#isDead(state)) return { ended: false }
-      denials.sessionEnded(sessionId)
+      deniedHere.sessionEnded(sessionId)
       await this.#endTokens(tokenKeys)
       return { ended: true }
     } catch (cause) {
-      throw new BackchannelLogoutError('ERR_STORE', 'The tokens could not be recorded with their session', { cause })
+      throw new LogoutError('ERR_STORE', 'The tokens could not be recorded with their session', { cause })
     }
   }
 
@@ -130,7 +130,7 @@ export class SignOns implements SessionGuard {
     try {
       now = (await this.#step(this.#options.store.marks([]))).now
     } catch (cause) {
-      throw new BackchannelLogoutError('ERR_STORE', 'The login could not be checked against the marks', { cause })
+      throw new LogoutError('ERR_STORE', 'The login could not be checked against the marks', { cause })
     }
     const { issuer, clientId } = client
     const record: StatelessSignOn = {
@@ -152,11 +152,11 @@ export class SignOns implements SessionGuard {
     const sub = subKey(record, record.sub)
     const keys = record.sid === undefined ? [sub] : [sidKey(record, record.sid), sub]
     const signOn = { subKey: sub, issuedAt: record.issuedAt, boundAt: record.boundAt }
-    const { store, denials, sessionLifetimeSeconds } = this.#options
+    const { store, deniedHere, sessionLifetimeSeconds } = this.#options
     try {
       const { now, marks } = await this.#step(store.marks(keys))
       if (!(record.boundAt > now - sessionLifetimeSeconds)) return false
-      const standing = [...marks, ...denials.marksUnder(keys)]
+      const standing = [...marks, ...deniedHere.marksUnder(keys)]
       return !standing.some((mark) => covers(mark, signOn, DEFAULT_TOLERANCE_SECONDS))
     } catch (cause) {
       throw new NoVerdictError(cause)
@@ -164,7 +164,7 @@ export class SignOns implements SessionGuard {
   }
 
   wasEndedHere(sessionId: string): boolean {
-    return this.#options.denials.wasEnded(sessionId)
+    return this.#options.deniedHere.wasEnded(sessionId)
   }
 
   /**
@@ -172,19 +172,19 @@ export class SignOns implements SessionGuard {
    * inherit what a logout does to the old sign-on in between, since an id that a logout named is never used again.
    */
   async moved(fromSessionId: string, move: () => Promise<string>): Promise<string> {
-    const { store, denials, clock, sessionLifetimeSeconds } = this.#options
+    const { store, deniedHere, clock, sessionLifetimeSeconds } = this.#options
     const transitId = randomUUID()
     let state: SessionState
     try {
       await this.arrived(fromSessionId)
       state = await this.#step(store.rebind(fromSessionId, transitId, clock() + sessionLifetimeSeconds))
     } catch (cause) {
-      denials.sessionEnded(await move())
+      deniedHere.sessionEnded(await move())
       throw new NoVerdictError(cause)
     }
-    const wasEnded = denials.wasEnded(fromSessionId)
+    const wasEnded = deniedHere.wasEnded(fromSessionId)
     const toSessionId = await move()
-    if (wasEnded || this.#isDead(state)) denials.sessionEnded(toSessionId)
+    if (wasEnded || this.#isDead(state)) deniedHere.sessionEnded(toSessionId)
     if (state.ended || state.binding !== undefined) {
       const now = clock()
       const transit = { transitId, signOn: state.binding, expiresAt: now + sessionLifetimeSeconds }
@@ -202,12 +202,12 @@ export class SignOns implements SessionGuard {
   }
 
   async #arrive(transitId: string, sessionId: string): Promise<void> {
-    const { store, denials, clock, sessionLifetimeSeconds } = this.#options
+    const { store, deniedHere, clock, sessionLifetimeSeconds } = this.#options
     try {
       const state = await this.#step(store.rebind(transitId, sessionId, clock() + sessionLifetimeSeconds))
-      if (this.#isDead(state)) denials.sessionEnded(sessionId)
+      if (this.#isDead(state)) deniedHere.sessionEnded(sessionId)
     } catch (cause) {
-      denials.sessionEnded(sessionId)
+      deniedHere.sessionEnded(sessionId)
       throw new NoVerdictError(cause)
     } finally {
       this.#inTransit.delete(sessionId)
@@ -234,10 +234,10 @@ export class SignOns implements SessionGuard {
   }
 
   async endLocally(sessionId: string, destroyRow: () => Promise<void>): Promise<void> {
-    const { store, emit, denials } = this.#options
+    const { store, emit, deniedHere } = this.#options
     const marked = await this.#markIfKnown(sessionId)
     // Whoever is signed in without a binding is signed out as well: this very request must not save the session again.
-    denials.sessionEnded(sessionId)
+    deniedHere.sessionEnded(sessionId)
     await destroyRow()
     if (marked.error !== undefined) throw marked.error
     if (marked.sessionIds.length === 0) return
@@ -245,7 +245,7 @@ export class SignOns implements SessionGuard {
     try {
       await this.#step(store.unbind([sessionId]))
     } catch (cause) {
-      throw new BackchannelLogoutError('ERR_STORE', 'The session is ended, but its binding could not be removed', {
+      throw new LogoutError('ERR_STORE', 'The session is ended, but its binding could not be removed', {
         cause,
       })
     }
@@ -262,7 +262,7 @@ export class SignOns implements SessionGuard {
    */
   async #markIfKnown(
     sessionId: string,
-  ): Promise<{ readonly sessionIds: readonly string[]; readonly error?: BackchannelLogoutError }> {
+  ): Promise<{ readonly sessionIds: readonly string[]; readonly error?: LogoutError }> {
     const { store, clock, sessionLifetimeSeconds } = this.#options
     let sessionIds: readonly string[] = []
     try {
@@ -276,8 +276,8 @@ export class SignOns implements SessionGuard {
       return { sessionIds }
     } catch (cause) {
       const sentence = 'The session was destroyed, but its end could not be marked'
-      const isOurs = cause instanceof BackchannelLogoutError && cause.code === 'ERR_EVICT'
-      return { sessionIds, error: isOurs ? cause : new BackchannelLogoutError('ERR_STORE', sentence, { cause }) }
+      const isOurs = cause instanceof LogoutError && cause.code === 'ERR_EVICT'
+      return { sessionIds, error: isOurs ? cause : new LogoutError('ERR_STORE', sentence, { cause }) }
     }
   }
 
@@ -297,8 +297,8 @@ export class SignOns implements SessionGuard {
 
   /** A session id that was ended already has its mark, and where its former sign-on moved to is nothing to this login. */
   async #endNow(sessionId: string, { ended }: SessionState, loginTokenKeys: readonly string[]): Promise<void> {
-    const { store, denials, destroySession, clock, sessionLifetimeSeconds } = this.#options
-    denials.sessionEnded(sessionId)
+    const { store, deniedHere, destroySession, clock, sessionLifetimeSeconds } = this.#options
+    deniedHere.sessionEnded(sessionId)
     const end = () => this.#step(store.endSessions([sessionId], clock() + sessionLifetimeSeconds))
     try {
       const tokenKeys = ended ? loginTokenKeys : (await end()).tokenKeys
@@ -306,7 +306,7 @@ export class SignOns implements SessionGuard {
       await this.#endTokens(tokenKeys)
       await this.#step(store.unbind([sessionId]))
     } catch (cause) {
-      const error = new BackchannelLogoutError('ERR_STORE', 'A login that was logged out could not be cleaned up', {
+      const error = new LogoutError('ERR_STORE', 'A login that was logged out could not be cleaned up', {
         cause,
       })
       this.#options.emit({ type: 'warning', error })
@@ -331,7 +331,7 @@ export class SignOns implements SessionGuard {
         await this.#step(Promise.resolve(claims.evict({ target: { scope, key }, mark, tokenKeys: [key] })))
       }
     } catch (cause) {
-      throw new BackchannelLogoutError('ERR_EVICT', 'The session is ended, but its cached claims were not evicted', {
+      throw new LogoutError('ERR_EVICT', 'The session is ended, but its cached claims were not evicted', {
         cause,
       })
     }
@@ -340,7 +340,7 @@ export class SignOns implements SessionGuard {
   #isDead({ ended, binding, marks }: SessionState): boolean {
     if (ended) return true
     if (binding === undefined) return false
-    const denied = this.#options.denials.marksUnder([binding.sidKey, binding.subKey])
+    const denied = this.#options.deniedHere.marksUnder([binding.sidKey, binding.subKey])
     return [...marks, ...denied].some((mark) => covers(mark, binding, DEFAULT_TOLERANCE_SECONDS))
   }
 
@@ -351,7 +351,7 @@ export class SignOns implements SessionGuard {
     const needed = Math.max(keptUntil ?? 0, clock() + sessionLifetimeSeconds / 2)
     if (binding.expiresAt >= needed) return
     this.#step(store.renew(binding.sessionId, this.#outlasting(keptUntil))).catch((cause: unknown) => {
-      const error = new BackchannelLogoutError('ERR_STORE', 'A binding could not be renewed', { cause })
+      const error = new LogoutError('ERR_STORE', 'A binding could not be renewed', { cause })
       emit({ type: 'warning', error })
     })
   }

@@ -1,5 +1,5 @@
 // Why a Logout Token is not believed: the closed list of reasons, each with its rule. Knows no token and no provider.
-import { BackchannelLogoutError } from '../errors.js'
+import { LogoutError } from '../errors.js'
 
 /** One way in which a Logout Token can fail, with the text that forbids it. */
 interface Refusal {
@@ -130,6 +130,6 @@ export interface RefusalDetails {
 }
 
 /** The error that refuses a Logout Token. Made, not thrown: `throw refusal(…)` lets the compiler see the end of the path. */
-export function refusal(reason: TokenRefusal, details: RefusalDetails = {}): BackchannelLogoutError {
-  return new BackchannelLogoutError('ERR_TOKEN', TOKEN_REFUSALS[reason].sentence, { ...details, reason })
+export function refusal(reason: TokenRefusal, details: RefusalDetails = {}): LogoutError {
+  return new LogoutError('ERR_TOKEN', TOKEN_REFUSALS[reason].sentence, { ...details, reason })
 }

@@ -1,7 +1,7 @@
 // The ladder from a raw string to a believed Logout Token: header -> issuer -> [decrypt] -> key -> signature -> claims.
 // Knows no HTTP and no sessions; nothing is acted on here.
 import { compactDecrypt, compactVerify, errors } from 'jose'
-import { BackchannelLogoutError } from '../errors.js'
+import { LogoutError } from '../errors.js'
 import { type JsonObject, jsonObjectIn, own } from '../json-object.js'
 import type { LogoutTarget } from '../marks/target.js'
 import { KeysUnavailableError } from '../providers/keys-unavailable.js'
@@ -44,7 +44,7 @@ const INTEROP_TYPES = [...LOGOUT_TYPES, 'jwt']
 /**
  * Believes a Logout Token or says why not (BCL 2.6 steps 1 to 7; the replay check of step 8 needs a store and is the engine's).
  * `now` in epoch seconds; `signal` ends the wait for keys before the fetch, which others may wait for too, ends by itself.
- * Rejects with a `BackchannelLogoutError` only: `ERR_TOKEN` with a `TokenRefusal` as `reason`, or `ERR_KEYS_UNAVAILABLE`.
+ * Rejects with a `LogoutError` only: `ERR_TOKEN` with a `TokenRefusal` as `reason`, or `ERR_KEYS_UNAVAILABLE`.
  */
 export async function verifyLogoutToken(
   token: string,
@@ -59,7 +59,7 @@ export async function verifyLogoutToken(
       ? verifySigned(token, segments, request)
       : verifyEncrypted(token, segments, request))
   } catch (error) {
-    if (error instanceof BackchannelLogoutError) throw error
+    if (error instanceof LogoutError) throw error
     throw refusal('unverifiable', { cause: error })
   }
 }

@@ -4,7 +4,7 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { createClaims, type TokenClaims } from '../../src/access-tokens/index.js'
 import { LocalMarks } from '../../src/access-tokens/local-marks.js'
-import type { BackchannelLogoutEvent } from '../../src/events.js'
+import type { LogoutEvent } from '../../src/events.js'
 import type { Mark } from '../../src/marks/covering.js'
 import { targetKey, tokenKey } from '../../src/marks/target.js'
 import { memoryStore } from '../../src/stores/memory-store.js'
@@ -629,7 +629,7 @@ describe('P14: a mark that could be forgotten too early is refused at start-up',
   }
 
   it('and a token that lives longer than was said is warned of, once', async () => {
-    const events: BackchannelLogoutEvent[] = []
+    const events: LogoutEvent[] = []
     const { claims } = claimsOver(() => active({ exp: NOW + 400 * DAY }), {
       onEvent: (event) => void events.push(event),
     })

@@ -1,10 +1,10 @@
 // An answer that does not say whose client a token belongs to: what still ends that token, and who is told.
 import { describe, expect, it } from 'vitest'
-import type { BackchannelLogoutEvent } from '../../src/index.js'
+import type { LogoutEvent } from '../../src/index.js'
 import { active, claimsOver, ended, INACTIVE, type MoreOptions, NOW, RP } from './hand-run.js'
 
 function listening(answer: Record<string, unknown>, more: MoreOptions = {}) {
-  const events: BackchannelLogoutEvent[] = []
+  const events: LogoutEvent[] = []
   const { claims } = claimsOver(() => active(answer), { onEvent: (event) => void events.push(event), ...more })
   return { claims, events, isActive: async (token: string) => (await claims.lookup(token)).active }
 }

@@ -7,10 +7,10 @@ import session from 'express-session'
 import { expect } from 'vitest'
 import {
   type BackchannelLogout,
-  type BackchannelLogoutEvent,
   type BackchannelLogoutOptions,
   createBackchannelLogout,
   expressSessions,
+  type LogoutEvent,
   type LogoutStore,
   memoryStore,
   type ProviderOptions,
@@ -80,7 +80,7 @@ export interface Rp {
   /** Its tokens name Alice's laptop. */
   readonly mint: TokenMint
   readonly clock: TestClock
-  readonly events: BackchannelLogoutEvent[]
+  readonly events: LogoutEvent[]
   /** What reached Express's error handler. */
   readonly expressErrors: unknown[]
   /** `undefined` where a logout of this sign-on came first. */
@@ -94,7 +94,7 @@ export interface Rp {
   deliver(token: string): Promise<Answer>
   /** Delivers a valid token with this change. */
   deliverChanged(change: Change): Promise<Answer>
-  eventsOf<T extends BackchannelLogoutEvent['type']>(type: T): Extract<BackchannelLogoutEvent, { type: T }>[]
+  eventsOf<T extends LogoutEvent['type']>(type: T): Extract<LogoutEvent, { type: T }>[]
   close(): Promise<void>
 }
 
@@ -126,7 +126,7 @@ export async function startRp(options: RpOptions = {}): Promise<Rp> {
     sub: 'alice',
     sid: 'alice-laptop',
   })
-  const events: BackchannelLogoutEvent[] = []
+  const events: LogoutEvent[] = []
   const expressErrors: unknown[] = []
   const sessionStore = options.sessionStore ?? new session.MemoryStore()
   const logout = createBackchannelLogout<express.Request>({
@@ -214,8 +214,8 @@ export async function startRp(options: RpOptions = {}): Promise<Rp> {
     },
     deliver: (token) => rp.post({ logout_token: token }),
     deliverChanged: async (change) => rp.deliver(await mint.logoutToken(change)),
-    eventsOf: <T extends BackchannelLogoutEvent['type']>(type: T) =>
-      events.filter((event): event is Extract<BackchannelLogoutEvent, { type: T }> => event.type === type),
+    eventsOf: <T extends LogoutEvent['type']>(type: T) =>
+      events.filter((event): event is Extract<LogoutEvent, { type: T }> => event.type === type),
     close: () => {
       logout.close()
       return new Promise((closed) => {

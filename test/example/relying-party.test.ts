@@ -1,6 +1,6 @@
 import type { ServerResponse } from 'node:http'
 import express from 'express'
-import type { BackchannelLogoutEvent } from 'oidc-backchannel-logout'
+import type { LogoutEvent } from 'oidc-backchannel-logout'
 import { afterEach, describe, expect, it } from 'vitest'
 import { type Listening, listen } from '../../example-app/listen.js'
 import { createOp } from '../../example-app/op.js'
@@ -29,8 +29,8 @@ async function startPair(beforeTokens: () => Promise<unknown> = async () => {}) 
   atOp.server.on('request', app)
 
   const client = { clientId: 'rp', clientSecret: 'a secret', name: 'RP', baseUrl: atRp.url }
-  const events: BackchannelLogoutEvent[] = []
-  const onEvent = (event: BackchannelLogoutEvent) => events.push(event)
+  const events: LogoutEvent[] = []
+  const onEvent = (event: LogoutEvent) => events.push(event)
   const rp = createRp({ ...client, issuer: atOp.url, sessionSecret: 'another secret', onEvent })
   rps.push(rp)
   atRp.server.on('request', rp.app)

@@ -1,8 +1,8 @@
 // Two nodes of one Relying Party over one row store and one logout store, with the package's own engine and protection on
 // each, and an application that does the worst: it ignores what bind says and saves whatever it holds.
 import { Store } from 'express-session'
-import type { BackchannelLogoutEvent } from '../../src/events.js'
-import { Denials } from '../../src/logout/denied-here.js'
+import type { LogoutEvent } from '../../src/events.js'
+import { DeniedHere } from '../../src/logout/denied-here.js'
 import { LogoutEngine } from '../../src/logout/engine.js'
 import { jtiKey, type LogoutTarget, targetKey } from '../../src/marks/target.js'
 import { type ExpressSessionStore, expressSessions } from '../../src/sessions/express-session.js'
@@ -58,7 +58,7 @@ export class World {
   now = 1_000
   readonly rows = new Map<string, string>()
   readonly ids: string[] = []
-  readonly events: BackchannelLogoutEvent[] = []
+  readonly events: LogoutEvent[] = []
   readonly #step: Step
   readonly #options: WorldOptions
   readonly #logoutStore: LogoutStore
@@ -75,12 +75,12 @@ export class World {
     const store = new RowStore(this.rows, this.#step, () => this.#newId(), this.#options.touchRevives ?? false)
     const ownSet = store.set
     const backend = expressSessions(store)
-    const denials = new Denials(() => this.now)
+    const deniedHere = new DeniedHere(() => this.now)
     const shared = {
       store: this.#logoutStore,
       destroySession: (id: string) => backend.destroy(id),
-      denials,
-      emit: (event: BackchannelLogoutEvent) => void this.events.push(event),
+      deniedHere,
+      emit: (event: LogoutEvent) => void this.events.push(event),
       clock: () => this.now,
       sessionLifetimeSeconds: 100_000,
       marksLifetimeSeconds: 100_000,

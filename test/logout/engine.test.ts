@@ -1,8 +1,8 @@
 // The order in which a sign-on dies, and what becomes of a logout when any of its steps fails, hangs or is only half done.
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
-import type { BackchannelLogoutEvent } from '../../src/events.js'
+import type { LogoutEvent } from '../../src/events.js'
 import type { ClaimsEvictor } from '../../src/logout/claims-evictor.js'
-import { Denials } from '../../src/logout/denied-here.js'
+import { DeniedHere } from '../../src/logout/denied-here.js'
 import { type EndedSessions, type EngineOptions, LogoutEngine, type LogoutOrder } from '../../src/logout/engine.js'
 import { type Client, jtiKey, type LogoutTarget, targetKey } from '../../src/marks/target.js'
 import { SignOns } from '../../src/sign-ons/sign-ons.js'
@@ -32,7 +32,7 @@ type Faults = Partial<
 
 class Rig {
   readonly log: string[] = []
-  readonly events: BackchannelLogoutEvent[] = []
+  readonly events: LogoutEvent[] = []
   readonly rows = new Set<string>()
   readonly announced: EndedSessions[] = []
   readonly store = memoryStore({ clock })
@@ -42,7 +42,7 @@ class Rig {
 
   constructor(faults: Faults = {}, options: Partial<EngineOptions> = {}) {
     this.faults = faults
-    const denials = new Denials(clock)
+    const deniedHere = new DeniedHere(clock)
     const claims: ClaimsEvictor = { evict: () => this.#step('evict', 'evict') }
     const shared = {
       store: this.#spied(),
@@ -50,8 +50,8 @@ class Rig {
         await this.#step('destroy', `destroy ${id}`)
         this.rows.delete(id)
       },
-      denials,
-      emit: (event: BackchannelLogoutEvent) => void this.events.push(event),
+      deniedHere,
+      emit: (event: LogoutEvent) => void this.events.push(event),
       clock,
       sessionLifetimeSeconds: 100_000,
       marksLifetimeSeconds: 100_000,

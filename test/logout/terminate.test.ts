@@ -1,12 +1,12 @@
 // terminate(): the same logout without a Logout Token, as administrators and other protocols ask for it.
 import { describe, expect, it } from 'vitest'
-import { type BackchannelLogoutEvent, createBackchannelLogout, type SessionBackend } from '../../src/index.js'
+import { createBackchannelLogout, type LogoutEvent, type SessionBackend } from '../../src/index.js'
 
 const CLIENT = { issuer: 'https://op.example', clientId: 'rp' } as const
 
 function createRp() {
   const rows = new Set<string>()
-  const events: BackchannelLogoutEvent[] = []
+  const events: LogoutEvent[] = []
   let now = 1_800_000_000
   let isDown = false
   const sessions: SessionBackend<string> = {

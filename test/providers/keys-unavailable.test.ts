@@ -3,10 +3,10 @@ import { unlessAborted } from '../../src/deadline.js'
 import { KeysUnavailableError } from '../../src/providers/keys-unavailable.js'
 
 describe('KeysUnavailableError', () => {
-  it('is a BackchannelLogoutError that carries its cause and the status of the answer', () => {
+  it('is a LogoutError that carries its cause and the status of the answer', () => {
     const cause = new Error('inner')
     expect(new KeysUnavailableError('jwks_fetch_failed', cause, 503)).toMatchObject({
-      name: 'BackchannelLogoutError',
+      name: 'LogoutError',
       code: 'ERR_KEYS_UNAVAILABLE',
       reason: 'jwks_fetch_failed',
       message: 'The keys of the provider could not be fetched',

@@ -1,9 +1,9 @@
 import session from 'express-session'
 import { beforeEach, describe, expect, it } from 'vitest'
 import {
-  type BackchannelLogoutEvent,
   createBackchannelLogout,
   expressSessions,
+  type LogoutEvent,
   type LogoutStore,
   memoryStore,
 } from '../../src/index.js'
@@ -13,7 +13,7 @@ const issuer = 'https://op.example.com'
 const clientId = 'my-rp'
 const idToken = { iss: issuer, aud: clientId, sub: 'alice', sid: 'S1', iat: 1_760_000_000 }
 
-let events: BackchannelLogoutEvent[]
+let events: LogoutEvent[]
 let rows: session.MemoryStore
 
 function create(options: { store?: LogoutStore; backchannelLogoutSessionRequired?: boolean } = {}) {

@@ -5,9 +5,9 @@ import { getIronSession } from 'iron-session'
 import supertest from 'supertest'
 import { describe, expect, it } from 'vitest'
 import {
-  type BackchannelLogoutEvent,
   createBackchannelLogout,
   type GuardOptions,
+  type LogoutEvent,
   memoryStore,
   NoVerdictError,
   type StatelessSignOn,
@@ -62,7 +62,7 @@ async function statelessRp({ library = 'cookie-session', guard, read, sessionLif
     asked.marks += 1
     return asked.failing ? Promise.reject(new Error('the store is down')) : marks(keys)
   }
-  const events: BackchannelLogoutEvent[] = []
+  const events: LogoutEvent[] = []
   const logout = createBackchannelLogout({
     provider: { issuer: ISSUER, clientId: CLIENT_ID, jwks: mint.jwks },
     store,

@@ -5,12 +5,7 @@ import { connect, type Socket } from 'node:net'
 import { type ServerType, serve } from '@hono/node-server'
 import { Hono } from 'hono'
 import { afterEach, describe, expect, it } from 'vitest'
-import {
-  type BackchannelLogoutEvent,
-  createBackchannelLogout,
-  memoryStore,
-  type StatelessSignOn,
-} from '../../src/index.js'
+import { createBackchannelLogout, type LogoutEvent, memoryStore, type StatelessSignOn } from '../../src/index.js'
 import { createTokenMint } from '../../src/testing/index.js'
 
 const ISSUER = 'https://op.example.com'
@@ -31,7 +26,7 @@ afterEach(async () => {
 
 async function webRp(answerDeadlineSeconds = 2) {
   const mint = await createTokenMint({ issuer: ISSUER, clientId: CLIENT_ID, sub: 'alice', sid: 'laptop' })
-  const events: BackchannelLogoutEvent[] = []
+  const events: LogoutEvent[] = []
   const logout = createBackchannelLogout({
     provider: { issuer: ISSUER, clientId: CLIENT_ID, jwks: mint.jwks },
     bodyLimitBytes: BODY_LIMIT_BYTES,

@@ -1,7 +1,7 @@
 // Whatever comes in, only the package's own refusals come out, and nothing that was not signed is believed.
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { BackchannelLogoutError } from '../../src/errors.js'
+import { LogoutError } from '../../src/errors.js'
 import { type Change, createTokenMint, type TokenMint } from '../../src/testing/token-mint.js'
 import { TOKEN_REFUSALS } from '../../src/tokens/token-refusal.js'
 import { verifyLogoutToken } from '../../src/tokens/verify-logout-token.js'
@@ -29,7 +29,7 @@ async function setUp() {
       await verifyLogoutToken(token, directory, NOW, UNHURRIED)
       return true
     } catch (error) {
-      if (!(error instanceof BackchannelLogoutError)) throw error
+      if (!(error instanceof LogoutError)) throw error
       expect(error.code).toBe('ERR_TOKEN')
       expect(Object.keys(TOKEN_REFUSALS)).toContain(error.reason)
       expect(error.reason).not.toBe('unverifiable')

@@ -5,7 +5,7 @@ describe('refusal', () => {
   it('is an ERR_TOKEN that says by which rule, on which claim, and which option would accept it', () => {
     const cause = new Error('inner')
     expect(refusal('exp_missing', { claim: 'exp', option: 'allowMissingExp', cause })).toMatchObject({
-      name: 'BackchannelLogoutError',
+      name: 'LogoutError',
       code: 'ERR_TOKEN',
       reason: 'exp_missing',
       claim: 'exp',

@@ -1,7 +1,7 @@
 // The one set-up of the token tests: a mint, a directory with its static keys, and what came of a token.
 import { setMaxListeners } from 'node:events'
 import { expect } from 'vitest'
-import { BackchannelLogoutError } from '../../src/errors.js'
+import { LogoutError } from '../../src/errors.js'
 import type { ProviderOptions } from '../../src/providers/provider.js'
 import {
   type ProviderDirectory,
@@ -44,11 +44,11 @@ export function verify(token: string, source: ProviderSource, now = NOW): Promis
 }
 
 /** The error with which a verification was refused; fails if it was not, or by anything else than this package's own error. */
-export async function refusalOf(attempt: Promise<unknown>): Promise<BackchannelLogoutError> {
+export async function refusalOf(attempt: Promise<unknown>): Promise<LogoutError> {
   try {
     await attempt
   } catch (error) {
-    if (error instanceof BackchannelLogoutError) return error
+    if (error instanceof LogoutError) return error
     throw error
   }
   return expect.fail('the token was believed')
