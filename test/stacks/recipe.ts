@@ -1,5 +1,5 @@
-// The programs of docs/recipes: taken out of their Markdown as they stand, and run as a reader would run them. A fenced block
-// whose info string names a file ("```ts app.ts") is that file.
+// The programs of docs/recipes and of the README: taken out of their Markdown as they stand, and run as a reader would run
+// them. A fenced block whose info string names a file ("```ts app.ts") is that file.
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
@@ -19,8 +19,12 @@ export interface RecipeFile {
 
 /** The files of a recipe, in the order of the page. */
 export function filesOf(recipe: string): readonly RecipeFile[] {
-  const text = readFileSync(path.join(RECIPES, `${recipe}.md`), 'utf8')
-  return [...text.matchAll(/^```ts (\S+)\n([\s\S]*?)^```$/gm)].map(([, name = '', code = '']) => ({ name, code }))
+  const page = recipe === 'README' ? path.join(RECIPES, '../../README.md') : path.join(RECIPES, `${recipe}.md`)
+  const text = readFileSync(page, 'utf8')
+  return [...text.matchAll(/^```(?:ts|js) (\S+)\n([\s\S]*?)^```$/gm)].map(([, name = '', code = '']) => ({
+    name,
+    code,
+  }))
 }
 
 /** Names of all pages that hold a program. */

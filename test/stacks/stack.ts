@@ -67,6 +67,7 @@ export const who = async ({ origin }: Stack, browser: Browser) => {
 
 /** Every recipe that ends sessions, and what its program needs. */
 export const RECIPES: Readonly<Record<string, StackOptions>> = {
+  README: { entry: 'app.mjs' },
   'express-session': {},
   passport: {},
   'express-openid-connect': { authMethod: 'client_secret_basic' },
