@@ -4,11 +4,13 @@ import { createHash } from 'node:crypto'
 import { promisify } from 'node:util'
 import express, { type Express, type NextFunction, type Request, type Response } from 'express'
 import session from 'express-session'
+import { type CryptoKey, importJWK } from 'jose'
 import {
   type BackchannelLogoutOptions,
   createBackchannelLogout,
   expressSessions,
   type LogoutEvent,
+  type ProviderOptions,
 } from 'oidc-backchannel-logout'
 import * as oidc from 'openid-client'
 import {
@@ -46,6 +48,8 @@ export interface RpConfig {
   /** Where browsers and the OP reach this RP: an origin without a trailing slash. */
   readonly baseUrl: string
   readonly sessionSecret: string
+  /** What this provider needs beyond the letter, e.g. `preset('ory-hydra')`, and what the client's registration decides. */
+  readonly provider?: Omit<ProviderOptions, 'issuer' | 'clientId'> | undefined
   /** With several nodes both are of a server that all of them share, as `stores.ts` opens them. Default: in memory. */
   readonly sessionStore?: session.Store | undefined
   readonly logoutStore?: BackchannelLogoutOptions['store'] | undefined
@@ -79,7 +83,7 @@ export function createRp(config: RpConfig): Rp {
 
   // Before session({ store }): the receiver protects the store against sessions that come back.
   const logout = createBackchannelLogout({
-    provider: { issuer, clientId },
+    provider: { ...config.provider, issuer, clientId },
     sessions: expressSessions(sessionStore),
     ...(store && { store }),
     ...(claims && { claims }),
@@ -260,10 +264,18 @@ function assertIssuer(issuer: string): boolean {
   )
 }
 
-function discover({ issuer, clientId, clientSecret }: RpConfig, insecure: boolean): Promise<oidc.Configuration> {
-  return oidc.discovery(new URL(issuer), clientId, undefined, oidc.ClientSecretBasic(clientSecret), {
+async function discover({ issuer, clientId, clientSecret, provider }: RpConfig, insecure: boolean) {
+  const op = await oidc.discovery(new URL(issuer), clientId, undefined, oidc.ClientSecretBasic(clientSecret), {
     execute: insecure ? [oidc.allowInsecureRequests] : [],
   })
+  // Where Logout Tokens are encrypted for this client, so are its ID Tokens: there is one registration for both.
+  const { decryption } = provider ?? {}
+  if (decryption && !decryption.allowPlainJws) {
+    const keys = await Promise.all(decryption.keys.map((key) => importJWK(key, decryption.keyManagementAlgorithms[0])))
+    const own = keys.filter((key): key is CryptoKey => !(key instanceof Uint8Array))
+    oidc.enableDecryptingResponses(op, [...decryption.contentEncryptionAlgorithms], ...own)
+  }
+  return op
 }
 
 /** Once it has worked: an RP that is started before its OP finds it at the first sign-in. */
