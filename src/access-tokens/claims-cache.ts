@@ -10,7 +10,17 @@ import { tokenKey } from '../marks/target.js'
 import type { LogoutStore } from '../stores/logout-store.js'
 import { LocalMarks } from './local-marks.js'
 import { noVerdict, outline } from './no-verdict.js'
-import { ends, expiryOf, standingOf, type TokenClaims, type TokenSignOn, type TokenStanding } from './token-claims.js'
+import { userOfTwoNames } from './sign-on-reader.js'
+import {
+  ends,
+  evictedKey,
+  expiryOf,
+  namesAnother,
+  standingOf,
+  type TokenClaims,
+  type TokenSignOn,
+  type TokenStanding,
+} from './token-claims.js'
 
 /** Whether a token may be used now. Inactive tokens are all alike: who is refused is not told why. */
 export type Verdict<Application> =
@@ -93,7 +103,7 @@ export class ClaimsCache<Application> {
   readonly #inactive: LRUCache<string, InactiveAnswer>
   readonly #questions = new Map<string, Question<Application>>()
   readonly #marks: LocalMarks
-  #warnedOfLifetime = false
+  readonly #warned = new Set<() => LogoutError>()
 
   constructor(options: ClaimsCacheOptions<Application>) {
     this.#options = options
@@ -123,14 +133,17 @@ export class ClaimsCache<Application> {
     return signal === undefined ? verdict : unlessAborted(verdict, signal)
   }
 
-  /** Ends one token on every node that shares the store. Rejects if the store cannot be written; it is ended here all the same. */
+  /**
+   * Ends one token on every node that shares the store, by its key as a client gave it. Rejects if the store cannot be written; it
+   * is ended here all the same.
+   */
   async endToken(key: string): Promise<void> {
     const { clock, store, marksLifetimeSeconds, toleranceSeconds, storeTimeoutSeconds } = this.#options
     const issuedAt = clock()
     const expiresAt = issuedAt + marksLifetimeSeconds
     this.#arrive({ scope: 'token', key, issuedAt, seenAt: issuedAt, expiresAt })
     if (store === undefined) return
-    const target = { scope: 'token', key } as const
+    const target = { scope: 'token', key: evictedKey(key) } as const
     const order = { target, issuedAt, seenSecondsAgo: 0, marksExpireAt: expiresAt, toleranceSeconds, mayFinish: true }
     try {
       await within(storeTimeoutSeconds, store.begin(order))
@@ -189,7 +202,7 @@ export class ClaimsCache<Application> {
     begun: number,
     notBefore: number,
   ): Promise<Verdict<Application>> {
-    const { now, marks } = await this.#marksUnder([key])
+    const { now, marks } = await this.#marksUnder([key, evictedKey(key)])
     if (marks.length > 0) return INACTIVE
     const question = this.#joinable(key, maxAgeSeconds, notBefore) ?? this.#begin(key, token, now)
     const answer = await question.answer
@@ -287,7 +300,10 @@ export class ClaimsCache<Application> {
     marks: readonly Mark[],
   ): Verdict<Application> | undefined {
     const mark = marks.find((each) => ends(each, answer, answer.boundAt, this.#options.toleranceSeconds))
-    if (mark !== undefined) return this.#end(key, mark, answer.tokenExpiresAt)
+    if (mark !== undefined) {
+      if (namesAnother(mark, answer)) this.#warnOnce(userOfTwoNames)
+      return this.#end(key, mark, answer.tokenExpiresAt)
+    }
     if (answer.startedAt < begun && this.#touched(answer, marks)) {
       if (this.#active.peek(key) === answer) this.#forget(key)
       return undefined
@@ -329,13 +345,18 @@ export class ClaimsCache<Application> {
     }
   }
 
-  /** Marks are kept as long as tokens are said to live. One that lives longer could outlive the mark that denies it (P14). */
+  /** Marks are kept as long as tokens are said to live. One that lives longer could outlive the mark that denies it. */
   #warnOfLifetime(tokenExpiresAt: number): void {
-    const { clock, marksLifetimeSeconds, emit } = this.#options
-    if (this.#warnedOfLifetime || tokenExpiresAt - clock() <= marksLifetimeSeconds) return
-    if (tokenExpiresAt === Number.POSITIVE_INFINITY) return
-    this.#warnedOfLifetime = true
-    emit({ type: 'warning', error: tokenOutlivesMarks() })
+    const { clock, marksLifetimeSeconds } = this.#options
+    if (tokenExpiresAt - clock() <= marksLifetimeSeconds || tokenExpiresAt === Number.POSITIVE_INFINITY) return
+    this.#warnOnce(tokenOutlivesMarks)
+  }
+
+  /** What a server does once it does for every token. */
+  #warnOnce(warning: () => LogoutError): void {
+    if (this.#warned.has(warning)) return
+    this.#warned.add(warning)
+    this.#options.emit({ type: 'warning', error: warning() })
   }
 }
 

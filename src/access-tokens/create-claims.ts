@@ -16,7 +16,8 @@ import {
   type TokenHandler,
   type TokenRequest,
 } from './require-token.js'
-import { deepFreeze, signOnOfClaims, type TokenClaims, type TokenSignOn, tokenOfNobodysClient } from './token-claims.js'
+import { type SignOnOf, signOnReader } from './sign-on-reader.js'
+import { deepFreeze, type TokenClaims } from './token-claims.js'
 
 /** Any other way to ask the authorization server: a client of its own, a gateway. Rejects where it cannot tell. */
 export interface CustomIntrospection {
@@ -43,7 +44,7 @@ export interface ClaimsOptions<Application> {
    * Where an authorization server tells whose a token is by other claims than `iss`, `client_id`, `sub`, `sid`, `auth_time` and
    * `iat`. Gets what those say. Leave `authTime` out where logins without a password prompt must survive a logout of the `sub`.
    */
-  readonly signOnOf?: (claims: TokenClaims, registered: TokenSignOn) => TokenSignOn
+  readonly signOnOf?: SignOnOf
   /** Longest life of a cached answer; a smaller `exp` wins. Bounds what nobody tells us, such as a revocation. Seconds; default 60. */
   readonly maximumLifetimeSeconds?: number
   /** Life of a cached refusal, kept apart. Seconds; default 5, at most 60; 0: none. */
@@ -123,7 +124,7 @@ export function createClaims<Application>(options: ClaimsOptions<Application>): 
   const cache = new ClaimsCache<Application | undefined>({
     ...resolved,
     load: loader(options, resolved),
-    signOnOf: signOnReader(options, emit),
+    signOnOf: signOnReader({ issuer: options.introspection.issuer, signOnOf: options.signOnOf, clock: resolved.clock, emit }),
     emit,
   })
   const tokens = new WeakMap<object, AccessToken<Application | undefined>>()
@@ -154,6 +155,10 @@ function loader<Application>(
     'introspect' in introspection ? introspection.introspect : introspectionClient(introspection, clock)
   return async (token) => {
     const claims = await introspect(token)
+    // The text "false" is true to a program: an answer that does not say it as RFC 7662 does is none.
+    if (typeof claims !== 'object' || claims === null || typeof claims.active !== 'boolean') {
+      throw noVerdict('answer_malformed')
+    }
     deepFreeze(claims)
     if (!claims.active || enrich === undefined) return { claims, application: undefined }
     try {
@@ -161,20 +166,6 @@ function loader<Application>(
     } catch (error) {
       throw noVerdict('enrich_failed', outline(error))
     }
-  }
-}
-
-/** RFC 7662 leaves `client_id` to the server; one that leaves it out does so for every token, so it is said once. */
-function signOnReader<Application>({ introspection, signOnOf }: ClaimsOptions<Application>, emit: EventListener) {
-  let warned = false
-  return (claims: TokenClaims): TokenSignOn => {
-    const registered = signOnOfClaims(claims, introspection.issuer)
-    const signOn = signOnOf === undefined ? registered : signOnOf(claims, registered)
-    if (signOn.clientId === undefined && !warned) {
-      warned = true
-      emit({ type: 'warning', error: tokenOfNobodysClient() })
-    }
-    return signOn
   }
 }
 

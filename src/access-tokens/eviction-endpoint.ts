@@ -49,7 +49,7 @@ export function evictionEndpoint(
   const decide = async (req: IncomingMessage & { body?: unknown }): Promise<Answer> => {
     if (req.method !== 'POST') return METHOD_NOT_ALLOWED
     // Before the body: strangers make this process read and hash nothing.
-    if (!(await authenticate(req))) return INVALID_CLIENT
+    if ((await authenticate(req)) !== true) return INVALID_CLIENT
     const form = await readForm(req)
     if (form === undefined) return UNREAD
     const keys = keysOf(form)

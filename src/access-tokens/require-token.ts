@@ -93,7 +93,7 @@ export function requireToken<Application, Req extends TokenRequest>(
     const { claims, application } = verdict
     if (!meetsAudience(claims.aud, audiences)) return INVALID_TOKEN
     if (!meetsScopes(claims.scope, scopes)) return INSUFFICIENT_SCOPE
-    if (confirm !== undefined && claims.cnf !== undefined && !(await confirm(req, claims))) return INVALID_TOKEN
+    if (confirm !== undefined && claims.cnf !== undefined && (await confirm(req, claims)) !== true) return INVALID_TOKEN
     return { claims, application }
   }
   return (req, res, next) => {
@@ -128,8 +128,9 @@ function authorizationHeaders({ rawHeaders, headers }: TokenRequest): readonly s
 }
 
 function hasQueryToken(url: string | undefined): boolean {
-  const query = url?.split('?', 2)[1]
-  return query !== undefined && new URLSearchParams(query).has('access_token')
+  const start = url?.indexOf('?') ?? -1
+  // A query may hold further question marks (RFC 3986 3.4), and routers differ on what a second one means.
+  return start >= 0 && (url ?? '').slice(start).split(/[?&]/).some((pair) => new URLSearchParams(pair).has('access_token'))
 }
 
 function hasBodyToken(body: unknown): boolean {

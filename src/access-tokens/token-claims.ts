@@ -1,8 +1,7 @@
 // What one introspection answer says of its token: whose it is, since when, until when, and whether a mark ends it. Pure.
 import type { IntrospectionResponse } from 'oauth4webapi'
-import { LogoutError } from '../errors.js'
 import { covers, type Mark } from '../marks/covering.js'
-import { sidKey, subKey } from '../marks/target.js'
+import { sidKey, subKey, tokenKey } from '../marks/target.js'
 import { noVerdict } from './no-verdict.js'
 
 /** An introspection response (RFC 7662 2.2), frozen: every request with this token sees the same object. */
@@ -22,70 +21,53 @@ export interface TokenSignOn {
   readonly issuedAt?: number | undefined
 }
 
-/** The sign-on of an answer by its registered claims. `issuer` is used where the answer has no `iss`, which is optional. */
-export function signOnOfClaims(claims: TokenClaims, issuer: string): TokenSignOn {
-  return {
-    issuer: text(claims.iss) ?? issuer,
-    clientId: text(claims.client_id),
-    sub: text(claims.sub),
-    sid: text(claims.sid),
-    authTime: seconds(claims.auth_time),
-    issuedAt: seconds(claims.iat),
-  }
-}
-
-/** Without its client a token is under no mark but its own: Logout Tokens are addressed to a client, and a `sub` alone is nobody's. */
-export function tokenOfNobodysClient(): LogoutError {
-  return new LogoutError(
-    'ERR_EVICT',
-    'An introspection answer names no client_id: a logout ends such a token only if bind or addTokens was given it; ' +
-      'where other claims tell the client, say so by signOnOf',
-    { reason: 'client_id_missing', claim: 'client_id' },
-  )
-}
-
-/** A claim of another type than the registered one is an answer that cannot be judged: ignoring it would ignore marks. */
-function text(value: unknown): string | undefined {
-  if (value === undefined || value === null || value === '') return undefined
-  if (typeof value !== 'string') throw noVerdict('answer_malformed')
-  return value
-}
-
-/** Absent or unreadable counts as older than any mark, so nothing is gained by sending nonsense. */
-function seconds(value: unknown): number | undefined {
-  return typeof value === 'number' && Number.isFinite(value) ? value : undefined
-}
-
-/** No token lives until the year 5138; no clock shows 1973 any more. What is larger counts milliseconds. */
+/** No token lives until the year 5138; no clock shows 1973 any more. What is larger counts milliseconds, or parts of them. */
 const LARGEST_IN_SECONDS = 1e11
 
 /**
- * When a token expires, in epoch seconds; `Infinity` if its answer does not say. Some servers send `exp` as a string or in
- * milliseconds: reading those as what they mean can only end a token earlier than ignoring them would.
+ * When a token expires, in epoch seconds; `Infinity` if its answer does not say. Some servers send `exp` as a string, as a date or
+ * in milli-, micro- or nanoseconds: reading those as what they mean can only end a token earlier than ignoring them would.
+ *
+ * @throws LogoutError `ERR_NO_VERDICT` for what cannot be read: the token may have expired long ago
  */
 export function expiryOf(exp: unknown): number {
-  const value = typeof exp === 'string' && exp.trim() !== '' ? Number(exp) : exp
-  if (typeof value !== 'number' || !Number.isFinite(value)) return Number.POSITIVE_INFINITY
-  return value > LARGEST_IN_SECONDS ? value / 1000 : value
+  if (exp === undefined || exp === null || exp === '' || exp === Number.POSITIVE_INFINITY) return Number.POSITIVE_INFINITY
+  let value = typeof exp === 'string' ? numberOrDate(exp) : exp
+  if (typeof value !== 'number' || !Number.isFinite(value)) throw noVerdict('answer_malformed')
+  while (value > LARGEST_IN_SECONDS) value /= 1000
+  return value
+}
+
+/** ISO 8601, or the date of RFC 9110 5.6.7; `NaN` for anything else. */
+function numberOrDate(text: string): number {
+  return /^\s*-?\d+(\.\d+)?\s*$/.test(text) ? Number(text) : Date.parse(text) / 1000
 }
 
 /** What the marks need to know of a token: hashes and dates, nothing else. */
 export interface TokenStanding {
-  /** The keys under which marks against this token are found; the token's own comes first. */
+  /** The keys under which marks against this token are found; its own come first. */
   readonly keys: readonly string[]
   readonly subKey: string | undefined
   readonly authTime: number | undefined
   readonly issuedAt: number | undefined
 }
 
-export function standingOf(tokenKey: string, signOn: TokenSignOn): TokenStanding {
+/**
+ * The key in the store of a token that was ended by its key: a client of the eviction endpoint may send any text of the right
+ * shape, and must not be able to choose what lies beside the marks of others.
+ */
+export function evictedKey(given: string): string {
+  return tokenKey(given)
+}
+
+export function standingOf(key: string, signOn: TokenSignOn): TokenStanding {
   const { issuer, clientId, sub, sid, authTime, issuedAt } = signOn
-  const standing = { keys: [tokenKey], subKey: undefined, authTime, issuedAt }
+  const standing = { keys: [key, evictedKey(key)], subKey: undefined, authTime, issuedAt }
   if (clientId === undefined) return standing
   const client = { issuer, clientId }
   const bySub = sub === undefined ? undefined : subKey(client, sub)
   const bySid = sid === undefined ? undefined : sidKey(client, sid)
-  return { ...standing, keys: [tokenKey, bySid, bySub].filter((key) => key !== undefined), subKey: bySub }
+  return { ...standing, keys: [...standing.keys, bySid, bySub].filter((each) => each !== undefined), subKey: bySub }
 }
 
 /**
@@ -98,9 +80,15 @@ export function standingOf(tokenKey: string, signOn: TokenSignOn): TokenStanding
  */
 export function ends(mark: Mark, token: TokenStanding, boundAt: number, toleranceSeconds: number): boolean {
   const issuedAt = mark.scope === 'sid' ? token.authTime : (token.authTime ?? token.issuedAt)
-  // Without a `sub` of its own, a token of the ended `sid` belongs to whomever the mark names.
-  const bySub = token.subKey ?? mark.subKey ?? ''
-  return covers(mark, { subKey: bySub, issuedAt, boundAt }, toleranceSeconds)
+  return covers(mark, { subKey: mark.subKey ?? token.subKey ?? '', issuedAt, boundAt }, toleranceSeconds)
+}
+
+/**
+ * Whether the mark names another user than the token. The `sid` suffices to end it: an answer may have a pairwise or an internal
+ * `sub` where ID Tokens have the public one. But marks of that `sub` alone then miss it, which is to be said.
+ */
+export function namesAnother(mark: Mark, token: TokenStanding): boolean {
+  return mark.subKey !== undefined && token.subKey !== undefined && mark.subKey !== token.subKey
 }
 
 /** Freezes JSON all the way down, so that no request can change what the next one sees. */

@@ -1,0 +1,94 @@
+// Whose a token is and since when, by its claims or by what the application makes of them; and what is said, once, where they say too
+// little. Knows no cache, no mark and no store.
+import { LogoutError } from '../errors.js'
+import type { EventListener } from '../events.js'
+import { noVerdict } from './no-verdict.js'
+import type { TokenClaims, TokenSignOn } from './token-claims.js'
+
+/** The application's own reading of claims. Gets what the registered ones say. */
+export type SignOnOf = (claims: TokenClaims, registered: TokenSignOn) => TokenSignOn
+
+export interface SignOnReaderOptions {
+  /** Used where the claims have no `iss`, which is optional in an introspection answer. */
+  readonly issuer: string
+  readonly signOnOf: SignOnOf | undefined
+  readonly clock: () => number
+  readonly emit: EventListener
+}
+
+/**
+ * Reads the sign-on behind a token. The reader rejects nothing that is absent, and throws `ERR_NO_VERDICT` for what is of the wrong
+ * type: ignoring it would ignore marks. A server that leaves `client_id` out does so for every token, so it is said once.
+ */
+export function signOnReader({ issuer, signOnOf, clock, emit }: SignOnReaderOptions): (claims: TokenClaims) => TokenSignOn {
+  let warned = false
+  return (claims) => {
+    const now = clock()
+    const registered = soundSignOn(registeredSignOn(claims, issuer), now)
+    const signOn = signOnOf === undefined ? registered : soundSignOn(signOnOf(claims, registered), now)
+    if (signOn.clientId === undefined && !warned) {
+      warned = true
+      emit({ type: 'warning', error: tokenOfNobodysClient() })
+    }
+    return signOn
+  }
+}
+
+type SaidSignOn = { readonly [Claim in keyof TokenSignOn]?: unknown }
+
+function registeredSignOn(claims: TokenClaims, issuer: string): SaidSignOn {
+  const { iss, client_id: clientId, sub, sid, auth_time: authTime, iat: issuedAt } = claims
+  return { issuer: text(iss) ?? issuer, clientId, sub, sid, authTime, issuedAt }
+}
+
+/**
+ * What is said of a sign-on, by whomever, with the dates that can be true. A login that cannot have been when it is said to be is of
+ * no known date at all, and so is its token: it counts as older than any mark.
+ */
+function soundSignOn(said: SaidSignOn, now: number): TokenSignOn {
+  const issuer = typeof said === 'object' && said !== null ? text(said.issuer) : undefined
+  if (issuer === undefined) throw noVerdict('answer_malformed')
+  const { clientId, sub, sid } = said
+  const known = { issuer, clientId: text(clientId), sub: text(sub), sid: text(sid) }
+  const authTime = date(said.authTime, now)
+  const issuedAt = date(said.issuedAt, now)
+  if (authTime === 'impossible' || issuedAt === 'impossible') return known
+  return { ...known, authTime, issuedAt }
+}
+
+/** Clocks of the authorization server and of this API differ by less. */
+const FUTURE_SECONDS = 300
+
+/** A moment that has been, in epoch seconds. Milliseconds, and what is yet to come, are later than any mark: they cannot be true. */
+function date(value: unknown, now: number): number | 'impossible' | undefined {
+  if (value === undefined || value === null) return undefined
+  if (typeof value !== 'number' || !Number.isFinite(value) || value > now + FUTURE_SECONDS) return 'impossible'
+  return value
+}
+
+/** A claim of another type than the registered one cannot be judged. */
+function text(value: unknown): string | undefined {
+  if (value === undefined || value === null || value === '') return undefined
+  if (typeof value !== 'string') throw noVerdict('answer_malformed')
+  return value
+}
+
+/** Without its client a token is under no mark but its own: Logout Tokens are addressed to a client, and a `sub` alone is nobody's. */
+function tokenOfNobodysClient(): LogoutError {
+  return new LogoutError(
+    'ERR_EVICT',
+    'An introspection answer names no client_id: a logout ends such a token only if bind or addTokens was given it; ' +
+      'where other claims tell the client, say so by signOnOf',
+    { reason: 'client_id_missing', claim: 'client_id' },
+  )
+}
+
+/** One user under two names: the `sub` of this server's answers is not that of its Logout Tokens. */
+export function userOfTwoNames(): LogoutError {
+  return new LogoutError(
+    'ERR_EVICT',
+    'An access token was ended by its sid, but names another sub than the Logout Token: logouts that name no sid do not reach ' +
+      'such tokens; say by signOnOf which sub their ID Tokens have',
+    { reason: 'sub_differs', claim: 'sub' },
+  )
+}
