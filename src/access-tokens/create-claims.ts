@@ -123,8 +123,13 @@ export function createClaims<Application>(options: ClaimsOptions<Application>): 
   const emit = emitter(options.onEvent)
   const cache = new ClaimsCache<Application | undefined>({
     ...resolved,
-    load: loader(options, resolved),
-    signOnOf: signOnReader({ issuer: options.introspection.issuer, signOnOf: options.signOnOf, clock: resolved.clock, emit }),
+    load: loader(options, resolved, emit),
+    signOnOf: signOnReader({
+      issuer: options.introspection.issuer,
+      signOnOf: options.signOnOf,
+      clock: resolved.clock,
+      emit,
+    }),
     emit,
   })
   const tokens = new WeakMap<object, AccessToken<Application | undefined>>()
@@ -150,9 +155,12 @@ export function createClaims<Application>(options: ClaimsOptions<Application>): 
 function loader<Application>(
   { introspection, enrich }: ClaimsOptions<Application>,
   { clock, enrichTimeoutSeconds }: { readonly clock: () => number; readonly enrichTimeoutSeconds: number },
+  emit: EventListener,
 ): LoadClaims<Application | undefined> {
   const introspect =
-    'introspect' in introspection ? introspection.introspect : introspectionClient(introspection, clock)
+    'introspect' in introspection
+      ? introspection.introspect
+      : introspectionClient(introspection, clock, (error) => emit({ type: 'warning', error }))
   return async (token) => {
     const claims = await introspect(token)
     // The text "false" is true to a program: an answer that does not say it as RFC 7662 does is none.

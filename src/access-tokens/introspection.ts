@@ -2,7 +2,6 @@
 // or no verdict, nothing between.
 import type { webcrypto } from 'node:crypto'
 import {
-  type AuthorizationServer,
   allowInsecureRequests,
   type Client,
   type ClientAuth,
@@ -10,22 +9,27 @@ import {
   ClientSecretPost,
   clockSkew,
   clockTolerance,
-  discoveryRequest,
+  customFetch,
   introspectionRequest,
   PrivateKeyJwt,
-  processDiscoveryResponse,
   processIntrospectionResponse,
   ResponseBodyError,
+  TlsClientAuth,
   validateApplicationLevelSignature,
   WWWAuthenticateChallengeError,
 } from 'oauth4webapi'
+import { LogoutError } from '../errors.js'
+import { audienceWatch } from './audience-watch.js'
 import { noVerdict, outline, statusOf } from './no-verdict.js'
+import { type Http, type MetadataOptions, serverMetadata } from './server-metadata.js'
 import type { TokenClaims } from './token-claims.js'
 
 /** How this API proves to the authorization server who it is. */
 export type ClientAuthentication =
   | { readonly method: 'client_secret_basic' | 'client_secret_post'; readonly clientSecret: string }
   | { readonly method: 'private_key_jwt'; readonly privateKey: webcrypto.CryptoKey; readonly keyId?: string }
+  /** By the certificate of the connection (RFC 8705 2): `fetch` must present it. `mtls_endpoint_aliases` of the metadata are used. */
+  | { readonly method: 'tls_client_auth' | 'self_signed_tls_client_auth' }
   /** Any other method, as a `ClientAuth` of oauth4webapi. */
   | ClientAuth
 
@@ -42,17 +46,27 @@ export interface IntrospectionOptions {
    * first question, where the endpoint or the keys are not given.
    */
   readonly discovery?: 'oidc' | 'oauth2'
-  /** Demands signed answers (RFC 9701) with one of these algorithms; plain JSON is then refused. */
+  /**
+   * Demands signed answers (RFC 9701) with this algorithm; plain JSON is then refused. Without it an answer that is signed all the
+   * same is verified, by its content type, with the keys of the metadata.
+   */
   readonly signed?: {
     readonly algorithm: string
     /** Default: `jwks_uri` of the discovered metadata. */
     readonly jwksUri?: string
   }
+  /** The resources (RFC 8707) of this API, for servers that answer about a token for one of them. Absolute URIs. */
+  readonly resource?: string | readonly string[]
+  /** Sends the requests in place of the global `fetch`: with a client certificate, through a proxy. */
+  readonly fetch?: Fetch
   /** From question to answer, keys and metadata included. Seconds; default 5. */
   readonly timeoutSeconds?: number
   /** Lets tokens and secrets travel without TLS. For tests and loopback interfaces only. */
   readonly dangerouslyAllowHttp?: boolean
 }
+
+/** The global `fetch`, or one like it. */
+export type Fetch = (url: string, init: RequestInit) => Promise<Response>
 
 /** Asks one authorization server about one token. Rejects with `ERR_NO_VERDICT`; `active: false` is an answer. */
 export type Introspect = (token: string) => Promise<TokenClaims>
@@ -61,85 +75,88 @@ const DEFAULT_TIMEOUT_SECONDS = 5
 const CLOCK_TOLERANCE_SECONDS = 30
 const SIGNED_TYPE = 'application/token-introspection+jwt'
 
-/** `TypeError` where the options cannot work. `clock` is the one clock; signed answers and client assertions use it too. */
-export function introspectionClient(options: IntrospectionOptions, clock: () => number): Introspect {
+/**
+ * `TypeError` where the options cannot work. `clock` is the one clock; signed answers and client assertions use it too. `warn` hears
+ * what a server does to every token.
+ */
+export function introspectionClient(
+  options: IntrospectionOptions,
+  clock: () => number,
+  warn: (error: LogoutError) => void = () => {},
+): Introspect {
   assertOptions(options)
   const authentication = clientAuth(options.clientAuthentication)
-  const metadata = metadataOf(options)
+  const metadata = serverMetadata({ ...options, ...knownOf(options), clock })
   const timeoutSeconds = options.timeoutSeconds ?? DEFAULT_TIMEOUT_SECONDS
+  const watch = audienceWatch(options, clock, warn)
   return async (token) => {
     const signal = AbortSignal.timeout(timeoutSeconds * 1000)
-    const http = { signal, [allowInsecureRequests]: options.dangerouslyAllowHttp === true }
+    const http = { signal, ...transportOf(options) }
     const client = clientOf(options, clock)
     try {
-      const server = await metadata(http)
+      const server = await metadata.get(http)
       const response = await introspectionRequest(server, client, authentication, token, {
         ...http,
-        additionalParameters: { token_type_hint: 'access_token' },
+        additionalParameters: parametersOf(options),
       })
       try {
-        if (response.status === 200) assertType(response, options.signed !== undefined)
+        const isSigned = response.status === 200 && isJwt(response)
+        // Plain JSON in place of a signed answer would be a way around the signature.
+        if (response.status === 200 && options.signed !== undefined && !isSigned) throw noVerdict('answer_malformed')
         const claims = await processIntrospectionResponse(server, client, response)
-        if (options.signed !== undefined) await validateApplicationLevelSignature(server, response, http)
+        if (isSigned) await validateApplicationLevelSignature(server, response, http)
+        if (!claims.active) watch(token)
         return claims
       } finally {
         // A body that nobody reads keeps its connection from being used again.
         if (!response.bodyUsed) await response.body?.cancel()
       }
     } catch (error) {
+      metadata.doubt()
+      if (error instanceof LogoutError) throw error
       throw noVerdict(signal.aborted ? 'introspection_late' : reasonOf(error), outline(error))
     }
   }
 }
 
-type Http = Pick<Parameters<typeof introspectionRequest>[4] & object, 'signal' | typeof allowInsecureRequests>
-
-/** Given, or discovered once: a failed discovery is tried again by the next question. */
-function metadataOf(options: IntrospectionOptions): (http: Http) => Promise<AuthorizationServer> {
-  const { issuer, introspectionEndpoint, signed } = options
-  const given = {
-    issuer,
-    ...(introspectionEndpoint !== undefined && { introspection_endpoint: introspectionEndpoint }),
-    ...(signed?.jwksUri !== undefined && { jwks_uri: signed.jwksUri }),
-  }
-  if (introspectionEndpoint !== undefined && (signed === undefined || signed.jwksUri !== undefined)) {
-    return () => Promise.resolve(given)
-  }
-  let discovered: Promise<AuthorizationServer> | undefined
-  return (http) => {
-    discovered ??= discover(options, http).then(
-      (metadata) => ({ ...metadata, ...given }),
-      (error) => {
-        discovered = undefined
-        throw error
-      },
-    )
-    return discovered
+function transportOf({ dangerouslyAllowHttp, fetch: send = fetch }: IntrospectionOptions): Omit<Http, 'signal'> {
+  return {
+    [allowInsecureRequests]: dangerouslyAllowHttp === true,
+    [customFetch]: (url, { body, signal, ...init }) =>
+      send(url, { ...init, body: body ?? null, signal: signal ?? null }),
   }
 }
 
-async function discover({ issuer, discovery }: IntrospectionOptions, http: Http): Promise<AuthorizationServer> {
-  const url = new URL(issuer)
-  const response = await discoveryRequest(url, { ...http, algorithm: discovery ?? 'oidc' })
-  const metadata = await processDiscoveryResponse(url, response)
-  // Issuers are compared as strings (OpenID Connect Discovery 4.3); marks are keyed by this one.
-  if (metadata.issuer !== issuer) throw noVerdict('answer_malformed')
-  return metadata
+function parametersOf({ resource = [] }: IntrospectionOptions): URLSearchParams {
+  const resources = typeof resource === 'string' ? [resource] : resource
+  const parameters = new URLSearchParams({ token_type_hint: 'access_token' })
+  for (const each of resources) parameters.append('resource', each)
+  return parameters
 }
 
-function clientOf({ clientId, signed }: IntrospectionOptions, clock: () => number): Client {
+function knownOf({ introspectionEndpoint, signed }: IntrospectionOptions): Pick<MetadataOptions, 'given' | 'needed'> {
+  return {
+    given: {
+      ...(introspectionEndpoint !== undefined && { introspection_endpoint: introspectionEndpoint }),
+      ...(signed?.jwksUri !== undefined && { jwks_uri: signed.jwksUri }),
+    },
+    needed: signed === undefined ? ['introspection_endpoint'] : ['introspection_endpoint', 'jwks_uri'],
+  }
+}
+
+function clientOf({ clientId, signed, clientAuthentication }: IntrospectionOptions, clock: () => number): Client {
   return {
     client_id: clientId,
+    ...('method' in clientAuthentication &&
+      clientAuthentication.method.endsWith('tls_client_auth') && { use_mtls_endpoint_aliases: true }),
     [clockSkew]: Math.round(clock() - Date.now() / 1000),
     [clockTolerance]: CLOCK_TOLERANCE_SECONDS,
     ...(signed !== undefined && { introspection_signed_response_alg: signed.algorithm }),
   }
 }
 
-/** Plain JSON in place of a signed answer would be a way around the signature; a JWT that nobody asked for is not verified. */
-function assertType(response: Response, signed: boolean): void {
-  const type = response.headers.get('content-type')?.split(';', 1)[0]?.trim().toLowerCase()
-  if ((type === SIGNED_TYPE) !== signed) throw noVerdict('answer_malformed')
+function isJwt(response: Response): boolean {
+  return response.headers.get('content-type')?.split(';', 1)[0]?.trim().toLowerCase() === SIGNED_TYPE
 }
 
 function reasonOf(error: unknown) {
@@ -167,15 +184,27 @@ function clientAuth(authentication: ClientAuthentication): ClientAuth {
       const { privateKey: key, keyId: kid } = authentication
       return PrivateKeyJwt(kid === undefined ? { key } : { key, kid })
     }
+    case 'tls_client_auth':
+    case 'self_signed_tls_client_auth':
+      return TlsClientAuth()
     default:
       throw new TypeError(
-        'introspection.clientAuthentication.method must be client_secret_basic, client_secret_post or private_key_jwt',
+        'introspection.clientAuthentication.method must be client_secret_basic, client_secret_post, private_key_jwt, ' +
+          'tls_client_auth or self_signed_tls_client_auth',
       )
   }
 }
 
 function assertOptions(options: IntrospectionOptions): void {
-  const { issuer, clientId, introspectionEndpoint, signed, timeoutSeconds, dangerouslyAllowHttp } = options
+  const {
+    issuer,
+    clientId,
+    introspectionEndpoint,
+    signed,
+    timeoutSeconds,
+    dangerouslyAllowHttp,
+    resource = [],
+  } = options
   assertUrl('introspection.issuer', issuer, dangerouslyAllowHttp)
   if (typeof clientId !== 'string' || clientId === '') {
     throw new TypeError('introspection.clientId must be the client id of this API at the authorization server')
@@ -187,6 +216,18 @@ function assertOptions(options: IntrospectionOptions): void {
     throw new TypeError('introspection.signed.algorithm must be an asymmetric JWS algorithm such as RS256')
   }
   if (signed?.jwksUri !== undefined) assertUrl('introspection.signed.jwksUri', signed.jwksUri, dangerouslyAllowHttp)
+  if (options.fetch !== undefined && typeof options.fetch !== 'function') {
+    throw new TypeError('introspection.fetch must be a function like the global fetch')
+  }
+  const { method } = { method: undefined, ...options.clientAuthentication }
+  if (typeof method === 'string' && method.endsWith('tls_client_auth') && options.fetch === undefined) {
+    throw new TypeError('introspection.fetch must present the client certificate: tls_client_auth has no other proof')
+  }
+  for (const each of typeof resource === 'string' ? [resource] : resource) {
+    if (!URL.canParse(each) || each.includes('#')) {
+      throw new TypeError('introspection.resource must be an absolute URI without a fragment, or a list of them')
+    }
+  }
   if (timeoutSeconds !== undefined && !(timeoutSeconds > 0 && timeoutSeconds <= 60)) {
     throw new TypeError('introspection.timeoutSeconds must be more than 0 and at most 60')
   }

@@ -9,6 +9,8 @@ const SENTENCES = {
   introspection_late: 'The authorization server did not answer in time',
   /** Not an answer of RFC 7662 2.2, or not signed as RFC 9701 5 demands where that is configured. */
   answer_malformed: 'The answer of the authorization server is not an introspection response',
+  /** No introspection endpoint or, where signed answers are demanded, no keys; asked for again at the next question. */
+  metadata_incomplete: 'The metadata of the authorization server do not say where to ask about access tokens',
   enrich_failed: 'The hook enrich failed',
   store_failed: 'The logout store could not be asked about the access token',
 } as const

@@ -43,8 +43,9 @@ export interface RequireTokenOptions<Req = TokenRequest> {
   /** Longest time ago that the authorization server was asked, in seconds; 0: ask each time. */
   readonly maxAgeSeconds?: number
   /**
-   * Proof of possession, at every request and never cached: called for tokens whose claims have `cnf` (RFC 7800), and refuses
-   * them by `false`. It also lets the scheme `DPoP` in. Without it `cnf` is for the route to check.
+   * Proof of possession, at every request and never cached: called for tokens that are bound to a key or a certificate (`cnf`,
+   * RFC 7800), and lets them in by `true` alone. It also lets the scheme `DPoP` in. Without it such tokens are refused: they are no
+   * bearer tokens (RFC 9449 7.2, RFC 8705 3).
    */
   readonly confirm?: (req: Req, claims: TokenClaims) => boolean | Promise<boolean>
   /** Protection space named in `WWW-Authenticate`. Default `api`. */
@@ -93,7 +94,7 @@ export function requireToken<Application, Req extends TokenRequest>(
     const { claims, application } = verdict
     if (!meetsAudience(claims.aud, audiences)) return INVALID_TOKEN
     if (!meetsScopes(claims.scope, scopes)) return INSUFFICIENT_SCOPE
-    if (confirm !== undefined && claims.cnf !== undefined && (await confirm(req, claims)) !== true) return INVALID_TOKEN
+    if (isBound(claims) && (await confirm?.(req, claims)) !== true) return INVALID_TOKEN
     return { claims, application }
   }
   return (req, res, next) => {
@@ -130,11 +131,21 @@ function authorizationHeaders({ rawHeaders, headers }: TokenRequest): readonly s
 function hasQueryToken(url: string | undefined): boolean {
   const start = url?.indexOf('?') ?? -1
   // A query may hold further question marks (RFC 3986 3.4), and routers differ on what a second one means.
-  return start >= 0 && (url ?? '').slice(start).split(/[?&]/).some((pair) => new URLSearchParams(pair).has('access_token'))
+  return (
+    start >= 0 &&
+    (url ?? '')
+      .slice(start)
+      .split(/[?&]/)
+      .some((pair) => new URLSearchParams(pair).has('access_token'))
+  )
 }
 
 function hasBodyToken(body: unknown): boolean {
   return typeof body === 'object' && body !== null && Object.hasOwn(body, 'access_token')
+}
+
+function isBound({ cnf, token_type: type }: TokenClaims): boolean {
+  return (cnf !== undefined && cnf !== null) || (typeof type === 'string' && type.toLowerCase() === 'dpop')
 }
 
 function meetsAudience(aud: unknown, wanted: readonly string[]): boolean {

@@ -20,7 +20,12 @@ export interface SignOnReaderOptions {
  * Reads the sign-on behind a token. The reader rejects nothing that is absent, and throws `ERR_NO_VERDICT` for what is of the wrong
  * type: ignoring it would ignore marks. A server that leaves `client_id` out does so for every token, so it is said once.
  */
-export function signOnReader({ issuer, signOnOf, clock, emit }: SignOnReaderOptions): (claims: TokenClaims) => TokenSignOn {
+export function signOnReader({
+  issuer,
+  signOnOf,
+  clock,
+  emit,
+}: SignOnReaderOptions): (claims: TokenClaims) => TokenSignOn {
   let warned = false
   return (claims) => {
     const now = clock()

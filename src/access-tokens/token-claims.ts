@@ -31,7 +31,8 @@ const LARGEST_IN_SECONDS = 1e11
  * @throws LogoutError `ERR_NO_VERDICT` for what cannot be read: the token may have expired long ago
  */
 export function expiryOf(exp: unknown): number {
-  if (exp === undefined || exp === null || exp === '' || exp === Number.POSITIVE_INFINITY) return Number.POSITIVE_INFINITY
+  if (exp === undefined || exp === null || exp === '' || exp === Number.POSITIVE_INFINITY)
+    return Number.POSITIVE_INFINITY
   let value = typeof exp === 'string' ? numberOrDate(exp) : exp
   if (typeof value !== 'number' || !Number.isFinite(value)) throw noVerdict('answer_malformed')
   while (value > LARGEST_IN_SECONDS) value /= 1000

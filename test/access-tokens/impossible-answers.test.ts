@@ -125,7 +125,12 @@ describe('what merely looks like a yes', () => {
 })
 
 describe('a token in the URL is seen behind any question mark', () => {
-  for (const url of ['/?a=1?access_token=abc', '/??access_token=abc', '/?a?access_token=abc', '/?x&access%5Ftoken=abc']) {
+  for (const url of [
+    '/?a=1?access_token=abc',
+    '/??access_token=abc',
+    '/?a?access_token=abc',
+    '/?x&access%5Ftoken=abc',
+  ]) {
     it(url, async () => {
       const { claims } = claimsOver(() => active())
       const app = express().get('/', claims.requireToken(), (_req, res) => {

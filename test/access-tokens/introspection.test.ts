@@ -262,6 +262,137 @@ describe('a server that misbehaves', () => {
   })
 })
 
+describe('metadata', () => {
+  const CLIENT = {
+    clientId: 'api',
+    clientAuthentication: { method: 'client_secret_post', clientSecret: SECRET },
+    dangerouslyAllowHttp: true,
+  } as const
+
+  /** A server whose metadata and endpoints are changed by the test. */
+  async function movable() {
+    const state = { metadata: {}, at: '/introspect', fetched: 0 }
+    const issuer = await listen((req, res) => {
+      const isMetadata = req.url === '/.well-known/openid-configuration'
+      if (isMetadata) state.fetched += 1
+      const body = isMetadata ? { issuer, ...state.metadata } : { active: true }
+      res.writeHead(isMetadata || req.url === state.at ? 200 : 404, { 'Content-Type': 'application/json' })
+      res.end(JSON.stringify(body))
+    })
+    return { issuer, state }
+  }
+
+  it('without an introspection endpoint are not kept for the life of the process', async () => {
+    const { issuer, state } = await movable()
+    const introspect = introspectionClient({ issuer, ...CLIENT }, clock)
+    await expect(introspect('token')).rejects.toMatchObject({ code: 'ERR_NO_VERDICT', reason: 'metadata_incomplete' })
+    state.metadata = { introspection_endpoint: `${issuer}/introspect` }
+    expect(await introspect('token')).toEqual({ active: true })
+  })
+
+  it('without keys are not kept where signed answers are demanded', async () => {
+    const { issuer, state } = await movable()
+    state.metadata = { introspection_endpoint: `${issuer}/introspect` }
+    const introspect = introspectionClient({ issuer, ...CLIENT, signed: { algorithm: 'RS256' } }, clock)
+    for (const fetched of [1, 2]) {
+      await expect(introspect('token')).rejects.toMatchObject({ reason: 'metadata_incomplete' })
+      expect(state.fetched).toBe(fetched)
+    }
+  })
+
+  it('are fetched anew when an endpoint has moved, but not at each question that fails', async () => {
+    let now = 1_800_000_000
+    const { issuer, state } = await movable()
+    state.metadata = { introspection_endpoint: `${issuer}/introspect` }
+    const introspect = introspectionClient({ issuer, ...CLIENT }, () => now)
+    expect(await introspect('token')).toEqual({ active: true })
+    state.at = '/v2/introspect'
+    state.metadata = { introspection_endpoint: `${issuer}/v2/introspect` }
+    for (const seconds of [1, 1, 58]) {
+      now += seconds
+      await expect(introspect('token')).rejects.toMatchObject({ reason: 'introspection_failed' })
+      expect(state.fetched).toBe(1)
+    }
+    expect(await introspect('token')).toEqual({ active: true })
+    expect(state.fetched).toBe(2)
+  })
+
+  it('name where to ask by client certificate, and the fetch of the options sends it', async () => {
+    const sent: { url: string; body: string; authorization: string | null }[] = []
+    const issuer = 'https://op.example.com'
+    const introspect = introspectionClient(
+      {
+        issuer,
+        clientId: 'api',
+        clientAuthentication: { method: 'tls_client_auth' },
+        resource: ['https://api.example.com/a', 'https://api.example.com/b'],
+        fetch: async (url, { body, headers }) => {
+          sent.push({ url, body: String(body), authorization: new Headers(headers).get('authorization') })
+          const mtls = { introspection_endpoint: 'https://mtls.op.example.com/introspect' }
+          const metadata = { issuer, introspection_endpoint: `${issuer}/introspect`, mtls_endpoint_aliases: mtls }
+          return Response.json(url.includes('.well-known') ? metadata : { active: true })
+        },
+      },
+      clock,
+    )
+    expect(await introspect('token')).toEqual({ active: true })
+    expect(sent[1]?.url).toBe('https://mtls.op.example.com/introspect')
+    expect(sent[1]?.authorization).toBeNull()
+    const form = new URLSearchParams(sent[1]?.body)
+    expect(Object.fromEntries(form)).toMatchObject({ token: 'token', client_id: 'api' })
+    expect(form.getAll('resource')).toEqual(['https://api.example.com/a', 'https://api.example.com/b'])
+  })
+})
+
+describe('Keycloak, which calls tokens inactive that do not name the asking client', () => {
+  const issuer = 'https://sso.example.com/realms/demo'
+  const told = async (claims: JWTPayload, times = 1) => {
+    const warnings: unknown[] = []
+    const introspect = introspectionClient(
+      {
+        issuer,
+        clientId: 'api',
+        clientAuthentication: { method: 'client_secret_basic', clientSecret: SECRET },
+        introspectionEndpoint: `${issuer}/introspect`,
+        fetch: async () => Response.json({ active: false }),
+      },
+      clock,
+      (warning) => void warnings.push(warning),
+    )
+    const payload = {
+      iss: issuer,
+      typ: 'Bearer',
+      azp: 'rp',
+      aud: 'account',
+      exp: clock() + 60,
+      sub: 'alice',
+      ...claims,
+    }
+    const segment = (json: unknown) => Buffer.from(JSON.stringify(json)).toString('base64url')
+    const token = `${segment({ alg: 'RS256' })}.${segment(payload)}.c2ln`
+    for (let i = 0; i < times; i++) expect(await introspect(token)).toEqual({ active: false })
+    return warnings
+  }
+
+  it('is found out and said once, with the remedy', async () => {
+    const warnings = await told({}, 3)
+    expect(warnings).toMatchObject([{ reason: 'audience_missing', claim: 'aud' }])
+    expect(String(warnings[0])).toMatch(/audience mapper/)
+    expect(String(warnings[0])).not.toMatch(/alice/)
+  })
+
+  for (const [name, claims] of Object.entries({
+    'names this API': { aud: ['account', 'api'] },
+    'has expired': { exp: 1 },
+    'is of another issuer': { iss: 'https://other.example.com' },
+    'is not Keycloak’s': { typ: undefined },
+  })) {
+    it(`is not suspected where the token ${name}`, async () => {
+      expect(await told(claims)).toEqual([])
+    })
+  }
+})
+
 describe('a signed answer (RFC 9701)', () => {
   interface Answer {
     readonly claims?: JWTPayload
@@ -269,15 +400,21 @@ describe('a signed answer (RFC 9701)', () => {
     readonly foreign?: boolean
     readonly type?: string
     readonly body?: string
+    readonly unasked?: boolean
   }
 
   /** A valid signed answer with one change. */
-  async function signedAnswer({ claims, header, foreign, type, body }: Answer) {
+  async function signedAnswer({ claims, header, foreign, type, body, unasked }: Answer) {
     const own = await generateKeyPair('RS256', { extractable: true })
     const other = await generateKeyPair('RS256', { extractable: true })
     const jwk = { ...(await exportJWK(own.publicKey)), kid: 'k', use: 'sig' }
     let issuer = ''
     issuer = await listen(async (req, res) => {
+      if (req.url === '/.well-known/openid-configuration') {
+        const metadata = { issuer, introspection_endpoint: `${issuer}/introspect`, jwks_uri: `${issuer}/jwks` }
+        res.writeHead(200, { 'Content-Type': 'application/json' }).end(JSON.stringify(metadata))
+        return
+      }
       if (req.url === '/jwks') {
         res.writeHead(200, { 'Content-Type': 'application/json' }).end(JSON.stringify({ keys: [jwk] }))
         return
@@ -299,8 +436,10 @@ describe('a signed answer (RFC 9701)', () => {
         issuer,
         clientId: 'api',
         clientAuthentication: { method: 'client_secret_basic', clientSecret: SECRET },
-        introspectionEndpoint: `${issuer}/introspect`,
-        signed: { algorithm: 'RS256', jwksUri: `${issuer}/jwks` },
+        ...(!unasked && {
+          introspectionEndpoint: `${issuer}/introspect`,
+          signed: { algorithm: 'RS256', jwksUri: `${issuer}/jwks` },
+        }),
         dangerouslyAllowHttp: true,
       },
       clock,
@@ -311,8 +450,13 @@ describe('a signed answer (RFC 9701)', () => {
     expect(await signedAnswer({})).toEqual({ active: true, sub: 'alice' })
   })
 
+  it('is believed also where nobody asked for a signature, by its content type', async () => {
+    expect(await signedAnswer({ unasked: true })).toEqual({ active: true, sub: 'alice' })
+  })
+
   for (const [name, change] of Object.entries({
     'signed by somebody else': { foreign: true },
+    'signed by somebody else, and nobody asked for a signature': { foreign: true, unasked: true },
     'for another API': { claims: { aud: 'other' } },
     'of another issuer': { claims: { iss: 'https://other.example.com' } },
     'of another type': { header: { typ: 'JWT' } },
@@ -341,6 +485,8 @@ describe('options', () => {
     ['jwksUri', { signed: { algorithm: 'RS256', jwksUri: 'http://op.example.com/jwks' } }],
     ['timeoutSeconds', { timeoutSeconds: 0 }],
     ['method', { clientAuthentication: { method: 'none' } }],
+    ['fetch', { clientAuthentication: { method: 'tls_client_auth' } }],
+    ['resource', { resource: 'orders' }],
   ] as const) {
     it(`are refused at start-up by name: ${option} in ${JSON.stringify(bad)}`, () => {
       const options: IntrospectionOptions = Object.assign({}, good, bad)

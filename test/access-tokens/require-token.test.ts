@@ -242,10 +242,12 @@ describe('confirm', () => {
     await request(app).get('/api').set('Authorization', 'Bearer bound').expect(503)
   })
 
-  it('is left to the route where it is not given', async () => {
+  it('is needed: without it a token that is bound to a key is not taken for a bearer token', async () => {
     const { app } = bound(undefined)
-    const res = await request(app).get('/api').set('Authorization', 'Bearer bound').expect(200)
-    expect(res.body.onRequest.claims.cnf).toEqual({ jkt: 'x' })
+    await request(app).get('/api').set('Authorization', 'Bearer bound').expect(401)
+    await request(app).get('/api').set('Authorization', 'Bearer free').expect(200)
+    const { app: dpop } = api({}, () => active({ token_type: 'DPoP' }))
+    await request(dpop).get('/api').set('Authorization', 'Bearer bound').expect(401)
   })
 })
 
