@@ -11,22 +11,25 @@ import { type BackchannelLogoutOptions, resolveOptions } from './options.js'
 import { providerDirectory } from './providers/provider-directory.js'
 import type { LocalSession } from './sessions/session-backend.js'
 import { type ConnectHandler, type GuardOptions, statelessGuard } from './sessions/stateless-guard.js'
-import { type LoginTokens, loginOf } from './sign-ons/login.js'
-import { type Login, SignOns, type StatelessSignOn } from './sign-ons/sign-ons.js'
+import { type Login, type LoginTokens, loginOf } from './sign-ons/login.js'
+import { SignOns } from './sign-ons/sign-ons.js'
+import type { StatelessSignOn } from './sign-ons/stateless.js'
 import { verifyLogoutToken } from './tokens/verify-logout-token.js'
 
 /** The receiver and what belongs to it; made by `createBackchannelLogout`. */
 export interface BackchannelLogout<Req = unknown> {
   /**
-   * The handler for the `backchannel_logout_uri`, for Express 4 and 5 and Node's http. Mount it before session, CSRF and login
-   * middleware: many OPs follow redirects and would take a login page's 200 for success. Body parsers may come before or after.
+   * The handler for the `backchannel_logout_uri`, for Express 4 and 5 and Node's http. Mount it before session, CSRF
+   * and login middleware: many OPs follow redirects and would take a login page's 200 for success. Body parsers may
+   * come before or after.
    */
   receiver(): NodeHandler
   /** The same for Web `Request` and `Response`: `export const POST = logout.fetch`. Never rejects. */
   readonly fetch: WebHandler
   /**
-   * Ties a login to its local session, once the session id is final and before the response. `claims` are those of the validated
-   * ID Token of this login. `ended`: a logout of this sign-on arrived first; the session is destroyed and nobody is signed in.
+   * Ties a login to its local session, once the session id is final and before the response. `claims` are those of the
+   * validated ID Token of this login. `ended`: a logout of this sign-on arrived first; the session is destroyed and
+   * nobody is signed in.
    *
    * @throws LogoutError `ERR_ID_TOKEN` if the claims are not of a configured provider, `ERR_STORE` if the login could
    * not be recorded, `ERR_KEYS_UNAVAILABLE` if a provider function failed; in each case the login does not stand.
@@ -37,19 +40,21 @@ export interface BackchannelLogout<Req = unknown> {
   /** A local logout: the session is marked, destroyed and unbound; a request still under way does not bring it back. */
   unbind(req: Req): Promise<void>
   /**
-   * Ends a target without a Logout Token: an administrator, a leaver process, another protocol. Idempotent; never rejects at run
-   * time: read `complete`. Waits `deadlineSeconds` (default 10), and goes on in the background after that.
+   * Ends a target without a Logout Token: an administrator, a leaver process, another protocol. Idempotent; never
+   * rejects at run time: read `complete`. Waits `deadlineSeconds` (default 10), and goes on in the background after
+   * that.
    */
   terminate(target: LogoutTarget, options?: TerminateOptions): Promise<LogoutResult>
   /**
-   * For stateless sessions: the record of a login to be kept in the cookie, or `undefined` if a logout of it had come first.
+   * For stateless sessions: the record of a login to be kept in the cookie, or `undefined` if a logout of it had come
+   * first.
    *
    * @throws LogoutError as `bind`
    */
   signOn(claims: IdTokenClaims | undefined): Promise<StatelessSignOn | undefined>
   /**
-   * For stateless sessions: whether such a record still counts. Where nobody knows, rejects with `NoVerdictError`, whose
-   * `getResponse()` is the answer to give.
+   * For stateless sessions: whether such a record still counts. Where nobody knows, rejects with `NoVerdictError`,
+   * whose `getResponse()` is the answer to give.
    */
   isLive(signOn: StatelessSignOn): Promise<boolean>
   /** For stateless sessions: Express middleware that asks on each request about the record which `read` finds in it. */
@@ -57,7 +62,10 @@ export interface BackchannelLogout<Req = unknown> {
     read: (req: R) => StatelessSignOn | null | undefined | Promise<StatelessSignOn | null | undefined>,
     options?: GuardOptions<R, S>,
   ): ConnectHandler<R, S>
-  /** Fetches metadata and keys ahead of the first Logout Token. Resolves even if the OP is down; the event `warning` says so. */
+  /**
+   * Fetches metadata and keys ahead of the first Logout Token. Resolves even if the OP is down; the event `warning`
+   * says so.
+   */
   prepare(): Promise<void>
   /** Stops background completion, e.g. when the app shuts down. The receiver still answers. */
   close(): void
@@ -78,8 +86,8 @@ const LONGEST_TOKEN_SECONDS = 86_400
 const PREPARE_TIMEOUT_SECONDS = 10
 
 /**
- * Makes the Back-Channel Logout receiver (OpenID Connect Back-Channel Logout 1.0). Call it before `session({ store })`, since it
- * protects the store that `sessions` names.
+ * Makes the Back-Channel Logout receiver (OpenID Connect Back-Channel Logout 1.0). Call it before `session({ store })`,
+ * since it protects the store that `sessions` names.
  *
  * @throws TypeError for a missing, unknown or unusable option; the message names it and the remedy.
  */
@@ -102,7 +110,8 @@ export function createBackchannelLogout<Req = unknown>(given: BackchannelLogoutO
   sessions?.protect(signOns)
 
   const received = {
-    // Keys have a deadline of their own, and so has the answer: one more timer for each request would end nothing sooner.
+    // Keys have a deadline of their own, and so has the answer: one more timer for each request would end nothing
+    // sooner.
     verify: (token: string) => verifyLogoutToken(token, directory, clock()),
     engine,
     emit,
@@ -137,7 +146,8 @@ export function createBackchannelLogout<Req = unknown>(given: BackchannelLogoutO
         if (!outcome.ended) sessions?.bound(req)
         return outcome
       } catch (error) {
-        // Whatever kept the login from being bound: its session must not be saved, nor be believed if it was saved before.
+        // Whatever kept the login from being bound: its session must not be saved, nor be believed if it was saved
+        // before.
         deniedHere.sessionEnded(session.sessionId)
         destroySession(session.sessionId).catch(() => {})
         throw error

@@ -19,7 +19,7 @@ export { type ExpressSessionStore, type ExpressSessionsOptions, expressSessions 
 export type { LocalSession, SessionBackend, SessionGuard } from './sessions/session-backend.js'
 export type { GuardOptions } from './sessions/stateless-guard.js'
 export type { LoginTokens } from './sign-ons/login.js'
-export type { StatelessSignOn } from './sign-ons/sign-ons.js'
+export type { StatelessSignOn } from './sign-ons/stateless.js'
 export type {
   BeginLogout,
   BegunLogout,

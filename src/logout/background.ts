@@ -16,8 +16,8 @@ export interface BackgroundOptions<Job> {
 const CONCURRENCY = 4
 
 /**
- * One timer for all jobs. It waits twice as long after each round in which nothing succeeded, and starts over after a success;
- * it does not keep the process alive.
+ * One timer for all jobs. It waits twice as long after each round in which nothing succeeded, and starts over after a
+ * success; it does not keep the process alive.
  */
 export class Background<Job extends object> {
   readonly #options: BackgroundOptions<Job>
@@ -31,7 +31,9 @@ export class Background<Job extends object> {
     this.#delaySeconds = options.firstDelaySeconds
   }
 
-  /** Keeps a job for later; one that is kept already keeps its first deadline. Returns whether it will be tried again. */
+  /**
+   * Keeps a job for later; one that is kept already keeps its first deadline. Returns whether it will be tried again.
+   */
   add(job: Job): boolean {
     if (this.#closed || this.#options.giveUpAfterSeconds === 0) return false
     if (!this.#deadlines.has(job)) {

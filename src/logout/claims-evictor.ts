@@ -12,16 +12,16 @@ export interface EndedClaims {
 }
 
 /**
- * Drops and denies what a logout covers. Called by the engine after the marks are written and before sessions are destroyed
- * (law 3). When it returns or resolves, nothing that it covers is served any more; a rejection fails the logout, which is then
- * tried again: calls are idempotent and may come in any order.
+ * Drops and denies what a logout covers. Called by the engine after the marks are written and before sessions are
+ * destroyed. When it returns or resolves, nothing that it covers is served any more; a rejection fails the logout,
+ * which is then tried again: calls are idempotent and may come in any order.
  */
 export interface ClaimsEvictor {
   evict(ended: EndedClaims): void | Promise<void>
 
   /**
-   * Marks must be kept at least this long, or a token could outlive the mark that denies it. Seconds, tolerance included.
-   * Read once, when the app boots.
+   * Marks must be kept at least this long, or a token could outlive the mark that denies it. Seconds, tolerance
+   * included. Read once, when the app boots.
    */
   readonly marksLifetimeSeconds?: number
 }

@@ -1,5 +1,6 @@
 // What this process denies out of its own memory: targets whose logout is not finished yet, and sessions it ended
-// a short while ago. The marks in the store are the truth; this covers the moments in which they could not be written or read.
+// a short while ago. The marks in the store are the truth; this covers the moments in which they could not be written
+// or read.
 
 import { ExpiringMap } from '../expiring-map.js'
 import type { Mark } from '../marks/covering.js'

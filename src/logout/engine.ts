@@ -1,4 +1,4 @@
-// The order in which a sign-on dies (law 3): replay? -> mark -> evict claims -> destroy sessions -> unbind -> remember the jti.
+// The order in which a sign-on dies: replay? -> mark -> evict claims -> destroy sessions -> unbind -> remember the jti.
 // Knows no HTTP and no token: it is handed a target that is believed already.
 
 import { within } from '../deadline.js'
@@ -25,7 +25,10 @@ export interface LogoutOrder {
 
 /** What came of a logout. */
 export interface LogoutResult {
-  /** Nothing of what the target named survives here. False: it is denied all the same, and tried again in the background. */
+  /**
+   * Nothing of what the target named survives here. False: it is denied all the same, and tried again in the
+   * background.
+   */
   readonly complete: boolean
   /** The durable mark is written: whatever else failed, no node lets these sign-ons in. */
   readonly marked: boolean
@@ -78,8 +81,8 @@ interface OpenLogout {
 }
 
 /**
- * Whether the OP has been told meanwhile that the logout is not complete. Its jti is not remembered as completed then, or the
- * OP's retry would be taken for a replay.
+ * Whether the OP has been told meanwhile that the logout is not complete. Its jti is not remembered as completed then,
+ * or the OP's retry would be taken for a replay.
  */
 type Answered = () => boolean
 
@@ -99,7 +102,7 @@ export class LogoutEngine {
   readonly #background: Background<OpenLogout>
   readonly #openByJti = new Map<string, OpenLogout>()
   /** Logouts of which the OP has heard from here that they failed: once they are complete, its retry is to hear 200. */
-  readonly #unacknowledged = new ExpiringMap<JtiKey>()
+  readonly #toldFailed = new ExpiringMap<JtiKey>()
 
   constructor(options: EngineOptions) {
     this.#options = options
@@ -112,26 +115,26 @@ export class LogoutEngine {
   }
 
   /**
-   * Ends what the order names, and resolves to what came of it; never rejects. After `answerWithinSeconds` it resolves as
-   * incomplete while the work goes on. `replayed`: this jti's logout was completed before, and nothing was done.
+   * Ends what the order names, and resolves to what came of it; never rejects. After `answerWithinSeconds` it resolves
+   * as incomplete while the work goes on. `replayed`: this jti's logout was completed before, and nothing was done.
    */
   async end(order: LogoutOrder, answerWithinSeconds: number): Promise<LogoutResult & { readonly replayed: boolean }> {
     const open = this.#open(order)
     const started = this.#options.clock()
     let answered = false
     const attempt = this.#attempt(open, () => answered).then((outcome) => {
-      this.#settle(open, outcome, { started, background: answered })
+      this.#conclude(open, outcome, { started, background: answered })
       return outcome
     })
     try {
       const outcome = await within(answerWithinSeconds, attempt)
-      if (outcome.error !== undefined) this.#owe(order)
-      // Owed once, whether this repeat found the logout complete or completed it again.
-      const owed = outcome.error === undefined && this.#acknowledges(order)
-      return resultOf(outcome.replayed && owed ? { ...outcome, replayed: false } : outcome)
+      if (outcome.error !== undefined) this.#noteToldFailed(order)
+      // Once, whether this repeat found the logout complete or completed it again.
+      const wasToldFailed = outcome.error === undefined && this.#takeToldFailed(order)
+      return resultOf(outcome.replayed && wasToldFailed ? { ...outcome, replayed: false } : outcome)
     } catch (cause) {
       answered = true
-      this.#owe(order)
+      this.#noteToldFailed(order)
       const error = failure('ERR_DEADLINE', 'The answer was due before the logout was done; the work goes on', cause)
       return resultOf({ ...NOTHING_DONE, error })
     }
@@ -141,13 +144,13 @@ export class LogoutEngine {
     this.#background.close()
   }
 
-  #owe({ jti }: LogoutOrder): void {
-    if (jti !== undefined) this.#unacknowledged.set(jti.key, jti, this.#options.clock())
+  #noteToldFailed({ jti }: LogoutOrder): void {
+    if (jti !== undefined) this.#toldFailed.set(jti.key, jti, this.#options.clock())
   }
 
-  #acknowledges({ jti }: LogoutOrder): boolean {
-    if (jti === undefined || this.#unacknowledged.get(jti.key, this.#options.clock()) === undefined) return false
-    this.#unacknowledged.delete(jti.key)
+  #takeToldFailed({ jti }: LogoutOrder): boolean {
+    if (jti === undefined || this.#toldFailed.get(jti.key, this.#options.clock()) === undefined) return false
+    this.#toldFailed.delete(jti.key)
     return true
   }
 
@@ -178,7 +181,7 @@ export class LogoutEngine {
     if (jti && this.#openByJti.get(jti.key) === open) this.#openByJti.delete(jti.key)
   }
 
-  #settle(open: OpenLogout, outcome: Attempt, about: { started: number; background: boolean }): void {
+  #conclude(open: OpenLogout, outcome: Attempt, about: { started: number; background: boolean }): void {
     const { emit, clock } = this.#options
     const summary = { ...this.#summary(open.order, outcome), durationSeconds: clock() - about.started }
     if (outcome.error === undefined) {
@@ -199,7 +202,7 @@ export class LogoutEngine {
     const started = this.#options.clock()
     const outcome = await this.#attempt(open, () => true)
     if (outcome.error !== undefined) return false
-    this.#settle(open, outcome, { started, background: true })
+    this.#conclude(open, outcome, { started, background: true })
     return true
   }
 
@@ -251,7 +254,8 @@ export class LogoutEngine {
     const done = notFollowed === undefined && destroyed === found
     const notCompleted = await this.#complete({
       jti: answered() ? undefined : order.jti,
-      // A session stays bound until all that hangs on it is done: the retry knows tokens and connections only through its binding.
+      // A session stays bound until all that hangs on it is done: the retry knows tokens and connections only through
+      // its binding.
       destroyedIds: notFollowed === undefined ? destroyedIds : [],
       done,
     })

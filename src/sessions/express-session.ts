@@ -42,11 +42,11 @@ export interface ExpressSessionsOptions {
 }
 
 /**
- * Sessions of express-session. The store is patched in place when the receiver is created, so create the receiver before
- * `session({ store })` is called: express-session looks at `touch` only then.
+ * Sessions of express-session. The store is patched in place when the receiver is created, so create the receiver
+ * before `session({ store })` is called: express-session looks at `touch` only then.
  *
- * From then on a dead session's `get` finds nothing, a late `set` or `touch` does not bring it back, `regenerate` carries the
- * sign-on to the new id, and `destroy` ends the sign-on for good.
+ * From then on a dead session's `get` finds nothing, a late `set` or `touch` does not bring it back, `regenerate`
+ * carries the sign-on to the new id, and `destroy` ends the sign-on for good.
  */
 export function expressSessions(
   store: ExpressSessionStore,
@@ -77,8 +77,8 @@ function localSessionOf(req: SessionRequest): LocalSession | undefined {
 }
 
 /**
- * Says in the row itself that its session hangs on a sign-on. A row that says so while the logout store knows of no binding (it expired,
- * was evicted, or the store was restarted) is one that no logout could find: it is not believed.
+ * Says in the row itself that its session hangs on a sign-on. A row that says so while the logout store knows of no
+ * binding (it expired, was evicted, or the store was restarted) is one that no logout could find: it is not believed.
  */
 const STAMP = 'oidcBackchannelLogout'
 
@@ -100,8 +100,8 @@ function rowExpiry(session: StoredSession): number | undefined {
 const PROTECTION = Symbol('oidc-backchannel-logout.session-store-protection')
 
 /**
- * One for each store, however many receivers share it: protecting twice is harmless. A second copy of this package has a symbol of
- * its own, and protects what the first one left.
+ * One for each store, however many receivers share it: protecting twice is harmless. A second copy of this package has
+ * a symbol of its own, and protects what the first one left.
  */
 function protectionOf(store: ExpressSessionStore): StoreProtection {
   const known: unknown = Reflect.get(store, PROTECTION)
@@ -112,7 +112,7 @@ function protectionOf(store: ExpressSessionStore): StoreProtection {
 }
 
 /** How long a request waits for a dead session's row to be removed: it is dead with or without it. */
-const TIDYING_SECONDS = 1
+const DESTROY_QUIETLY_SECONDS = 1
 
 type Callback = ((error: unknown, value?: unknown) => void) | undefined
 
@@ -147,16 +147,16 @@ class StoreProtection {
   /** On the instance: a Proxy breaks stores with private fields, a wrapper loses their events and own methods. */
   #patch(): void {
     const store = this.#store
-    store.get = (sessionId: string, callback?: Callback) => settle(this.#get(sessionId), callback)
+    store.get = (sessionId: string, callback?: Callback) => answerBy(this.#get(sessionId), callback)
     store.set = (sessionId: string, session: StoredSession, callback?: Callback) =>
-      settle(this.#set(sessionId, session), callback)
-    store.destroy = (sessionId: string, callback?: Callback) => settle(this.#destroy(sessionId), callback)
+      answerBy(this.#set(sessionId, session), callback)
+    store.destroy = (sessionId: string, callback?: Callback) => answerBy(this.#destroy(sessionId), callback)
     if (store.touch !== undefined) {
       store.touch = (sessionId: string, session: StoredSession, callback?: Callback) =>
-        settle(this.#touch(sessionId, session), callback)
+        answerBy(this.#touch(sessionId, session), callback)
     }
     if (store.regenerate !== undefined) {
-      store.regenerate = (req: { sessionID: string }, callback?: Callback) => settle(this.#regenerate(req), callback)
+      store.regenerate = (req: { sessionID: string }, callback?: Callback) => answerBy(this.#regenerate(req), callback)
     }
   }
 
@@ -170,10 +170,10 @@ class StoreProtection {
     return null
   }
 
-  /** Writes, then asks, then undoes: a check before the write would leave a window (law 7). */
+  /** Writes, then asks, then undoes: a check before the write would leave a window. */
   async #set(sessionId: string, session: StoredSession): Promise<void> {
-    if (this.#guards.some((guard) => guard.wasEndedHere(sessionId))) return this.#refuse(sessionId, session)
-    for (const guard of this.#guards) if (await guard.arrived(sessionId)) stamp(session)
+    if (this.#guards.some((guard) => guard.wasEndedHere(sessionId))) return this.#keepDead(sessionId, session)
+    for (const guard of this.#guards) if (await guard.finishChange(sessionId)) stamp(session)
     await this.#call('set', sessionId, session)
     let ended: boolean
     try {
@@ -181,18 +181,18 @@ class StoreProtection {
     } catch {
       return // No verdict: the row stays, and no read will believe it without one.
     }
-    if (ended) await this.#refuse(sessionId, session)
+    if (ended) await this.#keepDead(sessionId, session)
   }
 
   /**
-   * Asks nothing of the store, so that a request which only reads pays one look-up: few stores revive a row by `touch`, and
-   * one that does meets this process's own memory of what it ended, or else the next read.
+   * Asks nothing of the store, so that a request which only reads pays one look-up: few stores revive a row by `touch`,
+   * and one that does meets this process's own memory of what it ended, or else the next read.
    */
   async #touch(sessionId: string, session: StoredSession): Promise<void> {
     const ended = () => this.#guards.some((guard) => guard.wasEndedHere(sessionId))
-    if (ended()) return this.#refuse(sessionId, session)
+    if (ended()) return this.#keepDead(sessionId, session)
     await this.#call('touch', sessionId, session)
-    if (ended()) await this.#refuse(sessionId, session)
+    if (ended()) await this.#keepDead(sessionId, session)
   }
 
   async #destroy(sessionId: string): Promise<void> {
@@ -201,11 +201,13 @@ class StoreProtection {
     await endAll()
   }
 
-  /** What express-session's own `regenerate` does, and the sign-on moves with the id: the old id is marked before its row goes (law 2). */
+  /**
+   * What express-session's own `regenerate` does, and the sign-on goes along: the old id is marked before its row goes.
+   */
   async #regenerate(req: { sessionID: string }): Promise<void> {
     const from = req.sessionID
     let failure: unknown
-    const move = async () => {
+    const change = async () => {
       try {
         await this.destroyRow(from, false)
       } catch (error) {
@@ -215,8 +217,8 @@ class StoreProtection {
       return req.sessionID
     }
     const wasReleased = this.#released.delete(req)
-    const moveAll = this.#guards.reduce((next, guard) => () => guard.moved(from, next), move)
-    await (wasReleased ? move() : moveAll())
+    const changeAll = this.#guards.reduce((next, guard) => () => guard.changeSessionId(from, next), change)
+    await (wasReleased ? change() : changeAll())
     if (failure !== undefined) throw failure
   }
 
@@ -230,7 +232,7 @@ class StoreProtection {
   }
 
   /** The request that ended its own session still saves it at the end of its response: nothing to report. */
-  async #refuse(sessionId: string, session: StoredSession): Promise<void> {
+  async #keepDead(sessionId: string, session: StoredSession): Promise<void> {
     const req: unknown = Reflect.get(session, 'req')
     if (!(typeof req === 'object' && req !== null && this.#released.has(req))) this.#blocked('write')
     await this.#destroyQuietly(sessionId)
@@ -240,10 +242,13 @@ class StoreProtection {
     for (const guard of this.#guards) guard.resurrectionBlocked(how)
   }
 
-  /** The mark denies this session whether or not its row goes now; the response under way is not to blame if it does not. */
+  /**
+   * The mark denies this session whether or not its row goes now; the response under way is not to blame if it does
+   * not.
+   */
   async #destroyQuietly(sessionId: string): Promise<void> {
     try {
-      await within(TIDYING_SECONDS, this.#call('destroy', sessionId))
+      await within(DESTROY_QUIETLY_SECONDS, this.#call('destroy', sessionId))
     } catch {}
   }
 
@@ -263,8 +268,10 @@ function unlessMissing(error: unknown): undefined {
   throw error
 }
 
-/** Answers by callback as the contract has it, outside of the promise so that a throwing callback is the caller's own. */
-function settle(work: Promise<unknown>, callback: Callback): Promise<unknown> | undefined {
+/**
+ * Answers by callback as the contract has it, outside of the promise so that a throwing callback is the caller's own.
+ */
+function answerBy(work: Promise<unknown>, callback: Callback): Promise<unknown> | undefined {
   if (callback === undefined) {
     work.catch(() => {}) // A caller who wants neither callback nor promise must not be ended by an unhandled rejection.
     return work

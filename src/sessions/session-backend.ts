@@ -22,8 +22,8 @@ export interface SessionBackend<Req> {
 }
 
 /**
- * What the receiver knows of a session. `ended`: it is dead. `bound`: a live sign-on hangs on it. `unbound`: nobody signed in
- * here, or the logout store has lost what it knew.
+ * What the receiver knows of a session. `ended`: it is dead. `bound`: a live sign-on hangs on it. `unbound`: nobody
+ * signed in here, or the logout store has lost what it knew.
  */
 export type SessionVerdict = 'ended' | 'bound' | 'unbound'
 
@@ -31,18 +31,23 @@ export type SessionVerdict = 'ended' | 'bound' | 'unbound'
 export interface SessionGuard {
   /**
    * What is known of this session. Rejects with `NoVerdictError` where that cannot be found out. One look-up.
-   * `keptUntil` (epoch seconds): how long the session's own store may keep it from now on; its binding is made to last longer.
+   * `keptUntil` (epoch seconds): how long the session's own store may keep it from now on; its binding is made to last
+   * longer.
    */
   verdictOn(sessionId: string, keptUntil?: number): Promise<SessionVerdict>
   /** Whether this process ended it a short while ago. No look-up. */
   wasEndedHere(sessionId: string): boolean
   /**
-   * A session id changes: the old one is marked as left, `move` destroys its row and resolves to the new id, and the sign-on is
-   * on its way there, alive or ended. Resolves to the new id; rejects if that could not be recorded, and the new id is dead then.
+   * A session id changes: the old one is marked as left, `change` destroys its row and resolves to the new id, and the
+   * sign-on's change to it is pending, alive or ended. Resolves to the new id; rejects if that could not be recorded,
+   * and the new id is dead then.
    */
-  moved(fromSessionId: string, move: () => Promise<string>): Promise<string>
-  /** A new id is about to be written: the sign-on on its way there arrives first. Resolves to whether there was one; rejects like `moved`. */
-  arrived(sessionId: string): Promise<boolean>
+  changeSessionId(fromSessionId: string, change: () => Promise<string>): Promise<string>
+  /**
+   * A new id is about to be written: a pending change to it is finished first. Resolves to whether there was one;
+   * rejects like `changeSessionId`.
+   */
+  finishChange(sessionId: string): Promise<boolean>
   /** The application destroys this session: marked first, destroyed by `destroyRow`, then unbound. */
   endLocally(sessionId: string, destroyRow: () => Promise<void>): Promise<void>
   /** A dead session was met by a read or refused a write; for the event stream. */

@@ -1,11 +1,13 @@
-// Sessions that live in a cookie: no store to protect, so each request is asked about. Knows requests only by their shape.
+// Sessions that live in a cookie: no store to protect, so each request is asked about. Knows requests only by their
+// shape.
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { NoVerdictError } from '../errors.js'
 
 export interface GuardOptions<Req, Res = ServerResponse> {
   /**
-   * Makes an ended session forget its user, in the response and for the rest of this request. Default: `req.session.destroy()`
-   * where there is such a method (iron-session), else `req.session = null` (cookie-session). Name it for any other session.
+   * Makes an ended session forget its user, in the response and for the rest of this request. Default:
+   * `req.session.destroy()` where there is such a method (iron-session), else `req.session = null` (cookie-session).
+   * Name it for any other session.
    */
   readonly clear?: (req: Req, res: Res) => void | Promise<void>
   /** What becomes of the request: it goes on without a user (default), or is answered 401. */
@@ -15,8 +17,9 @@ export interface GuardOptions<Req, Res = ServerResponse> {
 export type ConnectHandler<Req, Res = ServerResponse> = (req: Req, res: Res, next: (error?: unknown) => void) => void
 
 /**
- * Middleware that asks about the sign-on each request carries. `null` and `undefined` are no sign-on; anything else that is not
- * whole counts as ended. No verdict: 503 with `Retry-After`, and the session is kept. What `read` or `clear` throw goes to `next`.
+ * Middleware that asks about the sign-on each request carries. `null` and `undefined` are no sign-on; anything else
+ * that is not whole counts as ended. No verdict: 503 with `Retry-After`, and the session is kept. What `read` or
+ * `clear` throw goes to `next`.
  *
  * @throws TypeError for an argument or option it does not know
  */
@@ -50,8 +53,8 @@ export function statelessGuard<Req extends IncomingMessage, Res extends ServerRe
 }
 
 /**
- * Whether a record from a cookie is one that `signOn` may have made. One that is not, an `issuedAt` that is no number for
- * instance, could never be covered by a mark: it must be taken for ended, not for alive.
+ * Whether a record from a cookie is one that `signOn` may have made. One that is not, an `issuedAt` that is no number
+ * for instance, could never be covered by a mark: it must be taken for ended, not for alive.
  */
 export function isWholeSignOn(record: unknown): boolean {
   if (typeof record !== 'object' || record === null) return false

@@ -1,8 +1,18 @@
-// From the claims of an ID Token to the sign-on they stand for. The token itself was validated by the app's client library.
+// From the claims of an ID Token to the sign-on they stand for. The token itself was validated by the app's client
+// library.
 import { LogoutError } from '../errors.js'
-import { tokenKey } from '../marks/target.js'
+import { type Client, tokenKey } from '../marks/target.js'
 import type { ProviderDirectory } from '../providers/provider-directory.js'
-import type { Login } from './sign-ons.js'
+
+/** What the ID Token of a login says of the sign-on. */
+export interface Login {
+  readonly client: Client
+  readonly sub: string
+  readonly sid?: string | undefined
+  /** `iat` of the ID Token; absent counts as older than any logout. */
+  readonly issuedAt?: number | undefined
+  readonly tokenKeys: readonly string[]
+}
 
 /** Tokens that live and die with the session; only their hashes are kept. */
 export interface LoginTokens {
@@ -10,7 +20,8 @@ export interface LoginTokens {
 }
 
 /**
- * `onWarning` hears of a login that a later Logout Token will not find: its provider is said to name sessions, and it named none.
+ * `onWarning` hears of a login that a later Logout Token will not find: its provider is said to name sessions, and it
+ * named none.
  *
  * @throws LogoutError `ERR_ID_TOKEN`, with the claim
  */

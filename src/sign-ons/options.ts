@@ -1,0 +1,23 @@
+// What every part of this room is given when the receiver is made, and the deadline that each of its store calls has.
+import { within } from '../deadline.js'
+import type { EventListener } from '../events.js'
+import type { ClaimsEvictor } from '../logout/claims-evictor.js'
+import type { DeniedHere } from '../logout/denied-here.js'
+import type { LogoutStore } from '../stores/logout-store.js'
+
+export interface SignOnsOptions {
+  readonly store: LogoutStore
+  readonly claims: ClaimsEvictor | undefined
+  readonly destroySession: (sessionId: string) => Promise<void>
+  readonly deniedHere: DeniedHere
+  readonly emit: EventListener
+  readonly clock: () => number
+  readonly sessionLifetimeSeconds: number
+  readonly marksLifetimeSeconds: number
+  readonly stepTimeoutSeconds: number
+}
+
+/** One call of a store, a session store or a hook, which must not hang its caller. */
+export function step<T>({ stepTimeoutSeconds }: Pick<SignOnsOptions, 'stepTimeoutSeconds'>, work: Promise<T>) {
+  return within(stepTimeoutSeconds, work)
+}

@@ -1,0 +1,60 @@
+// Whether a session that is presented again still lives. A verdict that cannot be had is never "it lives".
+import { LogoutError, NoVerdictError } from '../errors.js'
+import { covers, DEFAULT_TOLERANCE_SECONDS } from '../marks/covering.js'
+import type { SessionVerdict } from '../sessions/session-backend.js'
+import type { SessionState } from '../stores/logout-store.js'
+import { type SignOnsOptions, step } from './options.js'
+
+export class Verdicts {
+  readonly #options: SignOnsOptions
+
+  constructor(options: SignOnsOptions) {
+    this.#options = options
+  }
+
+  /** See `SessionGuard`. */
+  async verdictOn(sessionId: string, keptUntil?: number): Promise<SessionVerdict> {
+    let state: SessionState
+    try {
+      state = await step(this.#options, this.#options.store.read(sessionId))
+    } catch (cause) {
+      throw new NoVerdictError(cause)
+    }
+    if (this.isDead(state)) return 'ended'
+    this.#renew(state, keptUntil)
+    return state.binding === undefined ? 'unbound' : 'bound'
+  }
+
+  /** Dead by its id, by a mark in the store, or by a logout that this process could not finish yet. */
+  isDead({ ended, binding, marks }: SessionState): boolean {
+    if (ended) return true
+    if (binding === undefined) return false
+    const denied = this.#options.deniedHere.marksUnder([binding.sidKey, binding.subKey])
+    return [...marks, ...denied].some((mark) => covers(mark, binding, DEFAULT_TOLERANCE_SECONDS))
+  }
+
+  /**
+   * Until when a binding is kept: half a lifetime beyond what is needed, so that renewals are rare; whole seconds,
+   * which are shorter to store.
+   */
+  outlasting(keptUntil = 0): number {
+    const { clock, sessionLifetimeSeconds } = this.#options
+    const now = clock()
+    return Math.ceil(Math.max(now + sessionLifetimeSeconds, keptUntil + sessionLifetimeSeconds / 2))
+  }
+
+  /**
+   * A binding must outlast its session, or a logout would not find it; so it follows a session that is kept alive by
+   * use.
+   */
+  #renew({ binding }: SessionState, keptUntil: number | undefined): void {
+    if (binding === undefined) return
+    const { store, clock, sessionLifetimeSeconds, emit } = this.#options
+    const needed = Math.max(keptUntil ?? 0, clock() + sessionLifetimeSeconds / 2)
+    if (binding.expiresAt >= needed) return
+    step(this.#options, store.renew(binding.sessionId, this.outlasting(keptUntil))).catch((cause: unknown) => {
+      const error = new LogoutError('ERR_STORE', 'A binding could not be renewed', { cause })
+      emit({ type: 'warning', error })
+    })
+  }
+}
