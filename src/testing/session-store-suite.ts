@@ -1,5 +1,6 @@
 // The conformance matrix of express-session stores: whatever a request does, whenever the logout comes, who is still signed in?
 // Knows the store contract of express-session, and of each store nothing but its methods.
+import { AssertionError } from 'node:assert'
 import { Agent, createServer, get, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { text } from 'node:stream/consumers'
@@ -90,6 +91,27 @@ export async function runSessionStoreMatrix(matrix: SessionStoreMatrix): Promise
     }
   }
   return cells
+}
+
+/**
+ * The matrix for your own store in one line: rejects with an `AssertionError` that says which requests bring an ended session back,
+ * or sign somebody out who was not named. Takes about a minute.
+ */
+export async function assertSessionStoreIsSafe(matrix: Omit<SessionStoreMatrix, 'isProtected'>): Promise<void> {
+  const cells = await runSessionStoreMatrix({ ...matrix, isProtected: true })
+  const wrong = cells.flatMap(({ configuration, operation, moment, logoutBy, survivors, wronglyEnded }) => {
+    const where = `a request that ${operation}, with ${configuration}, and a logout by ${logoutBy} ${moment}`
+    return [
+      ...survivors.map((each) => `${where}: the ${each} still shows the user`),
+      ...wronglyEnded.map((each) => `${where}: the ${each} was signed out as well`),
+    ]
+  })
+  if (wrong.length === 0) return
+  const shown = wrong.slice(0, 10)
+  const more = wrong.length > shown.length ? `\n  and ${wrong.length - shown.length} more` : ''
+  throw new AssertionError({
+    message: `The session store is not safe in ${wrong.length} of ${cells.length} cases:\n  ${shown.join('\n  ')}${more}`,
+  })
 }
 
 interface SessionRequest extends IncomingMessage {

@@ -1,6 +1,15 @@
 // Logout Tokens for tests: a valid one, and the same one with a single named defect. Knows nothing of the receiver, so
 // that it cannot share its mistakes; signs by node:crypto, because a library made for good tokens refuses to make bad ones.
-import { constants, createHmac, generateKeyPairSync, type KeyObject, randomUUID, sign } from 'node:crypto'
+import {
+  constants,
+  createHmac,
+  generateKeyPair,
+  generateKeyPairSync,
+  type KeyObject,
+  randomUUID,
+  sign,
+} from 'node:crypto'
+import { promisify } from 'node:util'
 import { CompactEncrypt, type CompactJWEHeaderParameters, calculateJwkThumbprint, exportJWK, type JWK } from 'jose'
 
 /** Signature algorithms the mint can use (RFC 7518 3.1, RFC 8037, RFC 9864). */
@@ -436,10 +445,12 @@ export function mintKeys(algorithm: MintAlgorithm = 'RS256', name = 'default'): 
 }
 
 async function generateKeys(algorithm: MintAlgorithm): Promise<MintKeys> {
-  const own = await generateSigningKey(algorithm)
-  const other = await generateSigningKey(familyOf(algorithm) === 'RSA' ? 'ES256' : 'RS256')
-  const foreign = await generateSigningKey(algorithm)
-  const encryption = generateKeyPairSync('rsa', { modulusLength: 2048 }).publicKey
+  const [own, other, foreign, { publicKey: encryption }] = await Promise.all([
+    generateSigningKey(algorithm),
+    generateSigningKey(familyOf(algorithm) === 'RSA' ? 'ES256' : 'RS256'),
+    generateSigningKey(algorithm),
+    generatePair('RS256'),
+  ])
   const rareCurve = generateKeyPairSync('ec', { namedCurve: 'secp256k1' }).publicKey
   const published: JWK[] = [
     { ...(await exportJWK(encryption)), kid: 'encryption', use: 'enc', alg: 'RSA-OAEP' },
@@ -451,7 +462,7 @@ async function generateKeys(algorithm: MintAlgorithm): Promise<MintKeys> {
 }
 
 async function generateSigningKey(algorithm: MintAlgorithm): Promise<SigningKey> {
-  const { privateKey, publicKey } = generatePair(algorithm)
+  const { privateKey, publicKey } = await generatePair(algorithm)
   const publicJwk = await exportJWK(publicKey)
   const kid = await calculateJwkThumbprint(publicJwk)
   return { algorithm, kid, privateKey, publicKey, publicJwk }
@@ -459,11 +470,12 @@ async function generateSigningKey(algorithm: MintAlgorithm): Promise<SigningKey>
 
 const CURVES: Readonly<Record<string, string>> = { ES256: 'P-256', ES384: 'P-384', ES512: 'P-521' }
 
-function generatePair(algorithm: MintAlgorithm): { privateKey: KeyObject; publicKey: KeyObject } {
+async function generatePair(algorithm: MintAlgorithm): Promise<{ privateKey: KeyObject; publicKey: KeyObject }> {
   const namedCurve = CURVES[algorithm]
   if (namedCurve !== undefined) return generateKeyPairSync('ec', { namedCurve })
   if (familyOf(algorithm) === 'OKP') return generateKeyPairSync('ed25519')
-  return generateKeyPairSync('rsa', { modulusLength: 2048 })
+  // The slow ones, in the threads that Node has for this.
+  return promisify(generateKeyPair)('rsa', { modulusLength: 2048 })
 }
 
 function familyOf(algorithm: MintAlgorithm): 'RSA' | 'EC' | 'OKP' {

@@ -2,7 +2,9 @@
 import { createServer } from 'node:http'
 import { createRemoteJWKSet, decodeJwt, jwtVerify } from 'jose'
 import { afterEach, describe, expect, it } from 'vitest'
-import { type Behaviour, createFakeOp, DELIVERY_HABITS, type FakeOp } from '../../src/testing/fake-op.js'
+import { DELIVERY_HABITS } from '../../src/testing/delivery.js'
+import type { Behaviour } from '../../src/testing/fake-endpoint.js'
+import { createFakeOp, type FakeOp } from '../../src/testing/fake-op.js'
 
 const toClose: (() => Promise<void>)[] = []
 afterEach(async () => {

@@ -1,0 +1,165 @@
+// How OpenID Providers deliver a Logout Token: one POST, and each known provider's habit of sending it again. Knows no receiver
+// beyond its URL, and signs nothing.
+import type { Change, TokenMint } from './token-mint.js'
+
+/** What a delivery got. `status` is absent where no answer came: refused, cut or timed out. */
+export interface DeliveryAnswer {
+  readonly status: number | undefined
+  readonly headers: Headers
+  readonly body: string
+}
+
+export interface DeliveryOptions {
+  /** Further form parameters beside `logout_token`. */
+  readonly parameters?: Readonly<Record<string, string>>
+  readonly headers?: Readonly<Record<string, string>>
+  /** Default: 10. */
+  readonly timeoutSeconds?: number
+  /** Default: `false`; providers that follow take the page they land on for the answer. */
+  readonly followRedirects?: boolean
+}
+
+/** When and how a provider sends a Logout Token again. Facts read in the providers' sources and documentation. */
+export interface DeliveryHabit {
+  readonly timeoutSeconds?: number
+  /** Statuses taken for success. */
+  readonly success: readonly number[] | 'any 2xx' | 'any'
+  /** Attempts in all, the first included. */
+  readonly attempts: number
+  /** What leads to another attempt. */
+  readonly retriesOn: readonly ('4xx' | '5xx' | 'transport')[]
+  /** What another attempt sends: the same token; the same `jti` newly dated and signed; a new token. */
+  readonly again: 'same-token' | 'same-jti' | 'fresh-token'
+  readonly followRedirects: boolean
+}
+
+/** Delivery habits by the name of the provider's preset. */
+export const DELIVERY_HABITS = {
+  keycloak: { timeoutSeconds: 5, success: [200, 204], ...once(), followRedirects: false },
+  'ory-hydra': {
+    timeoutSeconds: 30,
+    success: [200, 204],
+    attempts: 3,
+    retriesOn: ['5xx', 'transport'],
+    again: 'same-token',
+    followRedirects: true,
+  },
+  duende: { timeoutSeconds: 10, success: 'any 2xx', ...once(), followRedirects: true },
+  'oidc-provider': { timeoutSeconds: 2.5, success: [200, 204], ...once(), followRedirects: false },
+  auth0: { timeoutSeconds: 5, success: [200], ...once(), followRedirects: false },
+  zitadel: {
+    timeoutSeconds: 5,
+    success: [200, 202, 204, 400],
+    attempts: 3,
+    retriesOn: ['4xx', '5xx', 'transport'],
+    again: 'same-jti',
+    followRedirects: true,
+  },
+  authentik: {
+    timeoutSeconds: 10,
+    success: 'any 2xx',
+    attempts: 5,
+    retriesOn: ['4xx', '5xx', 'transport'],
+    again: 'fresh-token',
+    followRedirects: true,
+  },
+  'govuk-one-login': {
+    timeoutSeconds: 15,
+    success: [200],
+    attempts: 3,
+    retriesOn: ['4xx', '5xx', 'transport'],
+    again: 'fresh-token',
+    followRedirects: false,
+  },
+  rauthy: {
+    timeoutSeconds: 10,
+    success: 'any 2xx',
+    attempts: 100,
+    retriesOn: ['4xx', '5xx', 'transport'],
+    again: 'fresh-token',
+    followRedirects: true,
+  },
+  casdoor: { success: 'any', ...once(), followRedirects: true },
+  wso2: { timeoutSeconds: 30, success: 'any', ...once(), followRedirects: false },
+  janssen: { timeoutSeconds: 30, success: 'any', ...once(), followRedirects: true },
+  simplesamlphp: { timeoutSeconds: 3, success: 'any', ...once(), followRedirects: true },
+  'better-auth': { timeoutSeconds: 5, success: [200, 204], ...once(), followRedirects: false },
+  connect2id: {
+    success: 'any',
+    attempts: 3,
+    retriesOn: ['transport'],
+    again: 'same-token',
+    followRedirects: false,
+  },
+} as const satisfies Readonly<Record<string, DeliveryHabit>>
+
+/** A provider whose delivery habits are known. */
+export type DeliveringProvider = keyof typeof DELIVERY_HABITS
+
+/** One delivery with all its attempts. */
+export interface HabitualDelivery {
+  readonly attempts: readonly DeliveryAnswer[]
+  /** Whether the OP is now at peace, rightly or not. */
+  readonly takenForDone: boolean
+}
+
+export interface HabitualDeliveryOptions {
+  readonly change?: Change
+  /** Called between two attempts, in place of the time the provider would wait. */
+  readonly beforeRetry?: (attempt: number) => void | Promise<void>
+}
+
+/** One POST of BCL 2.5. Never rejects. */
+export async function deliver(url: string, token: string, options: DeliveryOptions = {}): Promise<DeliveryAnswer> {
+  const { parameters = {}, headers = {}, timeoutSeconds = 10, followRedirects = false } = options
+  try {
+    const response = await fetch(url, {
+      method: 'POST',
+      headers: { accept: 'application/json', ...headers },
+      body: new URLSearchParams({ logout_token: token, ...parameters }),
+      redirect: followRedirects ? 'follow' : 'manual',
+      signal: AbortSignal.timeout(timeoutSeconds * 1000),
+    })
+    return { status: response.status, headers: response.headers, body: await response.text() }
+  } catch {
+    return { status: undefined, headers: new Headers(), body: '' }
+  }
+}
+
+function isSuccess({ success }: DeliveryHabit, { status }: DeliveryAnswer): boolean {
+  if (status === undefined) return false
+  if (success === 'any') return true
+  return success === 'any 2xx' ? status >= 200 && status < 300 : success.includes(status)
+}
+
+function isRetried({ retriesOn }: DeliveryHabit, { status }: DeliveryAnswer): boolean {
+  if (status === undefined) return retriesOn.includes('transport')
+  return status >= 500 ? retriesOn.includes('5xx') : retriesOn.includes('4xx')
+}
+
+function once(): Pick<DeliveryHabit, 'attempts' | 'retriesOn' | 'again'> {
+  return { attempts: 1, retriesOn: [], again: 'same-token' }
+}
+
+/** One logout as the named provider delivers it, retries included, at once and without waiting. */
+export async function deliverAs(
+  provider: DeliveringProvider,
+  url: string,
+  mint: TokenMint,
+  { change = {}, beforeRetry }: HabitualDeliveryOptions = {},
+): Promise<HabitualDelivery> {
+  const habit: DeliveryHabit = DELIVERY_HABITS[provider]
+  const attempts: DeliveryAnswer[] = []
+  const jti = change.payload?.jti ?? crypto.randomUUID()
+  const issue = () => mint.logoutToken({ ...change, payload: { ...change.payload, jti } })
+  let token = await issue()
+  for (;;) {
+    const answer = await deliver(url, token, habit)
+    attempts.push(answer)
+    if (isSuccess(habit, answer)) return { attempts, takenForDone: true }
+    if (!isRetried(habit, answer) || attempts.length === habit.attempts) return { attempts, takenForDone: false }
+    await beforeRetry?.(attempts.length)
+    if (habit.again === 'same-jti') token = await issue()
+    if (habit.again === 'fresh-token') token = await mint.logoutToken(change)
+  }
+}

@@ -1,0 +1,61 @@
+// Hears the events of receivers in this very process, for the words of a failed test; a receiver elsewhere is heard by HTTP alone.
+import { subscribe, unsubscribe } from 'node:diagnostics_channel'
+import type { LogoutEvent } from '../events.js'
+
+const CHANNEL = 'oidc-backchannel-logout'
+
+export class EventEar {
+  readonly #events: LogoutEvent[] = []
+  readonly #issuer: string
+  readonly #listener = (message: unknown): void => {
+    const event = message as LogoutEvent
+    if (!('issuer' in event) || event.issuer === this.#issuer) this.#events.push(event)
+  }
+
+  constructor(issuer: string) {
+    this.#issuer = issuer
+    subscribe(CHANNEL, this.#listener)
+  }
+
+  /** Whether the receiver is in this process at all. */
+  get hears(): boolean {
+    return this.#events.length > 0
+  }
+
+  /** All events of this type so far. */
+  heard<T extends LogoutEvent['type']>(type: T): readonly Extract<LogoutEvent, { type: T }>[] {
+    return this.#events.filter((event): event is Extract<LogoutEvent, { type: T }> => event.type === type)
+  }
+
+  close(): void {
+    unsubscribe(CHANNEL, this.#listener)
+  }
+}
+
+/**
+ * Runs `act` and collects rejections that nobody handles meanwhile, so that a test can explain them where its runner would only
+ * print them. What `isExpected` does not know is rejected again afterwards, for whoever listened before.
+ */
+export async function withRejectionsHeard<T>(
+  isExpected: (reason: unknown) => boolean,
+  act: () => Promise<T>,
+): Promise<{ readonly outcome: T; readonly rejections: number }> {
+  const listeners = process.listeners('unhandledRejection')
+  const unexpected: unknown[] = []
+  let rejections = 0
+  const hear = (reason: unknown): void => {
+    if (isExpected(reason)) rejections += 1
+    else unexpected.push(reason)
+  }
+  process.removeAllListeners('unhandledRejection')
+  process.on('unhandledRejection', hear)
+  try {
+    const outcome = await act()
+    await new Promise(setImmediate)
+    return { outcome, rejections }
+  } finally {
+    process.removeListener('unhandledRejection', hear)
+    for (const listener of listeners) process.on('unhandledRejection', listener)
+    for (const reason of unexpected) void Promise.reject(reason)
+  }
+}

@@ -1,0 +1,121 @@
+// The tool that users test with, tested: a sound application passes, and each mistake is called by its name.
+import { AssertionError } from 'node:assert'
+import { createServer, type Server } from 'node:http'
+import { afterEach, describe, expect, it } from 'vitest'
+import { preset } from '../../src/index.js'
+import { assertLogoutWorks, type LogoutTrialReport } from '../../src/testing/assert-logout-works.js'
+import { createFakeOp } from '../../src/testing/fake-op.js'
+import { type Mistake, startApplication } from './application.js'
+
+const toClose: (() => Promise<void>)[] = []
+afterEach(async () => {
+  for (const close of toClose.splice(0).reverse()) await close()
+})
+
+async function trial(mistake?: Mistake): Promise<LogoutTrialReport> {
+  const op = await createFakeOp({ clientId: 'my-rp' })
+  toClose.push(op.close)
+  const app = await startApplication(op.issuer, mistake)
+  toClose.push(app.close)
+  const url = `${app.url}/backchannel-logout`
+  return assertLogoutWorks({ op, url, signIn: '/login', isSignedIn: '/me', connect: '/events' })
+}
+
+async function wordsOf(mistake: Mistake): Promise<string> {
+  const failure = await trial(mistake).catch((error: unknown) => error)
+  expect(failure).toBeInstanceOf(AssertionError)
+  return failure instanceof AssertionError ? failure.message : ''
+}
+
+describe('assertLogoutWorks', () => {
+  it('passes a sound application, and leaves nothing untried', async () => {
+    const { passed, notTried } = await trial()
+    expect(notTried).toEqual([])
+    expect(passed).toHaveLength(10)
+  })
+
+  it.each<[Mistake, RegExp, string]>([
+    ['the receiver is not mounted', /answer was 404: no receiver is mounted/, '404'],
+    [
+      'the receiver stands behind a login wall',
+      /a redirect \(302\): the receiver stands behind a login wall/,
+      'a-redirect',
+    ],
+    ['bind is forgotten', /bind\(\) was not called/, 'found-is-0'],
+    ['bind is not awaited', /bind\(\) is not awaited/, 'bind-rejects'],
+    ['ended is ignored', /the result of bind\(\), ended, is ignored/, 'logged-out-during-login'],
+    ['the store is another', /another store|the very same store/i, 'another-store'],
+    ['bind gets other claims', /no session was found under what the Logout Token names/, 'found-is-0'],
+    ['onSessionsEnded closes nothing', /connection of the ended session was still open/, 'a-connection-stays-open'],
+  ])('%s: says so, with the remedy and the page', async (mistake, words, anchor) => {
+    const message = await wordsOf(mistake)
+    expect(message).toMatch(words)
+    expect(message).toMatch(/What to do: {4}\S+/)
+    expect(message).toMatch(new RegExp(`docs/troubleshooting\\.md#${anchor}$`, 'm'))
+  })
+
+  it('works with an OP that names no sub and no exp, as its preset does', async () => {
+    const op = await createFakeOp({ clientId: 'my-rp', as: 'ory-hydra' })
+    toClose.push(op.close)
+    const app = await startApplication(op.issuer, undefined, preset('ory-hydra'))
+    toClose.push(app.close)
+    const url = `${app.url}/backchannel-logout`
+    const { notTried } = await assertLogoutWorks({ op, url, signIn: '/login', isSignedIn: '/me', connect: '/events' })
+    expect(notTried).toHaveLength(1)
+    expect(notTried[0]).toContain('this OP names no persons')
+  })
+
+  it('says of an application without the option its OP needs which option that is', async () => {
+    const op = await createFakeOp({ clientId: 'my-rp', as: 'ory-hydra' })
+    toClose.push(op.close)
+    const app = await startApplication(op.issuer)
+    toClose.push(app.close)
+    const url = `${app.url}/backchannel-logout`
+    await expect(assertLogoutWorks({ op, url, signIn: '/login', isSignedIn: '/me' })).rejects.toThrow(
+      /exp_missing[\s\S]*provider option allowMissingExp would accept it/,
+    )
+  })
+
+  it('names what it may be where the application is another process, whose events it cannot hear', async () => {
+    const op = await createFakeOp({ clientId: 'my-rp' })
+    toClose.push(op.close)
+    const elsewhere = createServer(async (req, res) => {
+      if (req.url === '/login') return void res.writeHead(302, { location: `${op.issuer}/authorize?${login}` }).end()
+      if (req.url !== '/backchannel-logout') return void res.end('Welcome')
+      let body = ''
+      for await (const chunk of req) body += chunk
+      res.setHeader('cache-control', 'no-store')
+      if (body.includes('logout_token=ey')) return void res.writeHead(200).end()
+      res.writeHead(400, { 'content-type': 'application/json' }).end('{"error":"invalid_request"}')
+    })
+    const url = await listening(elsewhere)
+    const login = new URLSearchParams({ client_id: 'my-rp', response_type: 'code', redirect_uri: `${url}/callback` })
+    const signedIn = new Set<unknown>()
+    const attempt = assertLogoutWorks({
+      op,
+      url: `${url}/backchannel-logout`,
+      signIn: (browser) => {
+        signedIn.add(browser)
+        return browser.get(`${url}/login`)
+      },
+      isSignedIn: async (browser) => signedIn.has(browser),
+    })
+    await expect(attempt).rejects.toThrow(/One of three: bind\(\) is not called at sign-in.+expressSessions\(store\)/)
+  })
+
+  it('catches a page that takes everything', async () => {
+    const op = await createFakeOp({ clientId: 'my-rp' })
+    toClose.push(op.close)
+    const url = await listening(createServer((_req, res) => res.writeHead(200, { 'content-type': 'text/html' }).end()))
+    await expect(assertLogoutWorks({ op, url, signIn: '/login', isSignedIn: '/me' })).rejects.toThrow(
+      /a token that is none was answered 200 with a page/,
+    )
+  })
+})
+
+async function listening(server: Server): Promise<string> {
+  await new Promise<void>((done) => server.listen(0, '127.0.0.1', done))
+  toClose.push(() => new Promise((closed) => server.close(() => closed())))
+  const address = server.address()
+  return `http://127.0.0.1:${typeof address === 'object' ? address?.port : ''}`
+}
