@@ -9,6 +9,7 @@ import { pathToFileURL } from 'node:url'
 
 export const RECIPES = path.resolve(import.meta.dirname, '../../docs/recipes')
 export const TSCONFIG = path.join(import.meta.dirname, 'tsconfig.recipes.json')
+/** Where programs lie that need nothing but what the repository itself installs. */
 const PROGRAMS = path.join(import.meta.dirname, '.programs')
 const GIVEN_SOCKET = pathToFileURL(path.join(import.meta.dirname, 'given-socket.ts')).href
 
@@ -21,7 +22,7 @@ export interface RecipeFile {
 export function filesOf(recipe: string): readonly RecipeFile[] {
   const page = recipe === 'README' ? path.join(RECIPES, '../../README.md') : path.join(RECIPES, `${recipe}.md`)
   const text = readFileSync(page, 'utf8')
-  return [...text.matchAll(/^```(?:ts|js) (\S+)\n([\s\S]*?)^```$/gm)].map(([, name = '', code = '']) => ({
+  return [...text.matchAll(/^```(?:tsx?|js) (\S+)\n([\s\S]*?)^```$/gm)].map(([, name = '', code = '']) => ({
     name,
     code,
   }))
@@ -35,10 +36,10 @@ export function recipes(): readonly string[] {
     .filter((recipe) => filesOf(recipe).length > 0)
 }
 
-/** Writes a recipe's files, and the login that many share, where imports find the repository; returns the folder. */
-export function unpack(recipe: string, change: (code: string) => string = (code) => code): string {
-  mkdirSync(PROGRAMS, { recursive: true })
-  const folder = mkdtempSync(path.join(PROGRAMS, `${recipe}-`))
+/** Writes a recipe's files, and the login that many share, below a folder where imports find what they need; returns theirs. */
+export function unpack(recipe: string, change: (code: string) => string = (code) => code, programs = PROGRAMS): string {
+  mkdirSync(programs, { recursive: true })
+  const folder = mkdtempSync(path.join(programs, `${recipe}-`))
   for (const { name, code } of [...filesOf('login'), ...filesOf(recipe)]) {
     const file = path.join(folder, name)
     mkdirSync(path.dirname(file), { recursive: true })
@@ -64,6 +65,7 @@ export interface RunOptions {
   /** A reserved socket: whatever port the program names, it listens there. */
   readonly socket: Server
   readonly env: Readonly<Record<string, string>>
+  readonly tsconfig?: string
 }
 
 export interface RunningProgram {
@@ -73,10 +75,16 @@ export interface RunningProgram {
 }
 
 /** Runs a program, and resolves when it listens. */
-export async function run({ folder, entry = 'app.ts', socket, env }: RunOptions): Promise<RunningProgram> {
+export async function run({
+  folder,
+  entry = 'app.ts',
+  socket,
+  env,
+  tsconfig = TSCONFIG,
+}: RunOptions): Promise<RunningProgram> {
   const child = spawn(process.execPath, ['--import', 'tsx', '--import', GIVEN_SOCKET, path.resolve(folder, entry)], {
     cwd: folder,
-    env: { PATH: process.env.PATH, TSX_TSCONFIG_PATH: TSCONFIG, ...env },
+    env: { PATH: process.env.PATH, TSX_TSCONFIG_PATH: tsconfig, ...env },
     stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
   })
   let complaints = ''
@@ -94,7 +102,7 @@ export async function run({ folder, entry = 'app.ts', socket, env }: RunOptions)
   return { complaints: () => complaints, stop }
 }
 
-async function stopped(child: ChildProcess): Promise<void> {
+export async function stopped(child: ChildProcess): Promise<void> {
   if (child.exitCode !== null || child.signalCode !== null) return
   child.kill()
   await once(child, 'exit')

@@ -1,9 +1,8 @@
 // A recipe beside a real OP, and what browsers do with both.
-import path from 'node:path'
 import { expect } from 'vitest'
 import { Browser } from './browser.js'
 import { CLIENT_ID, CLIENT_SECRET, type Op, startOp } from './op.js'
-import { type RunningProgram, reserveOrigin, run, unpack } from './recipe.js'
+import { type RunningProgram, type RunOptions, reserveOrigin, run, unpack } from './recipe.js'
 
 export interface Stack {
   readonly origin: string
@@ -18,10 +17,15 @@ export interface StackOptions {
   readonly entry?: string
   readonly authMethod?: 'client_secret_basic' | 'client_secret_post'
   readonly change?: (code: string) => string
+  /** Where the program lies, if not beside the repository's own packages. */
+  readonly programs?: string
+  readonly tsconfig?: string
+  /** Runs it in another way than by `node`: built first, say. */
+  readonly run?: (options: RunOptions) => Promise<RunningProgram>
 }
 
 export async function startStack(recipe: string, options: StackOptions): Promise<Stack> {
-  const { entry, authMethod = 'client_secret_post', change } = options
+  const { entry, authMethod = 'client_secret_post', change, programs, tsconfig } = options
   const { origin, socket } = await reserveOrigin()
   const op = await startOp(origin, authMethod)
   const env = {
@@ -31,7 +35,14 @@ export async function startStack(recipe: string, options: StackOptions): Promise
     BASE_URL: origin,
     SESSION_SECRET: 'a secret of more than thirty-two characters',
   }
-  const program = await run({ folder: unpack(recipe, change), socket, env, ...(entry && { entry }) })
+  const folder = unpack(recipe, change, programs)
+  const program = await (options.run ?? run)({
+    folder,
+    socket,
+    env,
+    ...(entry && { entry }),
+    ...(tsconfig && { tsconfig }),
+  })
   return {
     origin,
     op,
@@ -81,8 +92,4 @@ export const RECIPES: Readonly<Record<string, StackOptions>> = {
   },
   'cookie-session': {},
   'jwt-cookie': {},
-  fastify: {},
-  'fastify-session': {},
-  hono: {},
-  nextjs: { entry: path.join(import.meta.dirname, 'route-files.ts') },
 }

@@ -4,9 +4,10 @@ import { once } from 'node:events'
 import { io } from 'socket.io-client'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { WebSocket } from 'ws'
-import type { Browser } from './browser.js'
-import { type Gate, startGate } from './gate.js'
-import { logOutAtTheOp, type Stack, signIn, startStack, who } from './stack.js'
+import type { Browser } from '../stacks/browser.js'
+import { type Gate, startGate } from '../stacks/gate.js'
+import { logOutAtTheOp, type Stack, signIn, startStack, who } from '../stacks/stack.js'
+import { HERE } from './programs.js'
 
 interface Connection {
   /** Resolves when the other side has ended it. */
@@ -124,7 +125,7 @@ describe.each(Object.entries(KINDS))('%s', (_name, { recipe, connect, refusal })
   const open: Connection[] = []
 
   beforeAll(async () => {
-    stack = await startStack(recipe, {})
+    stack = await startStack(recipe, HERE)
   })
 
   afterEach(() => {
@@ -197,7 +198,7 @@ describe.each(Object.entries(KINDS))('%s', (_name, { recipe, connect, refusal })
 
 describe('what these tests are worth', () => {
   async function withStack(change: (code: string) => string, test: (stack: Stack) => Promise<void>): Promise<void> {
-    const stack = await startStack('server-sent-events', { change })
+    const stack = await startStack('server-sent-events', { ...HERE, change })
     try {
       await test(stack)
     } finally {
