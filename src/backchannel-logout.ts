@@ -7,6 +7,7 @@ import { type WebHandler, webHandler } from './http/web.js'
 import { DeniedHere } from './logout/denied-here.js'
 import { LogoutEngine, type LogoutResult } from './logout/engine.js'
 import { type Client, type LogoutTarget, targetKey, tokenKey } from './marks/target.js'
+import { assertOptions } from './option-checks.js'
 import { type BackchannelLogoutOptions, resolveOptions } from './options.js'
 import { providerDirectory } from './providers/provider-directory.js'
 import type { LocalSession } from './sessions/session-backend.js'
@@ -162,7 +163,9 @@ export function createBackchannelLogout<Req = unknown>(given: BackchannelLogoutO
       sessions?.released(req)
       await signOns.endLocally(sessionId, () => destroySession(sessionId))
     },
-    async terminate(target, { reason = 'terminated', deadlineSeconds = 10 } = {}) {
+    async terminate(target, options = {}) {
+      assertOptions('terminate()', options, { reason: true, deadlineSeconds: true })
+      const { reason = 'terminated', deadlineSeconds = 10 } = options
       const client = clientOf(target)
       if (isUnknown(client, directory.configured())) {
         throw new TypeError('terminate() names an issuer and clientId that are not configured as a provider')

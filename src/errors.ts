@@ -9,10 +9,13 @@
  * - `ERR_KEYS_UNAVAILABLE`: the provider's metadata or keys could not be fetched.
  * - `ERR_STORE`: the logout store failed, or did not answer in time.
  * - `ERR_SESSIONS`: a session could not be destroyed; it stays marked, denied and bound, and is tried again.
- * - `ERR_EVICT`: cached claims could not be evicted, or an application hook failed.
+ * - `ERR_EVICT`: cached claims could not be evicted.
+ * - `ERR_HOOK`: a function of the application threw, rejected or hung; `option` names it.
  * - `ERR_DEADLINE`: the answer was due before the work was done; the work goes on.
  * - `ERR_ID_TOKEN`: the claims given to `bind` are not those of a configured provider's ID Token.
- * - `ERR_NO_VERDICT`: whether a session lives could not be found out; answered 503, the session is kept.
+ * - `ERR_NO_VERDICT`: whether a session or a token lives could not be found out; answered 503, the session is kept.
+ * - `ERR_CONFIGURATION`: the application is set up in a way that leaves users signed in; `reason` says how, `remedy` what to do.
+ * - `ERR_UNEXPECTED`: a failure that nobody foresaw, in this package or below it; `cause` has it.
  */
 export type ErrorCode =
   | 'ERR_REQUEST'
@@ -22,18 +25,35 @@ export type ErrorCode =
   | 'ERR_STORE'
   | 'ERR_SESSIONS'
   | 'ERR_EVICT'
+  | 'ERR_HOOK'
   | 'ERR_DEADLINE'
   | 'ERR_ID_TOKEN'
   | 'ERR_NO_VERDICT'
+  | 'ERR_CONFIGURATION'
+  | 'ERR_UNEXPECTED'
 
+/** What a `LogoutError` says beside its code and its sentence. */
 export interface ErrorDetails {
   /** Which rule: a stable word of the code's own list, e.g. `exp_missing`. */
-  readonly reason?: string
+  readonly reason?: string | undefined
   /** The claim or header parameter the rule is about. */
-  readonly claim?: string
-  /** The provider option that would accept this, where there is one. */
-  readonly option?: string
+  readonly claim?: string | undefined
+  /** The option that would accept this, or that names the function that failed. */
+  readonly option?: string | undefined
+  /** What to do about it, where that is known. May hold words of the configuration, never of a token. */
+  readonly remedy?: string | undefined
   readonly cause?: unknown
+}
+
+/** A `LogoutError` as `JSON.stringify` and structured loggers show it: never with its cause. */
+export interface LogoutErrorJson {
+  readonly name: string
+  readonly code: ErrorCode
+  readonly message: string
+  readonly reason?: string
+  readonly claim?: string
+  readonly option?: string
+  readonly remedy?: string
 }
 
 /**
@@ -46,6 +66,7 @@ export class LogoutError extends Error {
   readonly reason: string | undefined
   readonly claim: string | undefined
   readonly option: string | undefined
+  readonly remedy: string | undefined
 
   constructor(code: ErrorCode, message: string, details: ErrorDetails = {}) {
     super(message, details.cause === undefined ? undefined : { cause: details.cause })
@@ -53,12 +74,27 @@ export class LogoutError extends Error {
     this.reason = details.reason
     this.claim = details.claim
     this.option = details.option
+    this.remedy = details.remedy
+  }
+
+  /** Without `cause`: it holds a driver's or the network's own words, which may be secret. */
+  toJSON(): LogoutErrorJson {
+    const { name, code, message, reason, claim, option, remedy } = this
+    return {
+      name,
+      code,
+      message,
+      ...(reason !== undefined && { reason }),
+      ...(claim !== undefined && { claim }),
+      ...(option !== undefined && { option }),
+      ...(remedy !== undefined && { remedy }),
+    }
   }
 }
 
 /**
- * No verdict on a session: the error handlers of Express, of connect and of Hono answer it 503 with `Retry-After` by themselves,
- * and `getResponse()` is that answer for your own.
+ * No verdict on a session or an access token, so it is neither let in nor refused. The error handlers of Express, of connect and of
+ * Hono answer it 503 with `Retry-After` by themselves, and `getResponse()` is that answer for your own.
  */
 export class NoVerdictError extends LogoutError {
   readonly status = 503
@@ -66,8 +102,13 @@ export class NoVerdictError extends LogoutError {
   readonly headers = { 'Retry-After': '1', 'Cache-Control': 'no-store' }
   readonly expose = true
 
-  constructor(cause: unknown) {
-    super('ERR_NO_VERDICT', 'Whether this session was ended could not be found out', { cause })
+  /** `reason` says what could not be asked; for a session that is always the logout store. */
+  constructor(
+    cause: unknown,
+    message = 'Whether this session was ended could not be found out',
+    reason = 'store_failed',
+  ) {
+    super('ERR_NO_VERDICT', message, { cause, reason })
   }
 
   /** A fresh Web `Response`, for Hono (which asks for it by this name), Next.js and their like: 503, empty, `no-store`. */

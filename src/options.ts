@@ -3,6 +3,7 @@
 import type { EventListener } from './events.js'
 import type { ClaimsEvictor } from './logout/claims-evictor.js'
 import type { EndedSessions } from './logout/engine.js'
+import { assertOptions, type OptionNames } from './option-checks.js'
 import type { ProviderSource } from './providers/provider-directory.js'
 import type { SessionBackend } from './sessions/session-backend.js'
 import type { LogoutStore } from './stores/logout-store.js'
@@ -49,10 +50,20 @@ const DEFAULTS = {
   bodyLimitBytes: 65_536,
 } as const
 
-const KNOWN = new Set([
-  ...Object.keys(DEFAULTS),
-  ...['provider', 'store', 'sessions', 'claims', 'onEvent', 'onSessionsEnded', 'clock'],
-])
+const NAMES: OptionNames<BackchannelLogoutOptions> = {
+  provider: true,
+  store: true,
+  sessions: true,
+  claims: true,
+  onEvent: true,
+  onSessionsEnded: true,
+  sessionLifetimeSeconds: true,
+  answerDeadlineSeconds: true,
+  stepTimeoutSeconds: true,
+  retryForSeconds: true,
+  bodyLimitBytes: true,
+  clock: true,
+}
 
 const STORE_METHODS = [
   ...['bind', 'rebind', 'renew', 'addTokens', 'read', 'marks', 'endSessions', 'unbind', 'begin', 'complete'],
@@ -63,13 +74,7 @@ export function resolveOptions<Req>(options: BackchannelLogoutOptions<Req>) {
   if (typeof options !== 'object' || options === null) {
     throw new TypeError('createBackchannelLogout() needs options, at least { provider: { issuer, clientId } }')
   }
-  for (const name of Object.keys(options)) {
-    if (!KNOWN.has(name)) {
-      throw new TypeError(
-        `"${name}" is no option of createBackchannelLogout(); it knows ${[...KNOWN].sort().join(', ')}`,
-      )
-    }
-  }
+  assertOptions('createBackchannelLogout()', options, NAMES)
   const clock = options.clock ?? (() => Date.now() / 1000)
   const resolved = {
     ...DEFAULTS,

@@ -18,7 +18,11 @@ describe('options are checked when the app boots', () => {
     ['no options', undefined, /provider/],
     ['a session store that has all its methods', { provider, sessions: new session.MemoryStore() }, /expressSessions/],
     ['no sessions at all', { provider, sessions: null }, /expressSessions/],
-    ['an unknown option', { provider, onLogout: () => {} }, /"onLogout" is no option.*onEvent/],
+    [
+      'an unknown option',
+      { provider, onFailure: () => {} },
+      /createBackchannelLogout\(\) has no option "onFailure": it has provider/,
+    ],
     ['no provider', {}, /provider/],
     ['a lifetime of nothing', { provider, sessionLifetimeSeconds: 0 }, /sessionLifetimeSeconds/],
     ['a deadline that is no number', { provider, answerDeadlineSeconds: '2' }, /answerDeadlineSeconds/],

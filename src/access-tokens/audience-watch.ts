@@ -29,7 +29,7 @@ export function audienceWatch(
 
 function notAnAudience(): LogoutError {
   return new LogoutError(
-    'ERR_NO_VERDICT',
+    'ERR_CONFIGURATION',
     'The authorization server calls a token inactive that has not expired and is not meant for this API: Keycloak does so unless ' +
       'the client of this API is in the aud of the token; add an audience mapper for it to the client that gets the tokens',
     { reason: 'audience_missing', claim: 'aud' },

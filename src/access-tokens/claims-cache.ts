@@ -362,7 +362,7 @@ export class ClaimsCache<Application> {
 
 function tokenOutlivesMarks(): LogoutError {
   return new LogoutError(
-    'ERR_EVICT',
+    'ERR_CONFIGURATION',
     'An access token lives longer than marks are kept: raise tokenLifetimeSeconds and marksLifetimeSeconds',
     { reason: 'token_outlives_marks', claim: 'exp' },
   )

@@ -5,6 +5,7 @@ import { type EventListener, emitter } from '../events.js'
 import type { ClaimsEvictor, EndedClaims } from '../logout/claims-evictor.js'
 import { DEFAULT_TOLERANCE_SECONDS } from '../marks/covering.js'
 import { tokenKey } from '../marks/target.js'
+import { assertOptions, type OptionNames } from '../option-checks.js'
 import { ClaimsCache, type LoadClaims, type LookupOptions, type MarksStore, type Verdict } from './claims-cache.js'
 import { type EvictionEndpointOptions, type EvictionHandler, evictionEndpoint } from './eviction-endpoint.js'
 import { type Introspect, type IntrospectionOptions, introspectionClient } from './introspection.js'
@@ -108,10 +109,23 @@ const DEFAULTS = {
 
 const MAX_NEGATIVE_LIFETIME_SECONDS = 60
 
-const KNOWN = new Set([
-  ...Object.keys(DEFAULTS),
-  ...['introspection', 'store', 'enrich', 'signOnOf', 'marksLifetimeSeconds', 'onEvent', 'clock'],
-])
+const NAMES: OptionNames<ClaimsOptions<unknown>> = {
+  introspection: true,
+  store: true,
+  enrich: true,
+  signOnOf: true,
+  maximumLifetimeSeconds: true,
+  negativeLifetimeSeconds: true,
+  maxEntries: true,
+  maxNegativeEntries: true,
+  tokenLifetimeSeconds: true,
+  sessionLifetimeSeconds: true,
+  marksLifetimeSeconds: true,
+  storeTimeoutSeconds: true,
+  enrichTimeoutSeconds: true,
+  onEvent: true,
+  clock: true,
+}
 
 /** `TypeError` where the options cannot work; it names the option and the remedy. */
 export function createClaims(options: ClaimsOptions<undefined> & { readonly enrich?: undefined }): Claims<undefined>
@@ -181,11 +195,7 @@ function resolve<Application>(options: ClaimsOptions<Application>) {
   if (typeof options?.introspection !== 'object' || options.introspection === null) {
     throw new TypeError('createClaims() needs introspection: { issuer, clientId, clientAuthentication }')
   }
-  for (const name of Object.keys(options)) {
-    if (!KNOWN.has(name)) {
-      throw new TypeError(`"${name}" is no option of createClaims(); it knows ${[...KNOWN].sort().join(', ')}`)
-    }
-  }
+  assertOptions('createClaims()', options, NAMES)
   for (const name of ['enrich', 'signOnOf', 'onEvent', 'clock'] as const) {
     if (options[name] !== undefined && typeof options[name] !== 'function') {
       throw new TypeError(`${name} must be a function`)

@@ -2,6 +2,7 @@
 import { LogoutError } from '../errors.js'
 import type { ClaimsEvictor } from '../logout/claims-evictor.js'
 import { tokenKey } from '../marks/target.js'
+import { assertOptions, type OptionNames } from '../option-checks.js'
 import { outline } from './no-verdict.js'
 
 export interface EvictionClientOptions {
@@ -31,7 +32,7 @@ const DEFAULT_TIMEOUT_SECONDS = 2
 
 /** `TypeError` where the options cannot work. */
 export function createEvictionClient(options: EvictionClientOptions): EvictionClient {
-  assertOptions(options)
+  assertUsable(options)
   const evict = async (keys: readonly string[]): Promise<void> => {
     for (let i = 0; i < keys.length; i += KEYS_PER_REQUEST) {
       const form = new URLSearchParams()
@@ -80,7 +81,17 @@ function formEncoded(value: string): string {
   return new URLSearchParams({ v: value }).toString().slice(2)
 }
 
-function assertOptions({ endpoint, clientId, clientSecret, ...rest }: EvictionClientOptions): void {
+const NAMES: OptionNames<EvictionClientOptions> = {
+  endpoint: true,
+  clientId: true,
+  clientSecret: true,
+  timeoutSeconds: true,
+  dangerouslyAllowHttp: true,
+}
+
+function assertUsable(options: EvictionClientOptions): void {
+  assertOptions('createEvictionClient()', options, NAMES)
+  const { endpoint, clientId, clientSecret, ...rest } = options
   const url = URL.canParse(endpoint) ? new URL(endpoint) : undefined
   if (url?.protocol !== 'https:' && !(rest.dangerouslyAllowHttp === true && url?.protocol === 'http:')) {
     throw new TypeError('endpoint must be an https URL; for a test on a loopback interface, set dangerouslyAllowHttp')

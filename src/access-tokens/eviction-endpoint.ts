@@ -3,6 +3,7 @@
 import { timingSafeEqual } from 'node:crypto'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { tokenKey } from '../marks/target.js'
+import { assertOptions } from '../option-checks.js'
 
 export interface EvictionEndpointOptions {
   /** Secrets of the clients that may evict, by client id. Compared in constant time. */
@@ -73,7 +74,9 @@ function keysOf(form: URLSearchParams): readonly string[] | undefined {
   return [...tokens.map(tokenKey), ...keys]
 }
 
-function authenticator({ clients, authenticate }: EvictionEndpointOptions) {
+function authenticator(options: EvictionEndpointOptions) {
+  assertOptions('evictionEndpoint()', options, { clients: true, authenticate: true })
+  const { clients, authenticate } = options
   if ((clients === undefined) === (authenticate === undefined)) {
     throw new TypeError('evictionEndpoint needs either clients: { clientId: secret } or authenticate: (req) => boolean')
   }

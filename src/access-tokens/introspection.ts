@@ -19,6 +19,7 @@ import {
   WWWAuthenticateChallengeError,
 } from 'oauth4webapi'
 import { LogoutError } from '../errors.js'
+import { assertOptions, type OptionNames } from '../option-checks.js'
 import { audienceWatch } from './audience-watch.js'
 import { noVerdict, outline, statusOf } from './no-verdict.js'
 import { type Http, type MetadataOptions, serverMetadata } from './server-metadata.js'
@@ -84,7 +85,7 @@ export function introspectionClient(
   clock: () => number,
   warn: (error: LogoutError) => void = () => {},
 ): Introspect {
-  assertOptions(options)
+  assertUsable(options)
   const authentication = clientAuth(options.clientAuthentication)
   const metadata = serverMetadata({ ...options, ...knownOf(options), clock })
   const timeoutSeconds = options.timeoutSeconds ?? DEFAULT_TIMEOUT_SECONDS
@@ -195,7 +196,24 @@ function clientAuth(authentication: ClientAuthentication): ClientAuth {
   }
 }
 
-function assertOptions(options: IntrospectionOptions): void {
+const NAMES: OptionNames<IntrospectionOptions> = {
+  issuer: true,
+  clientId: true,
+  clientAuthentication: true,
+  introspectionEndpoint: true,
+  discovery: true,
+  signed: true,
+  resource: true,
+  fetch: true,
+  timeoutSeconds: true,
+  dangerouslyAllowHttp: true,
+}
+
+function assertUsable(options: IntrospectionOptions): void {
+  assertOptions('createClaims() option introspection', options, NAMES)
+  if (options.signed !== undefined) {
+    assertOptions('createClaims() option introspection.signed', options.signed, { algorithm: true, jwksUri: true })
+  }
   const {
     issuer,
     clientId,

@@ -1,5 +1,5 @@
 // Why nobody can say whether an access token is good, in words that cannot hold a secret.
-import { LogoutError } from '../errors.js'
+import { NoVerdictError } from '../errors.js'
 
 const SENTENCES = {
   /** The authorization server could not be asked, or gave an error (5xx, a redirect, a network failure). */
@@ -19,8 +19,8 @@ const SENTENCES = {
 export type NoVerdictReason = keyof typeof SENTENCES
 
 /** `ERR_NO_VERDICT`: neither let in nor refused; answered 503, never 401. */
-export function noVerdict(reason: NoVerdictReason, cause?: unknown): LogoutError {
-  return new LogoutError('ERR_NO_VERDICT', SENTENCES[reason], { reason, cause })
+export function noVerdict(reason: NoVerdictReason, cause?: unknown): NoVerdictError {
+  return new NoVerdictError(cause, SENTENCES[reason], reason)
 }
 
 /**

@@ -1,6 +1,7 @@
 // The bearer check of a route (RFC 6750): which token, is it good, is it enough. Never reads a token from a URL or a body, and says
 // nothing of it in an answer. Knows the cache by its one question only.
 import type { IncomingHttpHeaders } from 'node:http'
+import { assertOptions, type OptionNames } from '../option-checks.js'
 import type { LookupOptions, Verdict } from './claims-cache.js'
 import type { TokenClaims } from './token-claims.js'
 
@@ -173,7 +174,16 @@ function refusal(status: Refusal['status'], error: string, description: string):
   return { status, error, description }
 }
 
+const NAMES: OptionNames<RequireTokenOptions> = {
+  scope: true,
+  audience: true,
+  maxAgeSeconds: true,
+  confirm: true,
+  realm: true,
+}
+
 function resolve<Req>(options: RequireTokenOptions<Req>) {
+  assertOptions('requireToken()', options, NAMES)
   const { maxAgeSeconds, confirm, realm = 'api' } = options
   const scopes = listOf(options.scope)
   const audiences = listOf(options.audience)

@@ -81,7 +81,7 @@ function text(value: unknown): string | undefined {
 /** Without its client a token is under no mark but its own: Logout Tokens are addressed to a client, and a `sub` alone is nobody's. */
 function tokenOfNobodysClient(): LogoutError {
   return new LogoutError(
-    'ERR_EVICT',
+    'ERR_CONFIGURATION',
     'An introspection answer names no client_id: a logout ends such a token only if bind or addTokens was given it; ' +
       'where other claims tell the client, say so by signOnOf',
     { reason: 'client_id_missing', claim: 'client_id' },
@@ -91,7 +91,7 @@ function tokenOfNobodysClient(): LogoutError {
 /** One user under two names: the `sub` of this server's answers is not that of its Logout Tokens. */
 export function userOfTwoNames(): LogoutError {
   return new LogoutError(
-    'ERR_EVICT',
+    'ERR_CONFIGURATION',
     'An access token was ended by its sid, but names another sub than the Logout Token: logouts that name no sid do not reach ' +
       'such tokens; say by signOnOf which sub their ID Tokens have',
     { reason: 'sub_differs', claim: 'sub' },

@@ -286,24 +286,29 @@ export class LogoutEngine {
   async #evict(order: LogoutOrder, { mark, tokenKeys }: { mark: Mark; tokenKeys: readonly string[] }) {
     const { claims } = this.#options
     if (claims === undefined) return undefined
-    return this.#hook('Cached claims could not be evicted', () => claims.evict({ target: order.key, mark, tokenKeys }))
+    return this.#hook(['ERR_EVICT', 'Cached claims could not be evicted'], () =>
+      claims.evict({ target: order.key, mark, tokenKeys }),
+    )
   }
 
   async #announce({ client, reason }: LogoutOrder, sessionIds: readonly string[]) {
     const { onSessionsEnded } = this.#options
     if (onSessionsEnded === undefined || sessionIds.length === 0) return undefined
     const { issuer, clientId } = client
-    return this.#hook('The hook onSessionsEnded failed', () =>
+    return this.#hook(['ERR_HOOK', 'The hook onSessionsEnded failed', 'onSessionsEnded'], () =>
       onSessionsEnded({ issuer, clientId, sessionIds, reason }),
     )
   }
 
-  async #hook(sentence: string, call: () => void | Promise<void>): Promise<LogoutError | undefined> {
+  async #hook(
+    [code, sentence, option]: readonly [code: ErrorCode, sentence: string, option?: string],
+    call: () => void | Promise<void>,
+  ): Promise<LogoutError | undefined> {
     try {
       await this.#step(Promise.resolve(call())) // Whatever a hook returns is no promise to be relied on.
       return undefined
     } catch (cause) {
-      return failure('ERR_EVICT', sentence, cause)
+      return new LogoutError(code, sentence, { cause, option })
     }
   }
 

@@ -2,6 +2,7 @@
 
 import { isJsonObject, type JsonObject, own } from '../json-object.js'
 import type { Client } from '../marks/target.js'
+import { assertOptions, type OptionNames } from '../option-checks.js'
 import {
   DecryptionKeys,
   isHmac,
@@ -123,7 +124,7 @@ const CONTENT_ENCRYPTION_ALGORITHMS = [
   ...['A128CBC-HS256', 'A192CBC-HS384', 'A256CBC-HS512', 'A128GCM', 'A192GCM', 'A256GCM'],
 ]
 
-const OPTION_NAMES: readonly string[] = Object.keys({
+const OPTION_NAMES: OptionNames<ProviderOptions> = {
   issuer: true,
   clientId: true,
   algorithms: true,
@@ -143,14 +144,14 @@ const OPTION_NAMES: readonly string[] = Object.keys({
   transientFailureStatus: true,
   dangerouslyAllowHttp: true,
   requestTimeoutSeconds: true,
-} satisfies Record<keyof ProviderOptions, true>)
+}
 
-const DECRYPTION_NAMES: readonly string[] = Object.keys({
+const DECRYPTION_NAMES: OptionNames<DecryptionOptions> = {
   keys: true,
   keyManagementAlgorithms: true,
   contentEncryptionAlgorithms: true,
   allowPlainJws: true,
-} satisfies Record<keyof DecryptionOptions, true>)
+}
 
 /** Decides every option. Throws a `TypeError` that names the option and the remedy. `clock`: epoch seconds, dates the keys. */
 export function resolveProvider(options: ProviderOptions, clock: () => number): Provider {
@@ -311,13 +312,10 @@ function urlOf(name: string, value: unknown, dangerouslyAllowHttp: boolean): str
   }
 }
 
-function closed(what: string, value: unknown, names: readonly string[]): JsonObject {
+function closed(what: string, value: unknown, names: Readonly<Record<string, true>>): JsonObject {
+  assertOptions(what, value, names)
   if (!isJsonObject(value)) throw new TypeError(`${what} must be an object of options`)
-  const stranger = Object.keys(value).find((name) => !names.includes(name))
-  if (stranger === undefined) return value
-  const near = names.find((name) => name.toLowerCase() === stranger.toLowerCase().replaceAll(/[^a-z]/g, ''))
-  const remedy = near === undefined ? `it has ${names.join(', ')}` : `it appears you mean ${near}`
-  throw new TypeError(`${what} has no option ${JSON.stringify(stranger)}: ${remedy}`)
+  return value
 }
 
 function text(name: string, value: unknown): string {

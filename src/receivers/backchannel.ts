@@ -84,8 +84,5 @@ function isDeadline(error: unknown): boolean {
 /** Nothing unknown gets past here: an unforeseen throw is a failed logout, not a broken host application. */
 function asError(thrown: unknown): LogoutError {
   if (thrown instanceof LogoutError) return thrown
-  return new LogoutError('ERR_DEADLINE', 'The receiver failed in a way it should not', {
-    reason: 'unexpected',
-    cause: thrown,
-  })
+  return new LogoutError('ERR_UNEXPECTED', 'The receiver failed in a way it should not', { cause: thrown })
 }

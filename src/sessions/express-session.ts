@@ -2,6 +2,7 @@
 // Knows the store contract of express-session 1.x and nothing of any driver.
 import { within } from '../deadline.js'
 import { LogoutError } from '../errors.js'
+import { assertOptions } from '../option-checks.js'
 import type { LocalSession, SessionBackend, SessionGuard, SessionVerdict } from './session-backend.js'
 
 /** A session's data as express-session hands it to its store: of it, only the cookie matters here. */
@@ -57,6 +58,7 @@ export function expressSessions(
       'expressSessions() needs the session store itself, the one that session({ store }) is given: an object with get, set and destroy',
     )
   }
+  assertOptions('expressSessions()', options, { verifyDestroyed: true })
   const protection = protectionOf(store)
   return {
     sessionOf: localSessionOf,

@@ -2,6 +2,7 @@
 // shape.
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { NoVerdictError } from '../errors.js'
+import { assertOptions } from '../option-checks.js'
 
 export interface GuardOptions<Req, Res = ServerResponse> {
   /**
@@ -76,9 +77,8 @@ function assertUsable(read: unknown, options: object): void {
   if (typeof read !== 'function') {
     throw new TypeError('guard() needs a function that reads the sign-on of a request, e.g. (req) => req.session?.oidc')
   }
-  const { clear, whenEnded, ...unknown }: { clear?: unknown; whenEnded?: unknown } = options
-  const [name] = Object.keys(unknown)
-  if (name !== undefined) throw new TypeError(`"${name}" is no option of guard(); it knows clear and whenEnded`)
+  assertOptions('guard()', options, { clear: true, whenEnded: true })
+  const { clear, whenEnded }: { clear?: unknown; whenEnded?: unknown } = options
   if (clear !== undefined && typeof clear !== 'function') {
     throw new TypeError('clear must be a function (req, res) that makes an ended session forget its user')
   }

@@ -3,6 +3,7 @@
 import { within } from '../deadline.js'
 import { ExpiringMap } from '../expiring-map.js'
 import { type Mark, withMark } from '../marks/covering.js'
+import { assertOptions, type OptionNames } from '../option-checks.js'
 import type { LogPage, LogStore } from './log-store.js'
 import type {
   BeginLogout,
@@ -37,6 +38,15 @@ export interface BoundedReads extends LogStore {
   refresh(): Promise<void>
   /** Stops pulling. From B seconds later on each read asks the store. */
   close(): void
+}
+
+const NAMES: OptionNames<BoundedReadsOptions> = {
+  seconds: true,
+  pullEverySeconds: true,
+  maxSessions: true,
+  onPullFailed: true,
+  monotonic: true,
+  clock: true,
 }
 
 interface Moment {
@@ -74,6 +84,7 @@ interface MarksOfKey {
  * @throws TypeError for a number that cannot be meant
  */
 export function boundedReads(store: LogStore, options: BoundedReadsOptions = {}): BoundedReads {
+  assertOptions('boundedReads()', options, NAMES)
   const { seconds = 5, pullEverySeconds = seconds / 5, maxSessions = 100_000 } = options
   assertDelay('seconds', seconds, 'for no bound at all use the store itself')
   assertDelay('pullEverySeconds', pullEverySeconds, 'leave it out to pull five times within the bound')

@@ -2,6 +2,7 @@
 
 import { ExpiringMap } from '../expiring-map.js'
 import { covers, type Mark, withMark } from '../marks/covering.js'
+import { assertOptions } from '../option-checks.js'
 import type {
   BeginLogout,
   BegunLogout,
@@ -52,6 +53,7 @@ interface OpenedLogout {
  * bounded by sessions and logouts within their lifetimes. Other processes see none of it: from the second node on, use Redis or PostgreSQL.
  */
 export function memoryStore(options: MemoryStoreOptions = {}): LogoutStore {
+  assertOptions('memoryStore()', options, { clock: true })
   return new MemoryStore(options.clock ?? (() => Date.now() / 1000))
 }
 

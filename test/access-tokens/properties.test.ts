@@ -653,7 +653,9 @@ describe('P14: a mark that could be forgotten too early is refused at start-up',
     })
     await isActive(claims, 'a')
     await isActive(claims, 'b')
-    expect(events).toMatchObject([{ type: 'warning', error: { code: 'ERR_EVICT', reason: 'token_outlives_marks' } }])
+    expect(events).toMatchObject([
+      { type: 'warning', error: { code: 'ERR_CONFIGURATION', reason: 'token_outlives_marks' } },
+    ])
   })
 
   it('and a mark that the engine keeps shorter is kept here as long as this cache needs it', async () => {

@@ -9,7 +9,10 @@ function listening(answer: Record<string, unknown>, more: MoreOptions = {}) {
   return { claims, events, isActive: async (token: string) => (await claims.lookup(token)).active }
 }
 
-const WARNING = { type: 'warning', error: { code: 'ERR_EVICT', reason: 'client_id_missing', claim: 'client_id' } }
+const WARNING = {
+  type: 'warning',
+  error: { code: 'ERR_CONFIGURATION', reason: 'client_id_missing', claim: 'client_id' },
+}
 
 describe('an answer without client_id', () => {
   it.each([undefined, null, ''])(

@@ -141,7 +141,7 @@ describe('a hook that fails', () => {
     await withBrokenRp({ receiver: { onSessionsEnded } }, async ({ rp, rows }) => {
       const token = await rp.mint.logoutToken()
       expectRefusal(await rp.deliver(token), 400, 'logout_failed')
-      expect(rp.eventsOf('logout-failed')).toMatchObject([{ error: { code: 'ERR_EVICT' } }])
+      expect(rp.eventsOf('logout-failed')).toMatchObject([{ error: { code: 'ERR_HOOK', option: 'onSessionsEnded' } }])
       fails = false
       expectLoggedOut(await rp.deliver(token))
       expect(told).toHaveLength(2)

@@ -20,7 +20,7 @@ const ROWS: readonly (readonly string[])[] = [
   ['marks', 'telemetry'],
   ['events.ts', 'expiring-map.ts'],
   ['deadline.ts'],
-  ['errors.ts', 'json-object.ts'],
+  ['errors.ts', 'json-object.ts', 'option-checks.ts'],
 ]
 
 /** Arrows that still point up after the move; each is to be untied, and no other may come. */

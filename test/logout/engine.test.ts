@@ -212,7 +212,7 @@ describe('a step that fails or hangs', () => {
     ['begin', 'ERR_STORE', false],
     ['evict', 'ERR_EVICT', true],
     ['destroy', 'ERR_SESSIONS', true],
-    ['hook', 'ERR_EVICT', true],
+    ['hook', 'ERR_HOOK', true],
     ['complete', 'ERR_STORE', true],
   ] as const
 
@@ -260,13 +260,16 @@ describe('a step that fails or hangs', () => {
     const throws = () => {
       throw new Error('thrown')
     }
-    for (const broken of [{ onSessionsEnded: throws }, { claims: { evict: throws } }]) {
+    for (const [broken, code] of [
+      [{ onSessionsEnded: throws }, 'ERR_HOOK'],
+      [{ claims: { evict: throws } }, 'ERR_EVICT'],
+    ] as const) {
       const rig = new Rig({}, broken)
       await rig.signIn('s1')
       expect(await rig.end({ sub: 'alice' })).toMatchObject({
         complete: false,
         marked: true,
-        error: { code: 'ERR_EVICT' },
+        error: { code },
       })
       expect(rig.rows.size).toBe(0)
       rig.engine.close()

@@ -84,7 +84,7 @@ describe('misuse', () => {
   })
 
   it.each<[string, Readonly<Record<string, unknown>>, RegExp]>([
-    ['an unknown option', { audience: 'x' }, /no option "audience": it has issuer, clientId/],
+    ['an unknown option', { audience: 'x' }, /no option "audience": it appears you mean trustedAudiences/],
     ['an option in snake case', { client_secret: 'x' }, /no option "client_secret": it appears you mean clientSecret/],
     ['an option in other case', { jwksURI: 'x' }, /it appears you mean jwksUri/],
     ['an issuer that is no URL', { issuer: 'op.example.com' }, /issuer: it must be an absolute URL/],

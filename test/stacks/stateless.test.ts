@@ -381,7 +381,7 @@ describe('guard', () => {
     { given: [undefined], says: /reads the sign-on/ },
     { given: [() => undefined, { whenEnded: 'maybe' }], says: /"anonymous" or "unauthorized"/ },
     { given: [() => undefined, { clear: true }], says: /clear must be a function/ },
-    { given: [() => undefined, { onEnded: 'anonymous' }], says: /"onEnded" is no option/ },
+    { given: [() => undefined, { onEnded: 'anonymous' }], says: /no option "onEnded": it appears you mean whenEnded/ },
   ])('refuses at boot what it could not use: $says', async ({ given, says }) => {
     const { logout } = await statelessRp()
     expect(() => Reflect.apply(logout.guard, undefined, given)).toThrow(says)

@@ -1,4 +1,5 @@
 // Creates what the store needs in a database, and looks whether it is there. Drops and changes nothing else.
+import { assertOptions } from '../../option-checks.js'
 import type { PostgresPool } from './postgres-store.js'
 import { SCHEMA } from './schema.js'
 
@@ -19,6 +20,7 @@ export async function applySchema(pool: { query(text: string): Promise<unknown> 
  * this is only for databases that stood idle; any node may call it at any time.
  */
 export async function prunePostgres(pool: PostgresPool, options: { readonly batch?: number } = {}): Promise<number> {
+  assertOptions('prunePostgres()', options, { batch: true })
   const { batch = 1000 } = options
   for (let total = 0; ; ) {
     const { rows } = await pool.query('SELECT bcl_prune($1)::integer AS pruned', [batch])
@@ -39,6 +41,7 @@ export async function checkPostgres(
   pool: PostgresPool,
   options: { readonly sessionTable?: string } = {},
 ): Promise<readonly string[]> {
+  assertOptions('checkPostgres()', options, { sessionTable: true })
   const { rows } = await pool.query(
     `SELECT to_regclass('bcl_session') IS NOT NULL AND to_regclass('bcl_log') IS NOT NULL AS has_tables,
             to_regprocedure('bcl_begin(jsonb)') IS NOT NULL AS has_functions,

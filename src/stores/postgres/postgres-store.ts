@@ -1,6 +1,7 @@
 // The logout store in PostgreSQL: each method is one statement, a call of a function in schema.sql. Knows a pool by its
 // shape and imports no driver.
 import type { Mark } from '../../marks/covering.js'
+import { assertOptions } from '../../option-checks.js'
 import type { LogPage, LogStore } from '../log-store.js'
 import type {
   BeginLogout,
@@ -40,6 +41,7 @@ export function postgresStore(pool: PostgresPool, options: PostgresStoreOptions 
   if (typeof pool?.query !== 'function') {
     throw new TypeError('postgresStore(pool): the pool has no query method; give a Pool of pg')
   }
+  assertOptions('postgresStore()', options, { sessionTable: true })
   return new PostgresStore(pool, options.sessionTable)
 }
 

@@ -1,4 +1,5 @@
 // Looks at a Redis before it is relied on, and says in words what would lose a logout. Changes nothing.
+import { assertOptions } from '../../option-checks.js'
 import { connectionOf, type RedisClient, type RedisCommand } from './command.js'
 
 export interface RedisCheckOptions {
@@ -56,6 +57,7 @@ const CHECKS: readonly Check[] = [
  * is not on most hosted ones. On a cluster one node is looked at.
  */
 export async function checkRedis(client: RedisClient, options: RedisCheckOptions = {}): Promise<readonly string[]> {
+  assertOptions('checkRedis()', options, { cluster: true })
   const { command, isCluster } = connectionOf(client, options.cluster)
   const info = new Map([...parseInfo(String(await command(['INFO'], 'bcl'))), ...(await savePoints(command))])
   return CHECKS.flatMap((check) => check(info, isCluster) ?? [])

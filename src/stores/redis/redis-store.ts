@@ -1,4 +1,5 @@
 // The logout store in Redis: options checked once, then one of two ways of running. Knows the drivers by their shape only.
+import { assertOptions, type OptionNames } from '../../option-checks.js'
 import type { LogStore } from '../log-store.js'
 import { ClusterRedisStore } from './cluster-store.js'
 import { connectionOf, type RedisClient } from './command.js'
@@ -16,6 +17,8 @@ export interface RedisStoreOptions {
   readonly cluster?: boolean
 }
 
+const NAMES: OptionNames<RedisStoreOptions> = { prefix: true, sessionPrefix: true, cluster: true }
+
 /**
  * A logout store for any number of nodes. One round trip per method on one Redis; on a cluster as many as slots demand.
  *
@@ -24,6 +27,7 @@ export interface RedisStoreOptions {
  * A fail-over can lose what Redis had acknowledged; where that must not be, use PostgreSQL or `WAIT` and AOF.
  */
 export function redisStore(client: RedisClient, options: RedisStoreOptions = {}): LogStore {
+  assertOptions('redisStore()', options, NAMES)
   const { prefix = 'bcl:', sessionPrefix, cluster } = options
   const { command, isCluster } = connectionOf(client, cluster)
   if (!isCluster) return new StandaloneRedisStore(command, checkedPrefix(prefix), sessionPrefix)

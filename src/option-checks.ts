@@ -1,0 +1,59 @@
+// Which options there are, for every factory alike: a name that a factory does not have is refused, and the one that was meant is said.
+// Knows no option itself.
+
+/** Every name that the type has: one that is missing here does not compile. */
+export type OptionNames<Options> = Readonly<Record<keyof Options, true>>
+
+/**
+ * Refuses what is no object, and any name in it that is not among `names`.
+ *
+ * @throws TypeError `redisStore() has no option "keyPrefix": it appears you mean prefix`
+ */
+export function assertOptions(what: string, given: unknown, names: Readonly<Record<string, true>>): void {
+  if (typeof given !== 'object' || given === null || Array.isArray(given)) {
+    const whose = what.endsWith('()') ? `the options of ${what}` : what
+    throw new TypeError(`${whose} must be an object: ${listOf(names)}`)
+  }
+  const stranger = Object.keys(given).find((name) => !Object.hasOwn(names, name))
+  if (stranger === undefined) return
+  const meant = nearest(stranger, Object.keys(names))
+  const remedy = meant === undefined ? `it has ${listOf(names)}` : `it appears you mean ${meant}`
+  throw new TypeError(`${what} has no option ${JSON.stringify(stranger)}: ${remedy}`)
+}
+
+function listOf(names: object): string {
+  return Object.keys(names).join(', ')
+}
+
+/** The name that differs least, if it differs in no more than a third of the letters, or holds the other. */
+function nearest(stranger: string, names: readonly string[]): string | undefined {
+  const given = lettersOf(stranger)
+  const [best] = names
+    .map((name) => ({ name, distance: editsBetween(given, lettersOf(name)) }))
+    .filter(({ distance }) => distance <= given.length / 3)
+    .sort((a, b) => a.distance - b.distance)
+  return best?.name ?? names.find((name) => isPartOf(given, lettersOf(name)))
+}
+
+/** `client_secret`, `jwksURI` and `client-secret` are the same words in other spellings. */
+function lettersOf(name: string): string {
+  return name.toLowerCase().replaceAll(/[^a-z0-9]/g, '')
+}
+
+function isPartOf(a: string, b: string): boolean {
+  return Math.min(a.length, b.length) >= 5 && (a.includes(b) || b.includes(a))
+}
+
+/** Levenshtein distance: letters to add, drop or change. */
+function editsBetween(a: string, b: string): number {
+  let above = Array.from({ length: b.length + 1 }, (_, column) => column)
+  for (const [row, letter] of [...a].entries()) {
+    const line = [row + 1]
+    for (const [column, other] of [...b].entries()) {
+      const changed = (above[column] ?? 0) + (letter === other ? 0 : 1)
+      line.push(Math.min(changed, (above[column + 1] ?? 0) + 1, (line[column] ?? 0) + 1))
+    }
+    above = line
+  }
+  return above.at(-1) ?? 0
+}
