@@ -3,8 +3,8 @@ import { defineConfig } from 'vitest/config'
 export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
-    // Has packages of its own to install: npm run test:frameworks.
-    exclude: ['**/node_modules/**', 'test/frameworks/**'],
+    // Frameworks have packages of their own to install (test:frameworks), real OpenID Providers take minutes (test:providers).
+    exclude: ['**/node_modules/**', 'test/frameworks/**', 'test/live-providers/**'],
     testTimeout: 30_000,
     hookTimeout: 60_000,
     // Two cores: more workers than that only wait for each other.

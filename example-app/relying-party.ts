@@ -4,7 +4,7 @@ import { createHash } from 'node:crypto'
 import { promisify } from 'node:util'
 import express, { type Express, type NextFunction, type Request, type Response } from 'express'
 import session from 'express-session'
-import { type CryptoKey, importJWK } from 'jose'
+import { importJWK } from 'jose'
 import {
   type BackchannelLogoutOptions,
   createBackchannelLogout,
@@ -271,9 +271,13 @@ async function discover({ issuer, clientId, clientSecret, provider }: RpConfig, 
   // Where Logout Tokens are encrypted for this client, so are its ID Tokens: there is one registration for both.
   const { decryption } = provider ?? {}
   if (decryption && !decryption.allowPlainJws) {
-    const keys = await Promise.all(decryption.keys.map((key) => importJWK(key, decryption.keyManagementAlgorithms[0])))
-    const own = keys.filter((key): key is CryptoKey => !(key instanceof Uint8Array))
-    oidc.enableDecryptingResponses(op, [...decryption.contentEncryptionAlgorithms], ...own)
+    const keys = await Promise.all(
+      decryption.keys.map(async (jwk) => {
+        const key = await importJWK(jwk, decryption.keyManagementAlgorithms[0])
+        return key instanceof Uint8Array ? [] : [{ key, ...(jwk.kid && { kid: jwk.kid }) }]
+      }),
+    )
+    oidc.enableDecryptingResponses(op, [...decryption.contentEncryptionAlgorithms], ...keys.flat())
   }
   return op
 }

@@ -1,0 +1,13 @@
+import { defineConfig } from 'vitest/config'
+
+/** Run by `npm run test:providers`, apart from `npm test`: real OpenID Providers take minutes, and some of them a JVM. */
+export default defineConfig({
+  test: {
+    include: ['test/live-providers/**/*.test.ts'],
+    // One provider at a time: two JVMs on two cores only wait for each other.
+    fileParallelism: false,
+    testTimeout: 60_000,
+    // A first run downloads and unpacks, and Hydra is compiled.
+    hookTimeout: 900_000,
+  },
+})
