@@ -24,6 +24,8 @@ export interface FakeOpOptions extends Omit<TokenMintOptions, 'issuer' | 'keys'>
   readonly issuerPath?: string
   /** Looks like this provider: its issuer's path, its metadata, its algorithm, the shape of its Logout Tokens. */
   readonly as?: PresetName
+  /** Default: any free one. */
+  readonly port?: number
   /** Registered for the client: whoever logs out at the OP has a Logout Token sent here. May be set later. */
   readonly backchannelLogoutUri?: string
 }
@@ -92,10 +94,10 @@ export interface SignedInBrowser extends TestBrowser {
   readonly session: OpSession
 }
 
-/** Starts a fake OP. Close it when the test is over. */
+/** Starts a fake OP. Close it when the test is over. Rejects if the port is taken. */
 export async function createFakeOp(options: FakeOpOptions): Promise<FakeOp> {
   const shape: ProviderShape = (options.as && PROVIDER_SHAPES[options.as]) ?? {}
-  const { issuerPath = shape.issuerPath ?? '', as: _, backchannelLogoutUri, ...given } = options
+  const { issuerPath = shape.issuerPath ?? '', as: _, backchannelLogoutUri, port = 0, ...given } = options
   const mintOptions = { ...(shape.algorithm && { algorithm: shape.algorithm }), ...given }
   const now = options.now ?? (() => Date.now() / 1000)
   const endpoints = { discovery: new FakeEndpoint(metadata), jwks: new FakeEndpoint(() => mint.jwks) }
@@ -108,7 +110,10 @@ export async function createFakeOp(options: FakeOpOptions): Promise<FakeOp> {
       answered.catch(() => res.destroy())
     }
   })
-  await new Promise<void>((listening) => server.listen(0, '127.0.0.1', listening))
+  await new Promise<void>((listening, failed) => {
+    server.once('error', failed)
+    server.listen(port, '127.0.0.1', listening)
+  })
   const address = server.address()
   if (address === null || typeof address === 'string') throw new TypeError('the fake OP got no port')
   const issuer = `http://127.0.0.1:${address.port}${issuerPath}`

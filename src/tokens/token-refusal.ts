@@ -121,6 +121,11 @@ export const TOKEN_REFUSALS = {
 /** `reason` of an `ERR_TOKEN`: by which rule a Logout Token was refused. See {@link TOKEN_REFUSALS}. */
 export type TokenRefusal = keyof typeof TOKEN_REFUSALS
 
+/** Whether a word is one of the table's own. */
+export function isTokenRefusal(reason: string): reason is TokenRefusal {
+  return Object.hasOwn(TOKEN_REFUSALS, reason)
+}
+
 export interface RefusalDetails {
   /** The claim or header parameter the rule is about. */
   readonly claim?: string

@@ -32,7 +32,7 @@ const KNOTS: readonly string[] = [
 
 /** Which package may be imported from where. Everything else that is not Node's own is a mistake. */
 const PACKAGES: Readonly<Record<string, readonly string[]>> = {
-  jose: ['tokens', 'providers', 'testing', 'access-tokens'],
+  jose: ['tokens', 'providers', 'testing', 'access-tokens', 'cli'],
   oauth4webapi: ['providers', 'access-tokens'],
   'lru-cache': ['providers', 'access-tokens'],
 }
@@ -83,6 +83,6 @@ describe('the house', () => {
   })
 
   it('opens every file with a sentence', () => {
-    expect(files.filter((file) => !readFileSync(path.join(root, file), 'utf8').startsWith('// '))).toEqual([])
+    expect(files.filter((file) => !/^(#!.*\n)?\/\/ /.test(readFileSync(path.join(root, file), 'utf8')))).toEqual([])
   })
 })

@@ -1,0 +1,135 @@
+// `send`: a Logout Token by a throw-away OpenID Provider to a receiver that was told to trust it; one, one with a defect, or all.
+import { decodeJwt, decodeProtectedHeader } from 'jose'
+import type { DeliveryAnswer } from '../testing/delivery.js'
+import { createFakeOp, type FakeOp } from '../testing/fake-op.js'
+import { errorIn, explainRefusal, explainSuccess } from '../testing/receiver-answer.js'
+import type { Change, Defect } from '../testing/token-mint.js'
+import { DEFECTS } from '../testing/token-mint.js'
+import { isPresetName } from './known-provider.js'
+import { conclude, type ExitCode, type Finding, progress, shown, type Terminal, UsageError } from './report.js'
+
+export interface SendOrder {
+  readonly uri: string
+  readonly clientId: string
+  readonly sub: string | undefined
+  readonly sid: string | undefined
+  readonly defect: string | undefined
+  readonly all: boolean
+  readonly port: number
+  readonly as: string | undefined
+  readonly json: boolean
+}
+
+export async function send(order: SendOrder, terminal: Terminal): Promise<ExitCode> {
+  if (!URL.canParse(order.uri)) throw new UsageError('send: the receiver’s address is no URL')
+  if (order.sub === undefined && order.sid === undefined) throw new UsageError('send needs --sub or --sid, or both')
+  if (order.as !== undefined && !isPresetName(order.as)) throw new UsageError('--as: there is no preset of that name')
+  if (order.all && order.defect !== undefined) throw new UsageError('--all and --defect exclude each other')
+  const op = await createFakeOp({
+    clientId: order.clientId,
+    port: order.port,
+    ...(order.as !== undefined && isPresetName(order.as) && { as: order.as }),
+    ...(order.sub !== undefined && { sub: order.sub }),
+    ...(order.sid !== undefined && { sid: order.sid }),
+  }).catch((error: unknown) => {
+    throw new UsageError(`port ${order.port} cannot be used (${Object(error).code}); choose another by --port`)
+  })
+  try {
+    const settings = `issuer: '${op.issuer}', clientId: '${order.clientId}'`
+    terminal.err(`the receiver must trust the throw-away provider of this command: { ${settings} }\n`)
+    const findings = order.all ? await sendAll(op, order, terminal) : await sendOne(op, order)
+    return conclude(findings, terminal, order)
+  } finally {
+    await op.close()
+  }
+}
+
+async function sendOne(op: FakeOp, order: SendOrder): Promise<readonly Finding[]> {
+  const { defect } = order
+  if (defect !== undefined && !isDefect(defect)) {
+    throw new UsageError(
+      `--defect: there is none of that name; it is one of ${DEFECTS.map(({ name }) => name).join(', ')}`,
+    )
+  }
+  const token = defect === undefined ? await op.mint.logoutToken(targetOf(order)) : await op.mint.defective(defect)
+  const answer = await op.deliver(order.uri, token)
+  const exchange: readonly Finding[] = [
+    { level: 'note', about: 'sent', words: `POST ${shown(order.uri)} logout_token=${described(token)}` },
+    {
+      level: 'note',
+      about: 'answered',
+      words: `${inWords(answer)}; Cache-Control: ${shown(answer.headers.get('cache-control') ?? 'none')}`,
+    },
+  ]
+  const explanation = defect === undefined ? explainSuccess(answer) : explainRefusal(answer)
+  if (explanation === undefined) {
+    const words = defect === undefined ? 'the logout was done' : `${defect} was refused, as it should be`
+    return [...exchange, { level: 'ok', about: 'verdict', words }]
+  }
+  return [...exchange, verdictOf(explanation)]
+}
+
+/** Every rule in turn, and then the token that breaks none: a receiver that refuses everything keeps no rule either. */
+async function sendAll(op: FakeOp, order: SendOrder, terminal: Terminal): Promise<readonly Finding[]> {
+  const findings: Finding[] = []
+  const tolerated: readonly Defect[] = op.shape.tolerated ?? []
+  for (const [done, { name, rule }] of DEFECTS.entries()) {
+    if (done % 20 === 0) progress(terminal, `${done} of ${DEFECTS.length} broken tokens sent`)
+    if (tolerated.includes(name)) continue
+    const answer = await op.deliver(order.uri, await op.mint.defective(name))
+    const kept = answer.status === 400
+    const words = `${rule}: ${kept ? 'refused' : `not refused with 400, but answered ${inWords(answer)}`}`
+    const remedy = kept ? undefined : remedyOf(answer)
+    findings.push({ level: kept ? 'ok' : 'problem', about: name, words, remedy })
+  }
+  const token = await op.mint.logoutToken(targetOf(order))
+  const first = explainSuccess(await op.deliver(order.uri, token))
+  if (first === undefined)
+    findings.push({ level: 'ok', about: 'a good token', words: 'BCL 2.8: answered 200, no-store' })
+  else findings.push({ ...verdictOf(first), about: 'a good token' })
+  const second = await op.deliver(order.uri, token)
+  const isRefused = second.status === 400
+  findings.push({
+    level: isRefused ? 'ok' : second.status === 200 ? 'note' : 'problem',
+    about: 'the same again',
+    words: `BCL 2.6 step 8: ${isRefused ? 'refused' : `answered ${inWords(second)}`}${second.status === 200 ? ' (right if it did nothing, as with replay: acknowledge)' : ''}`,
+  })
+  return findings
+}
+
+function verdictOf({ problem, remedy, page }: { problem: string; remedy: string; page: string }): Finding {
+  return { level: 'problem', about: 'verdict', words: problem, remedy: `${remedy} (${page})` }
+}
+
+function remedyOf(answer: DeliveryAnswer): string | undefined {
+  if (answer.status === 200)
+    return 'The receiver takes a token that breaks this rule: whoever can make one ends sessions.'
+  return explainRefusal(answer)?.remedy
+}
+
+/** Names exactly what was given. */
+function targetOf({ sub, sid }: SendOrder): Change {
+  return { payload: { ...(sub === undefined && { sub: undefined }), ...(sid === undefined && { sid: undefined }) } }
+}
+
+/** The token in words: it is good at a receiver that trusts this provider, so it is not printed itself. */
+function described(token: string): string {
+  try {
+    return shown(
+      `<header ${JSON.stringify(decodeProtectedHeader(token))} claims ${JSON.stringify(decodeJwt(token))}>`,
+      700,
+    )
+  } catch {
+    return '<a token that cannot be read>'
+  }
+}
+
+function inWords({ status, body }: DeliveryAnswer): string {
+  if (status === undefined) return 'not at all'
+  const error = errorIn(body)
+  return `${status}${error === undefined ? '' : ` ${shown(error, 60)}`}`
+}
+
+function isDefect(name: string): name is Defect {
+  return DEFECTS.some((defect) => defect.name === name)
+}

@@ -1,0 +1,159 @@
+// `send` against a receiver that keeps every rule, and against the one that people write by hand.
+import { createServer } from 'node:http'
+import { createRemoteJWKSet, jwtVerify } from 'jose'
+import { afterEach, describe, expect, it } from 'vitest'
+import { createBackchannelLogout } from '../../src/index.js'
+import { DEFECTS } from '../../src/testing/index.js'
+import { run, unwrapped } from './run.js'
+
+const toClose: (() => Promise<void>)[] = []
+afterEach(async () => {
+  for (const close of toClose.splice(0)) await close()
+})
+
+async function serve(answer: (body: string) => Promise<Response>): Promise<string> {
+  const server = createServer(async (req, res) => {
+    let body = ''
+    for await (const chunk of req) body += chunk
+    const response = await answer(body)
+    res.writeHead(response.status, Object.fromEntries(response.headers)).end(await response.text())
+  })
+  await new Promise<void>((done) => server.listen(0, '127.0.0.1', done))
+  toClose.push(() => new Promise((closed) => server.close(() => closed())))
+  const address = server.address()
+  return `http://127.0.0.1:${typeof address === 'object' ? address?.port : ''}/backchannel-logout`
+}
+
+/** Whatever port the throw-away provider has: it is on loopback, and that is all these receivers ask. */
+const isThrowAway = (issuer: string) => /^http:\/\/127\.0\.0\.1:\d+$/.test(issuer)
+
+function soundReceiver(): Promise<string> {
+  const logout = createBackchannelLogout({
+    provider: (issuer) => (isThrowAway(issuer) ? { issuer, clientId: 'my-rp' } : undefined),
+  })
+  return serve((body) => {
+    const headers = { 'content-type': 'application/x-www-form-urlencoded' }
+    return logout.fetch(new Request('https://rp.example.com/', { method: 'POST', headers, body }))
+  })
+}
+
+/** As it stands in many a repository: the signature, the issuer and the audience are right, so it must be a Logout Token. */
+function naiveReceiver(): Promise<string> {
+  return serve(async (body) => {
+    const token = new URLSearchParams(body).get('logout_token') ?? ''
+    try {
+      const { iss = '' } = JSON.parse(Buffer.from(token.split('.')[1] ?? '', 'base64url').toString())
+      if (!isThrowAway(iss)) throw new Error('another issuer')
+      await jwtVerify(token, createRemoteJWKSet(new URL(`${iss}/jwks`)), { issuer: iss, audience: 'my-rp' })
+      return new Response(null, { status: 200 })
+    } catch {
+      return new Response(null, { status: 400 })
+    }
+  })
+}
+
+/** jose's `jwtVerify` by itself knows signatures, issuers, audiences and dates, and of Logout Tokens nothing. */
+const BROKEN_BY_THE_NAIVE = [
+  'alg-of-another-published-key',
+  'typ-access-token',
+  'typ-security-event',
+  'typ-dpop',
+  'typ-not-a-string',
+  'aud-with-untrusted-audience',
+  'aud-not-strings',
+  'azp-of-another',
+  'iat-absent',
+  'iat-in-the-future',
+  'iat-too-old',
+  'exp-absent',
+  'exp-not-finite',
+  'sub-and-sid-absent',
+  'sub-and-sid-null',
+  'sub-empty',
+  'sub-not-a-string',
+  'sub-too-long',
+  'sub-with-control-character',
+  'sid-empty',
+  'sid-not-a-string',
+  'sid-too-long',
+  'sid-with-control-character',
+  'events-absent',
+  'events-null',
+  'events-empty',
+  'events-an-array',
+  'events-a-string',
+  'events-of-another-kind',
+  'event-null',
+  'event-an-array',
+  'event-true',
+  'event-in-prototype-member',
+  'nonce',
+  'nonce-null',
+  'nonce-empty',
+  'jti-absent',
+  'jti-empty',
+  'jti-not-a-string',
+  'a good token',
+]
+
+const TARGET = ['--sub', 'ada', '--sid', 'a-session', '--port', '0']
+
+describe('send', () => {
+  it('shows one exchange, and not the token itself', async () => {
+    const { code, out, err } = await run(['send', await soundReceiver(), ...TARGET])
+    expect(unwrapped(out)).toMatch(/note sent POST http:\/\/127\.0\.0\.1:\d+\/backchannel-logout logout_token=<header/)
+    expect(unwrapped(out)).toContain('ok verdict the logout was done')
+    expect(unwrapped(out)).toContain('"sub":"ada","sid":"a-session"')
+    expect(out + err).not.toMatch(/eyJ[\w-]+\.eyJ/)
+    expect(err).toMatch(
+      /must trust the throw-away provider .+ \{ issuer: 'http:\/\/127\.0\.0\.1:\d+', clientId: 'my-rp' \}/,
+    )
+    expect(code).toBe(0)
+  })
+
+  it('names what is given and nothing else', async () => {
+    const { out } = await run(['send', await soundReceiver(), '--sub', 'ada', '--port', '0'])
+    expect(unwrapped(out)).toContain('"sub":"ada"')
+    expect(out).not.toContain('"sid"')
+  })
+
+  it('is content where one defect is refused, and not where it is taken', async () => {
+    const sound = await run(['send', await soundReceiver(), ...TARGET, '--defect', 'nonce'])
+    expect(sound.code).toBe(0)
+    const naive = await run(['send', await naiveReceiver(), ...TARGET, '--defect', 'nonce'])
+    expect(naive.code).toBe(1)
+  })
+
+  it('--all: a sound receiver keeps every rule', async () => {
+    const { code, out } = await run(['send', await soundReceiver(), ...TARGET, '--all', '--json'])
+    const { findings, problems } = JSON.parse(out)
+    expect(problems).toBe(0)
+    expect(findings).toHaveLength(DEFECTS.length + 2)
+    expect(code).toBe(0)
+  })
+
+  it('--all: of the naive receiver it names exactly the rules that it breaks', async () => {
+    const { code, out } = await run(['send', await naiveReceiver(), ...TARGET, '--all', '--json'])
+    const broken = JSON.parse(out).findings.filter(({ level }: { level: string }) => level === 'problem')
+    const names = broken.map(({ about }: { about: string }) => about)
+    expect(names).toEqual(BROKEN_BY_THE_NAIVE)
+    expect(code).toBe(1)
+  })
+
+  it.each([
+    [['send'], /address of the receiver/],
+    [['send', 'http://127.0.0.1:9/'], /--sub or --sid/],
+    [['send', 'http://127.0.0.1:9/', ...TARGET, '--defect', 'none-such'], /one of alg-none/],
+    [['send', 'http://127.0.0.1:9/', ...TARGET, '--port', 'x'], /--port/],
+  ])('ends with 2 for %j', async (args, words) => {
+    const { code, err } = await run(args)
+    expect(err).toMatch(words)
+    expect(code).toBe(2)
+  })
+
+  it('says that nobody is there', async () => {
+    const { code, out } = await run(['send', 'http://127.0.0.1:9/', ...TARGET])
+    expect(unwrapped(out)).toContain('a good Logout Token was answered not at all')
+    expect(code).toBe(1)
+  })
+})
