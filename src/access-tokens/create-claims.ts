@@ -6,17 +6,12 @@ import type { ClaimsEvictor, EndedClaims } from '../logout/claims-evictor.js'
 import { DEFAULT_TOLERANCE_SECONDS } from '../marks/covering.js'
 import { tokenKey } from '../marks/target.js'
 import { assertOptions, type OptionNames } from '../option-checks.js'
+import type { TokenHandler, TokenRequest } from './bearer.js'
 import { ClaimsCache, type LoadClaims, type LookupOptions, type MarksStore, type Verdict } from './claims-cache.js'
 import { type EvictionEndpointOptions, type EvictionHandler, evictionEndpoint } from './eviction-endpoint.js'
 import { type Introspect, type IntrospectionOptions, introspectionClient } from './introspection.js'
 import { noVerdict, outline } from './no-verdict.js'
-import {
-  type AccessToken,
-  type RequireTokenOptions,
-  requireToken,
-  type TokenHandler,
-  type TokenRequest,
-} from './require-token.js'
+import { type AccessToken, type RequireTokenOptions, requireToken } from './require-token.js'
 import { type SignOnOf, signOnReader } from './sign-on-reader.js'
 import { deepFreeze, type TokenClaims } from './token-claims.js'
 

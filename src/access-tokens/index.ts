@@ -1,6 +1,8 @@
 // The face of the claims cache: named re-exports, nothing else.
 
 export type { ClaimsEvictor, EndedClaims } from '../logout/claims-evictor.js'
+export type { TokenHandler, TokenRequest, TokenResponse } from './bearer.js'
+export type { RouteOptions } from './bearer-route.js'
 export type { LookupOptions, MarksStore, Verdict } from './claims-cache.js'
 export {
   type Claims,
@@ -13,11 +15,5 @@ export { createEvictionClient, type EvictionClient, type EvictionClientOptions }
 export type { EvictionEndpointOptions, EvictionHandler } from './eviction-endpoint.js'
 export type { ClientAuthentication, Introspect, IntrospectionOptions } from './introspection.js'
 export type { NoVerdictReason } from './no-verdict.js'
-export type {
-  AccessToken,
-  RequireTokenOptions,
-  TokenHandler,
-  TokenRequest,
-  TokenResponse,
-} from './require-token.js'
+export type { AccessToken, RequireTokenOptions } from './require-token.js'
 export type { TokenClaims, TokenSignOn } from './token-claims.js'
