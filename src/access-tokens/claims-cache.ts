@@ -10,12 +10,13 @@ import { tokenKey } from '../marks/target.js'
 import type { LogoutStore } from '../stores/logout-store.js'
 import { LocalMarks } from './local-marks.js'
 import { noVerdict, outline } from './no-verdict.js'
-import { userOfTwoNames } from './sign-on-reader.js'
+import { tokenOutlivesMarks, userOfTwoNames } from './sign-on-reader.js'
 import {
   ends,
   evictedKey,
   expiryOf,
   namesAnother,
+  ownKeys,
   standingOf,
   type TokenClaims,
   type TokenSignOn,
@@ -202,7 +203,7 @@ export class ClaimsCache<Application> {
     begun: number,
     notBefore: number,
   ): Promise<Verdict<Application>> {
-    const { now, marks } = await this.#marksUnder([key, evictedKey(key)])
+    const { now, marks } = await this.#marksUnder(ownKeys(key))
     if (marks.length > 0) return INACTIVE
     const question = this.#joinable(key, maxAgeSeconds, notBefore) ?? this.#begin(key, token, now)
     const answer = await question.answer
@@ -268,7 +269,7 @@ export class ClaimsCache<Application> {
     this.#warnOfLifetime(tokenExpiresAt)
     return {
       ...asked,
-      ...standingOf(key, this.#options.signOnOf(claims)),
+      ...standingOf(ownKeys(key), this.#options.signOnOf(claims)),
       active: true,
       verdict: Object.freeze({ active: true, claims, application }),
       boundAt,
@@ -299,7 +300,7 @@ export class ClaimsCache<Application> {
     begun: number,
     marks: readonly Mark[],
   ): Verdict<Application> | undefined {
-    const mark = marks.find((each) => ends(each, answer, answer.boundAt, this.#options.toleranceSeconds))
+    const mark = marks.find((each) => ends(each, answer, answer.boundAt))
     if (mark !== undefined) {
       if (namesAnother(mark, answer)) this.#warnOnce(userOfTwoNames)
       return this.#end(key, mark, answer.tokenExpiresAt)
@@ -358,12 +359,4 @@ export class ClaimsCache<Application> {
     this.#warned.add(warning)
     this.#options.emit({ type: 'warning', error: warning() })
   }
-}
-
-function tokenOutlivesMarks(): LogoutError {
-  return new LogoutError(
-    'ERR_CONFIGURATION',
-    'An access token lives longer than marks are kept: raise tokenLifetimeSeconds and marksLifetimeSeconds',
-    { reason: 'token_outlives_marks', claim: 'exp' },
-  )
 }

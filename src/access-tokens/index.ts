@@ -14,6 +14,16 @@ export {
 export { createEvictionClient, type EvictionClient, type EvictionClientOptions } from './eviction-client.js'
 export type { EvictionEndpointOptions, EvictionHandler } from './eviction-endpoint.js'
 export type { ClientAuthentication, Introspect, IntrospectionOptions } from './introspection.js'
+export {
+  createJwtCheck,
+  type IsRevoked,
+  type JwtCheck,
+  type JwtCheckOptions,
+  type VerifiedClaims,
+  type VerifiedJwt,
+} from './jwt-check.js'
 export type { NoVerdictReason } from './no-verdict.js'
+export type { RequireJwtOptions } from './require-jwt.js'
 export type { AccessToken, RequireTokenOptions } from './require-token.js'
+export type { SignOnOf } from './sign-on-reader.js'
 export type { TokenClaims, TokenSignOn } from './token-claims.js'

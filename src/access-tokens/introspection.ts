@@ -2,14 +2,12 @@
 // or no verdict, nothing between.
 import type { webcrypto } from 'node:crypto'
 import {
-  allowInsecureRequests,
   type Client,
   type ClientAuth,
   ClientSecretBasic,
   ClientSecretPost,
   clockSkew,
   clockTolerance,
-  customFetch,
   introspectionRequest,
   PrivateKeyJwt,
   processIntrospectionResponse,
@@ -22,7 +20,7 @@ import { LogoutError } from '../errors.js'
 import { assertOptions, type OptionNames } from '../option-checks.js'
 import { audienceWatch } from './audience-watch.js'
 import { noVerdict, outline, statusOf } from './no-verdict.js'
-import { type Http, type MetadataOptions, serverMetadata } from './server-metadata.js'
+import { type Fetch, type MetadataOptions, serverMetadata, transport } from './server-metadata.js'
 import type { TokenClaims } from './token-claims.js'
 
 /** How this API proves to the authorization server who it is. */
@@ -66,9 +64,6 @@ export interface IntrospectionOptions {
   readonly dangerouslyAllowHttp?: boolean
 }
 
-/** The global `fetch`, or one like it. */
-export type Fetch = (url: string, init: RequestInit) => Promise<Response>
-
 /** Asks one authorization server about one token. Rejects with `ERR_NO_VERDICT`; `active: false` is an answer. */
 export type Introspect = (token: string) => Promise<TokenClaims>
 
@@ -92,7 +87,7 @@ export function introspectionClient(
   const watch = audienceWatch(options, clock, warn)
   return async (token) => {
     const signal = AbortSignal.timeout(timeoutSeconds * 1000)
-    const http = { signal, ...transportOf(options) }
+    const http = { signal, ...transport(options.fetch, options.dangerouslyAllowHttp) }
     const client = clientOf(options, clock)
     try {
       const server = await metadata.get(http)
@@ -117,14 +112,6 @@ export function introspectionClient(
       if (error instanceof LogoutError) throw error
       throw noVerdict(signal.aborted ? 'introspection_late' : reasonOf(error), outline(error))
     }
-  }
-}
-
-function transportOf({ dangerouslyAllowHttp, fetch: send = fetch }: IntrospectionOptions): Omit<Http, 'signal'> {
-  return {
-    [allowInsecureRequests]: dangerouslyAllowHttp === true,
-    [customFetch]: (url, { body, signal, ...init }) =>
-      send(url, { ...init, body: body ?? null, signal: signal ?? null }),
   }
 }
 

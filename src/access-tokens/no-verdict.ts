@@ -11,6 +11,9 @@ const SENTENCES = {
   answer_malformed: 'The answer of the authorization server is not an introspection response',
   /** No introspection endpoint or, where signed answers are demanded, no keys; asked for again at the next question. */
   metadata_incomplete: 'The metadata of the authorization server do not say where to ask about access tokens',
+  /** Claims without an issuer, or of another type than the registered one. */
+  claims_malformed: 'The claims of the access token cannot be judged',
+  keys_unavailable: 'The keys of the authorization server could not be fetched',
   enrich_failed: 'The hook enrich failed',
   store_failed: 'The logout store could not be asked about the access token',
 } as const

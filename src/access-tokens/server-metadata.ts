@@ -18,6 +18,17 @@ export interface Http {
     NonNullable<IntrospectionRequestOptions[typeof customFetch]>
 }
 
+/** The global `fetch`, or one like it. */
+export type Fetch = (url: string, init: RequestInit) => Promise<Response>
+
+export function transport(send: Fetch = fetch, insecure = false): Omit<Http, 'signal'> {
+  return {
+    [allowInsecureRequests]: insecure,
+    [customFetch]: (url, { body, signal, ...init }) =>
+      send(url, { ...init, body: body ?? null, signal: signal ?? null }),
+  }
+}
+
 export interface MetadataOptions {
   readonly issuer: string
   readonly discovery?: 'oidc' | 'oauth2' | undefined

@@ -10,7 +10,7 @@ export type SignOnOf = (claims: TokenClaims, registered: TokenSignOn) => TokenSi
 
 export interface SignOnReaderOptions {
   /** Used where the claims have no `iss`, which is optional in an introspection answer. */
-  readonly issuer: string
+  readonly issuer: string | undefined
   readonly signOnOf: SignOnOf | undefined
   readonly clock: () => number
   readonly emit: EventListener
@@ -41,9 +41,10 @@ export function signOnReader({
 
 type SaidSignOn = { readonly [Claim in keyof TokenSignOn]?: unknown }
 
-function registeredSignOn(claims: TokenClaims, issuer: string): SaidSignOn {
-  const { iss, client_id: clientId, sub, sid, auth_time: authTime, iat: issuedAt } = claims
-  return { issuer: text(iss) ?? issuer, clientId, sub, sid, authTime, issuedAt }
+function registeredSignOn(claims: TokenClaims, issuer: string | undefined): SaidSignOn {
+  const { iss, client_id: clientId, azp, sub, sid, auth_time: authTime, iat: issuedAt } = claims
+  // Many servers name the client of a JWT by `azp` (OpenID Connect Core 2) and not as RFC 9068 does.
+  return { issuer: text(iss) ?? issuer, clientId: text(clientId) ?? azp, sub, sid, authTime, issuedAt }
 }
 
 /**
@@ -52,7 +53,7 @@ function registeredSignOn(claims: TokenClaims, issuer: string): SaidSignOn {
  */
 function soundSignOn(said: SaidSignOn, now: number): TokenSignOn {
   const issuer = typeof said === 'object' && said !== null ? text(said.issuer) : undefined
-  if (issuer === undefined) throw noVerdict('answer_malformed')
+  if (issuer === undefined) throw noVerdict('claims_malformed')
   const { clientId, sub, sid } = said
   const known = { issuer, clientId: text(clientId), sub: text(sub), sid: text(sid) }
   const authTime = date(said.authTime, now)
@@ -74,7 +75,7 @@ function date(value: unknown, now: number): number | 'impossible' | undefined {
 /** A claim of another type than the registered one cannot be judged. */
 function text(value: unknown): string | undefined {
   if (value === undefined || value === null || value === '') return undefined
-  if (typeof value !== 'string') throw noVerdict('answer_malformed')
+  if (typeof value !== 'string') throw noVerdict('claims_malformed')
   return value
 }
 
@@ -82,7 +83,7 @@ function text(value: unknown): string | undefined {
 function tokenOfNobodysClient(): LogoutError {
   return new LogoutError(
     'ERR_CONFIGURATION',
-    'An introspection answer names no client_id: a logout ends such a token only if bind or addTokens was given it; ' +
+    'An access token names no client_id: a logout ends such a token only if bind or addTokens was given it; ' +
       'where other claims tell the client, say so by signOnOf',
     { reason: 'client_id_missing', claim: 'client_id' },
   )
@@ -95,5 +96,24 @@ export function userOfTwoNames(): LogoutError {
     'An access token was ended by its sid, but names another sub than the Logout Token: logouts that name no sid do not reach ' +
       'such tokens; say by signOnOf which sub their ID Tokens have',
     { reason: 'sub_differs', claim: 'sub' },
+  )
+}
+
+/** Said for the first such token: an authorization server puts `sid` into all of them or into none. */
+export function sidless(): LogoutError {
+  return new LogoutError(
+    'ERR_CONFIGURATION',
+    'An access token names no sid: a logout of one session ends it only if bind or addTokens was given it and this check gets ' +
+      'the token itself; a logout of the user does all the same',
+    { reason: 'sid_missing', claim: 'sid' },
+  )
+}
+
+/** Marks are kept as long as tokens are said to live: one that lives longer could outlive the mark that denies it. */
+export function tokenOutlivesMarks(): LogoutError {
+  return new LogoutError(
+    'ERR_CONFIGURATION',
+    'An access token lives longer than marks are kept: raise tokenLifetimeSeconds and marksLifetimeSeconds',
+    { reason: 'token_outlives_marks', claim: 'exp' },
   )
 }

@@ -1,6 +1,6 @@
 // What one introspection answer says of its token: whose it is, since when, until when, and whether a mark ends it. Pure.
 import type { IntrospectionResponse } from 'oauth4webapi'
-import { covers, type Mark } from '../marks/covering.js'
+import { covers, DEFAULT_TOLERANCE_SECONDS, type Mark } from '../marks/covering.js'
 import { sidKey, subKey, tokenKey } from '../marks/target.js'
 import { noVerdict } from './no-verdict.js'
 
@@ -61,27 +61,34 @@ export function evictedKey(given: string): string {
   return tokenKey(given)
 }
 
-export function standingOf(key: string, signOn: TokenSignOn): TokenStanding {
+/** The keys of one token: as it is recorded with its session, and as it is ended by its key. */
+export function ownKeys(key: string): readonly string[] {
+  return [key, evictedKey(key)]
+}
+
+/** `own`: the keys of the token itself; none where only its claims are at hand. */
+export function standingOf(own: readonly string[], signOn: TokenSignOn): TokenStanding {
   const { issuer, clientId, sub, sid, authTime, issuedAt } = signOn
-  const standing = { keys: [key, evictedKey(key)], subKey: undefined, authTime, issuedAt }
+  const standing = { keys: own, subKey: undefined, authTime, issuedAt }
   if (clientId === undefined) return standing
   const client = { issuer, clientId }
   const bySub = sub === undefined ? undefined : subKey(client, sub)
   const bySid = sid === undefined ? undefined : sidKey(client, sid)
-  return { ...standing, keys: [...standing.keys, bySid, bySub].filter((each) => each !== undefined), subKey: bySub }
+  return { ...standing, keys: [...own, bySid, bySub].filter((each) => each !== undefined), subKey: bySub }
 }
 
 /**
  * Whether a mark found under one of the token's keys ends it (law 6), whatever the authorization server says. `boundAt`: when
- * the token was known to exist, by the clock of the marks.
+ * the token was known to exist, by the clock of the marks; nothing where nobody remembers that: it may be as old as any mark.
  *
  * A token tells less than a login's ID Token, so the date differs by scope. Under a `sub` mark it is `auth_time`, else `iat`: a
  * token got by a refresh after the logout is not told apart from a later login without `auth_time`. Under a `sid` mark a
  * refresh must not count as a later login, so only `auth_time` can say that the user authenticated again.
  */
-export function ends(mark: Mark, token: TokenStanding, boundAt: number, toleranceSeconds: number): boolean {
+export function ends(mark: Mark, token: TokenStanding, boundAt: number | undefined): boolean {
   const issuedAt = mark.scope === 'sid' ? token.authTime : (token.authTime ?? token.issuedAt)
-  return covers(mark, { subKey: mark.subKey ?? token.subKey ?? '', issuedAt, boundAt }, toleranceSeconds)
+  const signOn = { subKey: mark.subKey ?? token.subKey ?? '', issuedAt, boundAt: boundAt ?? Number.NEGATIVE_INFINITY }
+  return covers(mark, signOn, DEFAULT_TOLERANCE_SECONDS)
 }
 
 /**

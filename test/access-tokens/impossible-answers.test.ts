@@ -82,7 +82,7 @@ describe('an answer that is none', () => {
   ] as const) {
     it(`${name}, said by signOnOf, is no verdict`, async () => {
       const { claims } = claimsOver(() => active(), { signOnOf: () => said as never })
-      await expect(claims.lookup('token')).rejects.toMatchObject({ code: 'ERR_NO_VERDICT', reason: 'answer_malformed' })
+      await expect(claims.lookup('token')).rejects.toMatchObject({ code: 'ERR_NO_VERDICT', reason: 'claims_malformed' })
     })
   }
 })

@@ -5,7 +5,7 @@ import ts from 'typescript'
 import { describe, expect, it } from 'vitest'
 import { filesOf, unpack } from './recipe.js'
 
-const SHIMS = [path.join(import.meta.dirname, 'passport-openidconnect.d.ts')]
+const SHIMS = ['passport-openidconnect.d.ts', 'passport-jwt.d.ts'].map((file) => path.join(import.meta.dirname, file))
 
 /** The libraries' declarations are the same for all recipes, and parsing them takes longer than all else. */
 function cachingHost(options: ts.CompilerOptions): ts.CompilerHost {

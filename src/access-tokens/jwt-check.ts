@@ -1,0 +1,198 @@
+// Whether a logout has ended an access token that the API verifies by itself. Asks the logout store once for each token; knows no
+// authorization server and keeps nothing.
+import { within } from '../deadline.js'
+import type { LogoutError } from '../errors.js'
+import { type EventListener, emitter } from '../events.js'
+import { tokenKey } from '../marks/target.js'
+import { assertOptions, type OptionNames } from '../option-checks.js'
+import { answer, INVALID_TOKEN, NO_VERDICT, type TokenHandler, type TokenRequest } from './bearer.js'
+import type { MarksStore } from './claims-cache.js'
+import { noVerdict } from './no-verdict.js'
+import { type RequireJwtOptions, requireJwt } from './require-jwt.js'
+import type { AccessToken } from './require-token.js'
+import { type SignOnOf, sidless, signOnReader, tokenOutlivesMarks, userOfTwoNames } from './sign-on-reader.js'
+import { ends, namesAnother, ownKeys, standingOf, type TokenClaims } from './token-claims.js'
+
+export interface JwtCheckOptions {
+  /** The logout store that the receiver writes to, or `boundedReads` of it, or what a relay keeps in step with it. */
+  readonly store: Pick<MarksStore, 'marks'>
+  /** Issuer of tokens that name none. Default: a token without `iss` has no verdict. */
+  readonly issuer?: string
+  /**
+   * Where an authorization server tells whose a token is by other claims than `iss`, `client_id` or `azp`, `sub`, `sid`, `auth_time`
+   * and `iat`. Gets what those say.
+   */
+  readonly signOnOf?: SignOnOf
+  /** How long the receiver keeps marks: a token that lives longer is told of. Seconds; default 86,400, its least. */
+  readonly marksLifetimeSeconds?: number
+  /** Deadline of the look-up. Seconds; default 2. */
+  readonly storeTimeoutSeconds?: number
+  /** Hears, once each, of tokens that say too little to be reached by every logout. No event holds a token or a claim. */
+  readonly onEvent?: EventListener
+  /** The one clock: epoch seconds, fractions allowed. Default: the system clock. */
+  readonly clock?: () => number
+}
+
+/** The claims of a JWT that was verified, as any library gives them. */
+export type VerifiedClaims = Readonly<Record<string, unknown>>
+
+/** What express-jwt hands to its hook `isRevoked`, as far as it is read. */
+export interface VerifiedJwt {
+  readonly payload: VerifiedClaims | string
+  readonly signature?: string
+}
+
+export interface IsRevoked {
+  /**
+   * Whether a logout has ended the sign-on that a verified token comes from. `token`, the JWT itself, finds also what `bind` and
+   * `addTokens` recorded, and tokens that were evicted one by one.
+   *
+   * @throws NoVerdictError where nobody can tell; Express, Fastify and Hono answer it 503 by themselves
+   */
+  (claims: VerifiedClaims, token?: string): Promise<boolean>
+  /** The same as the option `isRevoked` of express-jwt. */
+  (req: TokenRequest, jwt: VerifiedJwt | undefined): Promise<boolean>
+}
+
+/** A check of JWTs that were verified elsewhere, against the marks of logouts. */
+export interface JwtCheck {
+  readonly isRevoked: IsRevoked
+  /**
+   * A handler to stand behind any other that verified the token: 401 where a logout ended it, 503 where nobody can tell. `read`
+   * finds what that one left; default `req.auth`, as express-jwt and express-oauth2-jwt-bearer leave it.
+   */
+  requireLive<Req extends TokenRequest = TokenRequest>(
+    read?: (req: Req) => VerifiedClaims | { readonly payload: VerifiedClaims; readonly token?: string } | undefined,
+  ): TokenHandler<Req>
+  /** A handler that verifies the token by RFC 9068 and asks about it: the whole check of a route. `TypeError` for bad options. */
+  requireJwt<Req extends TokenRequest = TokenRequest>(options: RequireJwtOptions<Req>): TokenHandler<Req>
+  /** The token that `requireJwt` let in with this request. */
+  tokenOf(req: object): AccessToken<undefined> | undefined
+}
+
+const DEFAULT_TIMEOUT_SECONDS = 2
+const DEFAULT_MARKS_LIFETIME_SECONDS = 86_400
+const NAMES: OptionNames<JwtCheckOptions> = {
+  store: true,
+  issuer: true,
+  signOnOf: true,
+  marksLifetimeSeconds: true,
+  storeTimeoutSeconds: true,
+  onEvent: true,
+  clock: true,
+}
+
+/** `TypeError` where the options cannot work; it names the option and the remedy. */
+export function createJwtCheck(options: JwtCheckOptions): JwtCheck {
+  const { store, issuer, signOnOf, storeTimeoutSeconds, marksLifetimeSeconds, clock } = resolve(options)
+  const emit = emitter(options.onEvent)
+  const warnOnce = onceEach((error) => emit({ type: 'warning', error }))
+  const read = signOnReader({ issuer, signOnOf, clock, emit })
+
+  const isEnded = async (claims: unknown, token: string | undefined): Promise<boolean> => {
+    if (!isClaims(claims)) throw noVerdict('claims_malformed')
+    const signOn = read(claims)
+    if (typeof claims.exp === 'number' && claims.exp - clock() > marksLifetimeSeconds) warnOnce(tokenOutlivesMarks)
+    if (signOn.sid === undefined && signOn.sub !== undefined && signOn.sub !== signOn.clientId) warnOnce(sidless)
+    const standing = standingOf(token === undefined ? [] : ownKeys(tokenKey(token)), signOn)
+    const { marks } = await within(storeTimeoutSeconds, store.marks(standing.keys)).catch((cause: unknown) => {
+      throw noVerdict('store_failed', cause)
+    })
+    const mark = marks.find((each) => ends(each, standing, undefined))
+    if (mark !== undefined && namesAnother(mark, standing)) warnOnce(userOfTwoNames)
+    return mark !== undefined
+  }
+  const isRevoked = async (first: unknown, second?: unknown): Promise<boolean> => {
+    if (typeof second === 'string') return isEnded(first, second)
+    if (second === undefined && !isRequest(first)) return isEnded(first, undefined)
+    const jwt = typeof second === 'object' && second !== null ? second : {}
+    return isEnded(Reflect.get(jwt, 'payload'), sentToken(first, Reflect.get(jwt, 'signature')))
+  }
+
+  const tokens = new WeakMap<object, AccessToken<undefined>>()
+  const keep = (req: object, token: AccessToken<undefined>) => {
+    tokens.set(req, token)
+    Object.assign(req, { token })
+  }
+  return {
+    isRevoked,
+    requireLive: (readAuth = authOf) => {
+      if (typeof readAuth !== 'function') {
+        throw new TypeError('requireLive: read must be a function of the request that finds the claims of its token')
+      }
+      return (req, res, next) => {
+        liveness(readAuth(req))
+          .catch(() => NO_VERDICT)
+          .then((refusal) => (refusal === undefined ? next() : answer(res, refusal, 'Bearer realm="api"')))
+          .catch(next)
+      }
+    },
+    requireJwt: (route) => requireJwt(isEnded, keep, route, clock),
+    tokenOf: (req) => tokens.get(req),
+  }
+
+  async function liveness(auth: unknown) {
+    if (!isClaims(auth)) return INVALID_TOKEN
+    const { payload, token } = auth
+    const ended = isClaims(payload) && typeof token === 'string' ? isEnded(payload, token) : isEnded(auth, undefined)
+    return (await ended) ? INVALID_TOKEN : undefined
+  }
+}
+
+function authOf(req: object): VerifiedClaims | undefined {
+  const auth: unknown = Reflect.get(req, 'auth')
+  return isClaims(auth) ? auth : undefined
+}
+
+function isClaims(value: unknown): value is TokenClaims & VerifiedClaims {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
+
+function isRequest(value: unknown): boolean {
+  return isClaims(value) && isClaims(value.headers)
+}
+
+/** The JWT as it was sent, if it is the one that was verified: express-jwt does not hand it on. */
+function sentToken(req: unknown, signature: unknown): string | undefined {
+  const header = isClaims(req) && isClaims(req.headers) ? req.headers.authorization : undefined
+  const token = typeof header === 'string' ? header.split(' ')[1] : undefined
+  return token !== undefined && typeof signature === 'string' && token.endsWith(`.${signature}`) ? token : undefined
+}
+
+/** What is so for every token of a server is said for the first. */
+function onceEach(say: (error: LogoutError) => void): (warning: () => LogoutError) => void {
+  const said = new Set<() => LogoutError>()
+  return (warning) => {
+    if (said.has(warning)) return
+    said.add(warning)
+    say(warning())
+  }
+}
+
+function resolve(options: JwtCheckOptions) {
+  if (typeof options?.store?.marks !== 'function') {
+    throw new TypeError('createJwtCheck() needs store: the logout store that the receiver writes to')
+  }
+  assertOptions('createJwtCheck()', options, NAMES)
+  for (const name of ['signOnOf', 'onEvent', 'clock'] as const) {
+    if (options[name] !== undefined && typeof options[name] !== 'function') {
+      throw new TypeError(`${name} must be a function`)
+    }
+  }
+  if (options.issuer !== undefined && (typeof options.issuer !== 'string' || options.issuer === '')) {
+    throw new TypeError('issuer must be the issuer identifier of the tokens, a non-empty string')
+  }
+  const resolved = {
+    issuer: options.issuer,
+    signOnOf: options.signOnOf,
+    store: options.store,
+    clock: options.clock ?? (() => Date.now() / 1000),
+    storeTimeoutSeconds: options.storeTimeoutSeconds ?? DEFAULT_TIMEOUT_SECONDS,
+    marksLifetimeSeconds: options.marksLifetimeSeconds ?? DEFAULT_MARKS_LIFETIME_SECONDS,
+  }
+  for (const name of ['storeTimeoutSeconds', 'marksLifetimeSeconds'] as const) {
+    const value = resolved[name]
+    if (!Number.isFinite(value) || value <= 0) throw new TypeError(`${name} must be a number greater than 0`)
+  }
+  return resolved
+}

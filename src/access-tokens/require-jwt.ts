@@ -1,0 +1,187 @@
+// Routes for JWT access tokens (RFC 9068) that this API verifies by itself. Knows the marks of logouts by one question only.
+import {
+  createRemoteJWKSet,
+  customFetch,
+  errors,
+  type JWTPayload,
+  type JWTVerifyGetKey,
+  type JWTVerifyOptions,
+  jwtVerify,
+} from 'jose'
+import { assertOptions, type OptionNames } from '../option-checks.js'
+import { INVALID_TOKEN, type Refusal, type TokenHandler, type TokenRequest } from './bearer.js'
+import { bearerHandler, bearerRoute, type RouteOptions } from './bearer-route.js'
+import { noVerdict, outline } from './no-verdict.js'
+import type { AccessToken } from './require-token.js'
+import { serverMetadata, transport } from './server-metadata.js'
+
+export interface RequireJwtOptions<Req = TokenRequest> extends RouteOptions<Req> {
+  /** Issuer identifier of the authorization server, exactly as in its tokens. */
+  readonly issuer: string
+  /** What this API is called in the `aud` of tokens; one of them must be there. */
+  readonly audience: string | readonly string[]
+  /** Default: RS256 and ES256 with their kin, PS256, EdDSA. Never one with a shared secret. */
+  readonly algorithms?: readonly string[]
+  /** Keys of the authorization server. Default: `jwks_uri` of the discovered metadata. */
+  readonly jwksUri?: string
+  /** Any other source of keys, as jose takes it, e.g. `createLocalJWKSet(jwks)`. */
+  readonly keys?: JWTVerifyGetKey
+  /** Where the metadata is: `oidc` (default) for OpenID Connect Discovery, `oauth2` for RFC 8414. */
+  readonly discovery?: 'oidc' | 'oauth2'
+  /**
+   * Another header `typ` than `at+jwt` that is let in: `JWT` for Keycloak, Auth0 and others that do not follow RFC 9068. An ID Token
+   * looks the same then and must be kept out by its `aud`: this API must be called otherwise than any client.
+   */
+  readonly additionalTyp?: string
+  /** How far the clocks may differ. Seconds; default 5. */
+  readonly clockToleranceSeconds?: number
+  /** Deadline of fetching metadata and keys. Seconds; default 5. */
+  readonly timeoutSeconds?: number
+  /** Lets keys travel without TLS. For tests and loopback interfaces only. */
+  readonly dangerouslyAllowHttp?: boolean
+}
+
+const ALGORITHMS = ['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512', 'ES256', 'ES384', 'ES512', 'Ed25519', 'EdDSA']
+const DEFAULT_TOLERANCE_SECONDS = 5
+const DEFAULT_TIMEOUT_SECONDS = 5
+
+/** `isEnded` is asked of tokens that are good otherwise. Answers as `requireToken` does. */
+export function requireJwt<Req extends TokenRequest>(
+  isEnded: (claims: JWTPayload, token: string) => Promise<boolean>,
+  keep: (req: Req, token: AccessToken<undefined>) => void,
+  options: RequireJwtOptions<Req>,
+  clock: () => number,
+): TokenHandler<Req> {
+  assertUsable(options)
+  const route = bearerRoute(options, 'requireJwt')
+  const verify = verifier(options, clock)
+  const admit = async (req: Req): Promise<AccessToken<undefined> | Refusal> => {
+    const token = route.tokenOf(req)
+    if (typeof token !== 'string') return token
+    const payload = await verify(token)
+    if (payload === undefined || (await isEnded(payload, token))) return INVALID_TOKEN
+    const claims = { ...payload, active: true }
+    return (await route.refusalOf(req, claims)) ?? { claims, application: undefined }
+  }
+  return bearerHandler(admit, keep, route.challenge)
+}
+
+/** The claims of a token that passes RFC 9068 4, or nothing. Rejects where the keys cannot be had. */
+function verifier(options: RequireJwtOptions<never>, clock: () => number) {
+  const { issuer, audience, algorithms = ALGORITHMS, additionalTyp, clockToleranceSeconds } = options
+  const types = ['at+jwt', 'application/at+jwt', ...(additionalTyp === undefined ? [] : [additionalTyp.toLowerCase()])]
+  const keys = options.keys ?? remoteKeys(options, clock)
+  const rules: JWTVerifyOptions = {
+    issuer,
+    audience: typeof audience === 'string' ? audience : [...audience],
+    algorithms: [...algorithms],
+    clockTolerance: clockToleranceSeconds ?? DEFAULT_TOLERANCE_SECONDS,
+    requiredClaims: ['exp', 'iat', 'sub'],
+  }
+  return async (token: string): Promise<JWTPayload | undefined> => {
+    try {
+      const currentDate = new Date(clock() * 1000)
+      const { payload, protectedHeader } = await jwtVerify(token, keys, { ...rules, currentDate })
+      if (!types.includes(protectedHeader.typ?.toLowerCase() ?? '')) return undefined
+      return isAccessToken(payload) ? payload : undefined
+    } catch (error) {
+      if (error instanceof errors.JWKSTimeout || !(error instanceof errors.JOSEError)) {
+        throw noVerdict('keys_unavailable', outline(error))
+      }
+      return undefined
+    }
+  }
+}
+
+/** Not a Logout Token (`events`), not an ID Token (`at_hash`, `c_hash`); and somebody's. */
+function isAccessToken({
+  client_id: clientId,
+  azp,
+  events,
+  at_hash: ofAccessToken,
+  c_hash: ofCode,
+}: JWTPayload): boolean {
+  if (events !== undefined || ofAccessToken !== undefined || ofCode !== undefined) return false
+  const client = clientId ?? azp
+  return typeof client === 'string' && client !== ''
+}
+
+function remoteKeys(options: RequireJwtOptions<never>, clock: () => number): JWTVerifyGetKey {
+  const { issuer, discovery, jwksUri, timeoutSeconds = DEFAULT_TIMEOUT_SECONDS, dangerouslyAllowHttp } = options
+  const metadata = serverMetadata({
+    issuer,
+    discovery,
+    given: jwksUri === undefined ? {} : { jwks_uri: jwksUri },
+    needed: ['jwks_uri'],
+    clock,
+  })
+  let known: { readonly uri: string; readonly keys: JWTVerifyGetKey } | undefined
+  return async (header, token) => {
+    const http = { signal: AbortSignal.timeout(timeoutSeconds * 1000), ...transport(undefined, dangerouslyAllowHttp) }
+    const { jwks_uri: uri = '' } = await metadata.get(http)
+    if (known?.uri !== uri) {
+      assertUrl('jwksUri', uri, dangerouslyAllowHttp)
+      // A redirect of keys would be a way around the name of the server that was configured.
+      const send = (url: string, init: RequestInit) => fetch(url, { ...init, redirect: 'error' })
+      known = {
+        uri,
+        keys: createRemoteJWKSet(new URL(uri), { timeoutDuration: timeoutSeconds * 1000, [customFetch]: send }),
+      }
+    }
+    try {
+      return await known.keys(header, token)
+    } catch (error) {
+      metadata.doubt()
+      // jose calls every answer that is no key set a JOSEError: that one is not about the token.
+      if (error instanceof errors.JWKSNoMatchingKey || error instanceof errors.JWKSMultipleMatchingKeys) throw error
+      throw noVerdict('keys_unavailable', outline(error))
+    }
+  }
+}
+
+const NAMES: OptionNames<RequireJwtOptions> = {
+  issuer: true,
+  audience: true,
+  algorithms: true,
+  jwksUri: true,
+  keys: true,
+  discovery: true,
+  additionalTyp: true,
+  clockToleranceSeconds: true,
+  timeoutSeconds: true,
+  dangerouslyAllowHttp: true,
+  scope: true,
+  confirm: true,
+  realm: true,
+}
+
+function assertUsable(options: RequireJwtOptions<never>): void {
+  assertOptions('requireJwt()', options, NAMES)
+  const { issuer, audience, algorithms, jwksUri, keys, additionalTyp, dangerouslyAllowHttp } = options
+  assertUrl('issuer', issuer, dangerouslyAllowHttp)
+  if (audience === undefined || audience.length === 0) {
+    throw new TypeError('requireJwt: audience must be what this API is called in the aud of tokens')
+  }
+  if (algorithms !== undefined && (algorithms.length === 0 || algorithms.some((each) => !ALGORITHMS.includes(each)))) {
+    throw new TypeError(`requireJwt: algorithms must be some of ${ALGORITHMS.join(', ')}`)
+  }
+  if (jwksUri !== undefined) assertUrl('jwksUri', jwksUri, dangerouslyAllowHttp)
+  if (keys !== undefined && (typeof keys !== 'function' || jwksUri !== undefined)) {
+    throw new TypeError('requireJwt: keys must be a function such as createLocalJWKSet(jwks), and without jwksUri')
+  }
+  if (additionalTyp !== undefined && (typeof additionalTyp !== 'string' || additionalTyp === '')) {
+    throw new TypeError('requireJwt: additionalTyp must be a header typ such as JWT')
+  }
+  for (const name of ['clockToleranceSeconds', 'timeoutSeconds'] as const) {
+    const value = options[name]
+    if (value !== undefined && !(value >= 0 && value <= 300)) {
+      throw new TypeError(`requireJwt: ${name} must be a number of seconds, at most 300`)
+    }
+  }
+}
+
+function assertUrl(option: string, value: string, http: boolean | undefined): void {
+  const protocol = URL.canParse(value) ? new URL(value).protocol : undefined
+  if (protocol === 'https:' || (http === true && protocol === 'http:')) return
+  throw new TypeError(`requireJwt: ${option} must be an https URL; on a loopback interface set dangerouslyAllowHttp`)
+}
