@@ -426,7 +426,7 @@ describe('P8: without a verdict nobody is let in and nobody is refused', () => {
   for (const claim of ['iss', 'client_id', 'sub', 'sid']) {
     it(`where ${claim} is no string, so that marks could not be found`, async () => {
       const { claims } = claimsOver(() => active({ [claim]: 7 }))
-      await expect(claims.lookup('token')).rejects.toMatchObject({ code: 'ERR_NO_VERDICT', reason: 'answer_malformed' })
+      await expect(claims.lookup('token')).rejects.toMatchObject({ code: 'ERR_NO_VERDICT', reason: 'claims_malformed' })
     })
   }
 
