@@ -75,6 +75,7 @@ export interface BackchannelLogout<Req = unknown> {
 /** Claims of an ID Token, as any OpenID Connect client library gives them. */
 export type IdTokenClaims = Readonly<Record<string, unknown>>
 
+/** How `terminate` ends a target, and how long it is waited for. */
 export interface TerminateOptions {
   /** Your own word for why; it appears in events. Default `terminated`. */
   readonly reason?: LogoutReason

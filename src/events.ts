@@ -23,6 +23,7 @@ interface AboutLogout {
   readonly background: boolean
 }
 
+/** What happened. `type` tells which; durations are in seconds. */
 export type LogoutEvent =
   /** A logout is complete: nothing of these sign-ons is left here. */
   | ({

@@ -5,30 +5,28 @@ export {
   type IdTokenClaims,
   type TerminateOptions,
 } from './backchannel-logout.js'
-export { type ErrorCode, LogoutError, NoVerdictError } from './errors.js'
+export { type ErrorCode, type ErrorDetails, LogoutError, type LogoutErrorJson, NoVerdictError } from './errors.js'
 export type { EventListener, LogoutEvent, LogoutReason } from './events.js'
+export type { NodeHandler } from './http/node.js'
+export type { WebHandler } from './http/web.js'
 export type { EndedSessions, LogoutResult } from './logout/engine.js'
-export { covers, type Mark, mergeMarks, type SignOn } from './marks/covering.js'
-export type { Client, LogoutTarget, TargetKey } from './marks/target.js'
+export type { Client, LogoutTarget } from './marks/target.js'
 export type { BackchannelLogoutOptions } from './options.js'
 export type { KeysUnavailable } from './providers/keys-unavailable.js'
 export { type PresetName, preset } from './providers/presets.js'
 export type { DecryptionOptions, ProviderOptions } from './providers/provider.js'
 export type { ProviderSource } from './providers/provider-directory.js'
-export { type ExpressSessionStore, type ExpressSessionsOptions, expressSessions } from './sessions/express-session.js'
-export type { LocalSession, SessionBackend, SessionGuard } from './sessions/session-backend.js'
-export type { GuardOptions } from './sessions/stateless-guard.js'
+export {
+  type ExpressSessionStore,
+  type ExpressSessionsOptions,
+  expressSessions,
+  type SessionRequest,
+} from './sessions/express-session.js'
+export type { LocalSession, SessionBackend, SessionGuard, SessionVerdict } from './sessions/session-backend.js'
+export type { ConnectHandler, GuardOptions } from './sessions/stateless-guard.js'
 export type { LoginTokens } from './sign-ons/login.js'
 export type { StatelessSignOn } from './sign-ons/stateless.js'
-export type {
-  BeginLogout,
-  BegunLogout,
-  Binding,
-  CompleteLogout,
-  JtiKey,
-  LogoutStore,
-  NewBinding,
-  SessionState,
-} from './stores/logout-store.js'
+export { type BoundedReads, type BoundedReadsOptions, boundedReads } from './stores/bounded-reads.js'
+export type { LogoutStore } from './stores/logout-store.js'
 export { type MemoryStoreOptions, memoryStore } from './stores/memory-store.js'
 export type { TokenRefusal } from './tokens/token-refusal.js'

@@ -9,6 +9,7 @@ import type { SessionBackend } from './sessions/session-backend.js'
 import type { LogoutStore } from './stores/logout-store.js'
 import { memoryStore } from './stores/memory-store.js'
 
+/** Options of `createBackchannelLogout`. Only `provider` is required; each default is the safe one. */
 export interface BackchannelLogoutOptions<Req = unknown> {
   /** The OpenID Provider, a list of them, or a function of the issuer for those that are known only at run time. */
   readonly provider: ProviderSource

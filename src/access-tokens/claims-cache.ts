@@ -28,6 +28,7 @@ export type Verdict<Application> =
   | { readonly active: true; readonly claims: TokenClaims; readonly application: Application }
   | { readonly active: false }
 
+/** Options of one `lookup`. */
 export interface LookupOptions {
   /**
    * Longest time ago that the authorization server was asked, in seconds. Default: any time within `maximumLifetimeSeconds`.

@@ -21,8 +21,10 @@ export interface CustomIntrospection {
   readonly introspect: Introspect
 }
 
+/** Makes what the application needs out of an answer, once per answer. A rejection is no verdict: 503. */
 export type Enrich<Application> = (claims: TokenClaims, token: string) => Application | Promise<Application>
 
+/** Options of `createClaims`. Only `introspection` is required. */
 export interface ClaimsOptions<Application> {
   /** Whom to ask about tokens, and as whom. */
   readonly introspection: IntrospectionOptions | CustomIntrospection

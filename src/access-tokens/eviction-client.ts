@@ -5,6 +5,7 @@ import { tokenKey } from '../marks/target.js'
 import { assertOptions, type OptionNames } from '../option-checks.js'
 import { outline } from './no-verdict.js'
 
+/** Options of `createEvictionClient`. */
 export interface EvictionClientOptions {
   /** Where the API has mounted its `evictionEndpoint`. */
   readonly endpoint: string

@@ -5,6 +5,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import { tokenKey } from '../marks/target.js'
 import { assertOptions } from '../option-checks.js'
 
+/** Options of `evictionEndpoint`: exactly one of the two. */
 export interface EvictionEndpointOptions {
   /** Secrets of the clients that may evict, by client id. Compared in constant time. */
   readonly clients?: Readonly<Record<string, string>>

@@ -32,6 +32,7 @@ export type ClientAuthentication =
   /** Any other method, as a `ClientAuth` of oauth4webapi. */
   | ClientAuth
 
+/** How the authorization server is asked about tokens (RFC 7662), and as whom. */
 export interface IntrospectionOptions {
   /** Issuer identifier of the authorization server, exactly as in its metadata, its tokens and its Logout Tokens. */
   readonly issuer: string

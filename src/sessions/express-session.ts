@@ -34,6 +34,7 @@ export interface ExpressSessionStore {
   generate?: StoreMethod
 }
 
+/** Options of `expressSessions`. */
 export interface ExpressSessionsOptions {
   /**
    * Reads each destroyed session back, and takes it for failed if it is still there: for stores that report a success

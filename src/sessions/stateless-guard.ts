@@ -4,6 +4,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import { NoVerdictError } from '../errors.js'
 import { assertOptions } from '../option-checks.js'
 
+/** Options of `guard`: what becomes of a session that was ended, and of its request. */
 export interface GuardOptions<Req, Res = ServerResponse> {
   /**
    * Makes an ended session forget its user, in the response and for the rest of this request. Default:
@@ -15,6 +16,7 @@ export interface GuardOptions<Req, Res = ServerResponse> {
   readonly whenEnded?: 'anonymous' | 'unauthorized'
 }
 
+/** A middleware of Express 4 and 5, and of everything that takes the same three arguments. */
 export type ConnectHandler<Req, Res = ServerResponse> = (req: Req, res: Res, next: (error?: unknown) => void) => void
 
 /**

@@ -15,6 +15,7 @@ import type {
   SessionState,
 } from './logout-store.js'
 
+/** Options of `boundedReads`. Seconds, counts, and the clocks that measure them. */
 export interface BoundedReadsOptions {
   /** B: for how long after the store acknowledged a logout this node may still answer as before. Above 0; default 5. */
   readonly seconds?: number

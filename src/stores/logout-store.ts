@@ -38,6 +38,7 @@ export interface JtiKey {
   readonly expiresAt: number
 }
 
+/** What `begin` is told. Times are absolute epoch seconds. */
 export interface BeginLogout {
   readonly target: TargetKey
   /** `iat` of the Logout Token (OP clock). */
@@ -53,6 +54,7 @@ export interface BeginLogout {
   readonly mayFinish: boolean
 }
 
+/** What `begin` found and marked, or that this logout was completed before. */
 export type BegunLogout =
   | { readonly replayed: true }
   | {
@@ -77,6 +79,7 @@ export interface LocallyEnded {
   readonly tokenKeys: readonly string[]
 }
 
+/** What `complete` is told. */
 export interface CompleteLogout {
   readonly jti?: JtiKey | undefined
   /** Sessions that were destroyed: their bindings go, their session marks stay. */

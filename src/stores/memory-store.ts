@@ -14,6 +14,7 @@ import type {
   SessionState,
 } from './logout-store.js'
 
+/** Options of `memoryStore`. */
 export interface MemoryStoreOptions {
   /** Epoch seconds, fractions allowed. Default: the system clock. */
   readonly clock?: () => number

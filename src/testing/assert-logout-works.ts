@@ -6,6 +6,7 @@ import type { FakeOp } from './fake-op.js'
 import { LogoutTrial, NotTried, TrialFailure } from './logout-trial.js'
 import type { Defect } from './token-mint.js'
 
+/** Options of `assertLogoutWorks`: where the application is, and how one signs in and out there. */
 export interface LogoutTrialOptions {
   /** Running, and the application configured for its issuer and client id. */
   readonly op: FakeOp

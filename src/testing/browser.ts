@@ -16,6 +16,7 @@ export interface TestPage {
   readonly text: string
 }
 
+/** A browser by HTTP: it keeps cookies and follows redirects. */
 export interface TestBrowser {
   get(url: string | URL): Promise<TestPage>
   /** Sends a form. */

@@ -9,6 +9,7 @@ export interface DeliveryAnswer {
   readonly body: string
 }
 
+/** How a Logout Token is delivered. */
 export interface DeliveryOptions {
   /** Further form parameters beside `logout_token`. */
   readonly parameters?: Readonly<Record<string, string>>
@@ -103,6 +104,7 @@ export interface HabitualDelivery {
   readonly takenForDone: boolean
 }
 
+/** How a delivery with the habits of a known provider is made. */
 export interface HabitualDeliveryOptions {
   readonly change?: Change
   /** Called between two attempts, in place of the time the provider would wait. */

@@ -17,8 +17,10 @@ import { FakeLogin, type IdTokenMaker, type LoginStep, type OpSession } from './
 import { PROVIDER_SHAPES, type ProviderShape, shaped } from './provider-shapes.js'
 import { createTokenMint, mintKeys, type TokenMint, type TokenMintOptions } from './token-mint.js'
 
+/** An endpoint of the fake OP that can be made to fail. */
 export type Endpoint = 'discovery' | 'jwks'
 
+/** Options of `createFakeOp`. */
 export interface FakeOpOptions extends Omit<TokenMintOptions, 'issuer' | 'keys'> {
   /** Path of the issuer after the origin, such as `/realms/demo` or `/`. Default: none, or that of `as`. */
   readonly issuerPath?: string
@@ -30,6 +32,7 @@ export interface FakeOpOptions extends Omit<TokenMintOptions, 'issuer' | 'keys'>
   readonly backchannelLogoutUri?: string
 }
 
+/** An OpenID Provider for tests, in this process: discovery, keys, login, and Logout Tokens that it signs and delivers. */
 export interface FakeOp {
   /** `http://127.0.0.1:<port>`, with the issuer's path. */
   readonly issuer: string
@@ -69,6 +72,7 @@ export interface FakeOp {
   close(): Promise<void>
 }
 
+/** Options of a browser of the fake OP. */
 export interface OpenBrowserOptions {
   /** Dates the ID Tokens of this session so long ago. Default: 0. */
   readonly secondsAgo?: number
@@ -78,6 +82,7 @@ export interface OpenBrowserOptions {
   readonly in?: TestBrowser
 }
 
+/** How the fake OP ends a session: whom it tells, and how its token is dated. */
 export interface LogOutOptions {
   /** Default: `backchannelLogoutUri`. */
   readonly to?: string
@@ -85,6 +90,7 @@ export interface LogOutOptions {
   readonly secondsAgo?: number
 }
 
+/** What came of one delivery of a Logout Token. */
 export interface LogoutDelivery extends DeliveryAnswer {
   readonly token: string
 }

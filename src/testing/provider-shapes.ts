@@ -3,6 +3,7 @@
 import type { PresetName } from '../providers/presets.js'
 import type { Change, Defect, MintAlgorithm, TokenMint } from './token-mint.js'
 
+/** What the tokens and requests of one known provider look like. */
 export interface ProviderShape {
   /** Path of the issuer after the origin. Default: none. */
   readonly issuerPath?: string

@@ -33,6 +33,7 @@ export const SESSION_CONFIGURATIONS = {
   'resave: true': { resave: true, rolling: false },
   rolling: { resave: false, rolling: true },
 } as const
+/** How express-session is configured in one run of the suite. */
 export type SessionConfiguration = keyof typeof SESSION_CONFIGURATIONS
 
 /** What the request under way does with its session. */
@@ -53,6 +54,7 @@ export const SESSION_OPERATIONS = {
   },
   'destroy()': (req) => promised((done) => req.session.destroy(done)),
 } as const satisfies Readonly<Record<string, (req: SessionRequest) => Promise<void>>>
+/** What a request under way does while its session is ended. */
 export type SessionOperation = keyof typeof SESSION_OPERATIONS
 
 /** One cell of the matrix and what was seen in it. */

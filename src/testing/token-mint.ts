@@ -130,6 +130,7 @@ export interface IdTokenClaims {
   readonly [claim: string]: unknown
 }
 
+/** Options of `createTokenMint`. */
 export interface TokenMintOptions {
   /** Issuer identifier, exactly as the OP writes it. */
   readonly issuer: string

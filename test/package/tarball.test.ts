@@ -1,6 +1,15 @@
 // The packed tarball, used as a stranger would: from an ESM project and by require().
 import { execFileSync } from 'node:child_process'
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -66,10 +75,23 @@ describe('the packed tarball', () => {
     expect(targets.filter((target) => !existsSync(path.join(unpacked, target)))).toEqual([])
   })
 
+  it('has every page that its pages link to', () => {
+    const unpacked = path.join(project, 'node_modules', 'oidc-backchannel-logout')
+    const pages = readdirSync(unpacked, { recursive: true, encoding: 'utf8' }).filter((file) => file.endsWith('.md'))
+    const broken = pages.flatMap((page) =>
+      [...readFileSync(path.join(unpacked, page), 'utf8').matchAll(/\]\((?!https?:|#)([^)#]+)[^)]*\)/g)]
+        .map(([, target = '']) => path.join(path.dirname(page), target))
+        .filter((target) => !existsSync(path.join(unpacked, target)))
+        .map((target) => `${page} -> ${target}`),
+    )
+    expect(pages).toContain('README.md')
+    expect(broken).toEqual([])
+  })
+
   it('ships no tests, no example and nothing else by accident', () => {
     const unpacked = path.join(project, 'node_modules', 'oidc-backchannel-logout')
     expect(readdirSync(unpacked).sort()).toEqual(
-      ['CHANGELOG.md', 'LICENSE', 'README.md', 'SECURITY.md', 'dist', 'package.json', 'src'].sort(),
+      ['CHANGELOG.md', 'LICENSE', 'README.md', 'SECURITY.md', 'dist', 'docs', 'package.json', 'src'].sort(),
     )
   })
 })

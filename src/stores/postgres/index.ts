@@ -1,5 +1,4 @@
 // The face of `oidc-backchannel-logout/postgres`: named re-exports, nothing else.
-export { type BoundedReads, type BoundedReadsOptions, boundedReads } from '../bounded-reads.js'
 export type { LogPage, LogStore } from '../log-store.js'
 export { applySchema, checkPostgres, prunePostgres } from './apply-schema.js'
 export { type PostgresPool, type PostgresStoreOptions, postgresStore } from './postgres-store.js'

@@ -19,6 +19,7 @@ export interface PostgresPool {
   query(text: string, values: unknown[]): Promise<{ readonly rows: readonly Readonly<Record<string, unknown>>[] }>
 }
 
+/** Options of `postgresStore`. */
 export interface PostgresStoreOptions {
   /**
    * The table of connect-pg-simple, usually `session`, if its sessions are in this same database and nothing but destroying

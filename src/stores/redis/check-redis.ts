@@ -2,6 +2,7 @@
 import { assertOptions } from '../../option-checks.js'
 import { connectionOf, type RedisClient, type RedisCommand } from './command.js'
 
+/** Options of `checkRedis`. */
 export interface RedisCheckOptions {
   /** As for `redisStore`. */
   readonly cluster?: boolean

@@ -1,5 +1,4 @@
 // The face of `oidc-backchannel-logout/redis`: named re-exports, nothing else.
-export { type BoundedReads, type BoundedReadsOptions, boundedReads } from '../bounded-reads.js'
 export type { LogPage, LogStore } from '../log-store.js'
 export { checkRedis, type RedisCheckOptions } from './check-redis.js'
 export type {

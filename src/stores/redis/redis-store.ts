@@ -5,6 +5,7 @@ import { ClusterRedisStore } from './cluster-store.js'
 import { connectionOf, type RedisClient } from './command.js'
 import { StandaloneRedisStore } from './standalone-store.js'
 
+/** Options of `redisStore`. */
 export interface RedisStoreOptions {
   /** Put before every key. At most five characters keep a bound session within 600 bytes. Default `bcl:`. */
   readonly prefix?: string

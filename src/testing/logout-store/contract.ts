@@ -14,11 +14,13 @@ import { type Case, type LogoutStoreUnderTest, Scene } from './scene.js'
 
 export type { LogoutStoreUnderTest } from './scene.js'
 
+/** What the contract suite of a logout store is given. */
 export interface LogoutStoreContractOptions {
   /** A store for one case; called once for each. */
   create(): Promise<LogoutStoreUnderTest>
 }
 
+/** One case of the contract: a sentence, and what shows it. */
 export interface LogoutStoreCase {
   readonly name: string
   /** Rejects with an `AssertionError` if the store breaks this promise of the port. */
