@@ -11,6 +11,7 @@ import {
 } from './bearer.js'
 import type { TokenClaims } from './token-claims.js'
 
+/** What a route asks of an access token, however it was found good. */
 export interface RouteOptions<Req = TokenRequest> {
   /** Scope values that the token must have, all of them. */
   readonly scope?: string | readonly string[]

@@ -13,6 +13,7 @@ import type { AccessToken } from './require-token.js'
 import { type SignOnOf, sidless, signOnReader, tokenOutlivesMarks, userOfTwoNames } from './sign-on-reader.js'
 import { ends, namesAnother, ownKeys, standingOf, type TokenClaims } from './token-claims.js'
 
+/** Options of `createJwtCheck`. */
 export interface JwtCheckOptions {
   /** The logout store that the receiver writes to, or `boundedReads` of it, or what a relay keeps in step with it. */
   readonly store: Pick<MarksStore, 'marks'>
@@ -42,6 +43,7 @@ export interface VerifiedJwt {
   readonly signature?: string
 }
 
+/** Whether the sign-on behind verified claims was ended. Rejects where nobody can tell: answer 503. */
 export interface IsRevoked {
   /**
    * Whether a logout has ended the sign-on that a verified token comes from. `token`, the JWT itself, finds also what `bind` and

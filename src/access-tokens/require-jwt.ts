@@ -15,6 +15,7 @@ import { noVerdict, outline } from './no-verdict.js'
 import type { AccessToken } from './require-token.js'
 import { serverMetadata, transport } from './server-metadata.js'
 
+/** Options of `requireJwt`: how a JWT is verified here, and what the route asks of it. */
 export interface RequireJwtOptions<Req = TokenRequest> extends RouteOptions<Req> {
   /** Issuer identifier of the authorization server, exactly as in its tokens. */
   readonly issuer: string

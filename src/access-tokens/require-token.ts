@@ -13,6 +13,7 @@ export interface AccessToken<Application> {
   readonly application: Application
 }
 
+/** Options of `requireToken`. */
 export interface RequireTokenOptions<Req = TokenRequest> extends RouteOptions<Req> {
   /** Longest time ago that the authorization server was asked, in seconds; 0: ask each time. */
   readonly maxAgeSeconds?: number

@@ -14,7 +14,7 @@ const VALUES: Readonly<Record<string, readonly string[]>> = {
     ...['LogoutError', 'NoVerdictError', 'boundedReads', 'createBackchannelLogout', 'expressSessions'],
     ...['memoryStore', 'preset'],
   ],
-  './claims': ['createClaims', 'createEvictionClient'],
+  './claims': ['createClaims', 'createEvictionClient', 'createJwtCheck'],
   './store': ['covers', 'withMark'],
   './redis': ['checkRedis', 'redisStore'],
   './postgres': ['applySchema', 'checkPostgres', 'postgresStore', 'prunePostgres'],
