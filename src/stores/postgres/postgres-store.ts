@@ -7,7 +7,9 @@ import type {
   BeginLogout,
   BegunLogout,
   Binding,
+  BoundState,
   CompleteLogout,
+  FoundMarks,
   LocallyEnded,
   NewBinding,
   SessionState,
@@ -55,7 +57,7 @@ class PostgresStore implements LogStore {
     this.#sessionTable = sessionTable
   }
 
-  async bind(login: NewBinding): Promise<SessionState & { readonly binding: Binding }> {
+  async bind(login: NewBinding): Promise<BoundState> {
     const reply = await this.#call('bcl_bind', {
       id: login.sessionId,
       sub: login.subKey,
@@ -64,7 +66,7 @@ class PostgresStore implements LogStore {
       exp: login.expiresAt,
       tokens: login.tokenKeys,
     })
-    return reply.boundState(login.sessionId)
+    return { ...reply.boundState(login.sessionId), now: Date.now() / 1000 }
   }
 
   async rebind(fromSessionId: string, toSessionId: string, expiresAt: number): Promise<SessionState> {
@@ -85,7 +87,7 @@ class PostgresStore implements LogStore {
     return (await this.#call('bcl_read', { id: sessionId })).state(sessionId)
   }
 
-  async marks(keys: readonly string[]): Promise<{ readonly now: number; readonly marks: readonly Mark[] }> {
+  async marks(keys: readonly string[]): Promise<FoundMarks> {
     const reply = await this.#call('bcl_marks', { keys })
     return { now: reply.number('now'), marks: reply.marks('marks') }
   }
@@ -104,13 +106,13 @@ class PostgresStore implements LogStore {
       scope: logout.target.scope,
       key: logout.target.key,
       sub: logout.target.subKey ?? '',
-      iat: logout.issuedAt,
+      iat: logout.issuedAt ?? Date.now() / 1000,
       jti: logout.jti?.key,
       jtiExp: logout.jti?.expiresAt,
       marksExp: logout.marksExpireAt,
-      tolerance: logout.toleranceSeconds,
+      tolerance: 60,
       ago: logout.seenSecondsAgo,
-      mayFinish: logout.mayFinish,
+      mayFinish: logout.mayDestroy,
       sessionTable: this.#sessionTable,
     })
     return reply.begunLogout()
