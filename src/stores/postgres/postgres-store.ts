@@ -1,12 +1,8 @@
-// The logout store in PostgreSQL: each method is one statement, a call of a function in schema.sql. Knows a pool by its
-// shape and imports no driver.
-import type { Mark } from '../../marks/covering.js'
 import { assertOptions } from '../../option-checks.js'
 import type { LogPage, LogStore } from '../log-store.js'
 import type {
   BeginLogout,
   BegunLogout,
-  Binding,
   BoundState,
   CompleteLogout,
   FoundMarks,

@@ -5,7 +5,6 @@ import type { LogPage, LogStore } from '../log-store.js'
 import type {
   BeginLogout,
   BegunLogout,
-  Binding,
   BoundState,
   CompleteLogout,
   FoundMarks,
