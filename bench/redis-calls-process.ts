@@ -38,7 +38,8 @@ const commands = {
             seenSecondsAgo: 0,
             jti: { key: jtiKey(client, randomUUID()), expiresAt: now + 480 },
             marksExpireAt: now + 30 * 86_400,
-            mayDestroy: true,
+            toleranceSeconds: 60,
+            mayFinish: true,
           }),
         ),
       )

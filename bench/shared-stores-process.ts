@@ -193,7 +193,8 @@ function logoutOf(n: number) {
     seenSecondsAgo: 0,
     jti: { key: jtiKey(client, randomUUID()), expiresAt: now + 480 },
     marksExpireAt: now + 30 * LIFETIME_SECONDS,
-    mayDestroy: true,
+    toleranceSeconds: 60,
+    mayFinish: true,
   }
 }
 

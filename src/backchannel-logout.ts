@@ -6,6 +6,7 @@ import { type NodeHandler, nodeHandler } from './http/node.js'
 import { type WebHandler, webHandler } from './http/web.js'
 import { DeniedHere } from './logout/denied-here.js'
 import { LogoutEngine, type LogoutResult } from './logout/engine.js'
+import { type Health, healthOf } from './logout/health.js'
 import { type Client, type LogoutTarget, targetKey, tokenKey } from './marks/target.js'
 import { assertOptions } from './option-checks.js'
 import { type BackchannelLogoutOptions, resolveOptions } from './options.js'
@@ -68,6 +69,8 @@ export interface BackchannelLogout<Req = unknown> {
    * says so.
    */
   prepare(): Promise<void>
+  /** Whether this process could do its part of a logout now; one question to the store, none to a provider. Never rejects. */
+  health(): Promise<Health>
   /** Stops background completion, e.g. when the app shuts down. The receiver still answers. */
   close(): void
 }
@@ -203,6 +206,7 @@ export function createBackchannelLogout<Req = unknown>(given: BackchannelLogoutO
         emit({ type: 'warning', error })
       }
     },
+    health: () => healthOf({ store, directory, clock, pending: () => engine.pending, stepTimeoutSeconds }),
     close: () => engine.close(),
   }
 }

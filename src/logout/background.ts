@@ -43,6 +43,11 @@ export class Background<Job extends object> {
     return true
   }
 
+  /** Jobs kept for later. */
+  get size(): number {
+    return this.#deadlines.size
+  }
+
   /** The job was finished elsewhere. */
   remove(job: Job): void {
     this.#deadlines.delete(job)

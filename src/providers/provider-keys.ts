@@ -51,6 +51,13 @@ export interface FoundKey {
 interface PublishedKeys {
   keyFor(choice: SigningKeyChoice, signal: AbortSignal | undefined): Promise<FoundKey | undefined>
   prepare(): Promise<void>
+  state(): KeysState
+}
+
+/** Whether a token could be verified without a fetch, and when the keys were fetched (epoch seconds), if they ever are. */
+export interface KeysState {
+  readonly atHand: boolean
+  readonly fetchedAt?: number
 }
 
 /**
@@ -81,6 +88,10 @@ export class ProviderKeys {
   async prepare(): Promise<void> {
     await this.#published?.prepare()
   }
+
+  state(): KeysState {
+    return this.#published?.state() ?? { atHand: true }
+  }
 }
 
 /** Whether an algorithm is keyed by the client secret (OpenID Connect Core 10.1). */
@@ -101,6 +112,10 @@ class StaticKeys implements PublishedKeys {
   }
 
   async prepare(): Promise<void> {}
+
+  state(): KeysState {
+    return { atHand: true }
+  }
 }
 
 interface FetchedKeys {
@@ -147,6 +162,13 @@ class RemoteKeys implements PublishedKeys {
 
   async prepare(): Promise<void> {
     if (this.#usableNow() === undefined) await this.#startFetch()
+  }
+
+  state(): KeysState {
+    const fetchedAt = this.#keys?.fetchedAt
+    return fetchedAt === undefined
+      ? { atHand: false }
+      : { atHand: this.#isWithin(USABLE_SECONDS, fetchedAt), fetchedAt }
   }
 
   #usableNow(): FetchedKeys | undefined {

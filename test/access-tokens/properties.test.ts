@@ -49,7 +49,8 @@ describe('P1: no request that starts after a mark is let in on claims that it co
       issuedAt: NOW,
       seenSecondsAgo: 0,
       marksExpireAt: NOW + DAY,
-      mayDestroy: true,
+      toleranceSeconds: 60,
+      mayFinish: true,
     })
     expect(await isActive(here)).toBe(false)
     expect(asked).toHaveLength(1)

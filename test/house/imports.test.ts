@@ -35,6 +35,8 @@ const PACKAGES: Readonly<Record<string, readonly string[]>> = {
   jose: ['tokens', 'providers', 'testing', 'access-tokens', 'cli'],
   oauth4webapi: ['providers', 'access-tokens'],
   'lru-cache': ['providers', 'access-tokens'],
+  'prom-client': ['telemetry'],
+  '@opentelemetry/api': ['telemetry'],
 }
 
 const files = readdirSync(root, { recursive: true, encoding: 'utf8' }).filter((file) => file.endsWith('.ts'))

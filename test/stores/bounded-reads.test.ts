@@ -60,7 +60,8 @@ class World {
       issuedAt: 1000,
       seenSecondsAgo: 0,
       marksExpireAt,
-      mayDestroy: false,
+      toleranceSeconds: 60,
+      mayFinish: false,
     })
     if (!begun.replayed) this.log.push({ marks: [begun.mark], sessionIds: begun.sessionIds })
     return begun
@@ -196,7 +197,8 @@ describe('bounded reads', () => {
       issuedAt: 1000,
       seenSecondsAgo: 0,
       marksExpireAt: world.time + 100,
-      mayDestroy: false,
+      toleranceSeconds: 60,
+      mayFinish: false,
     })
     expect(isDead(await reads.read('a'))).toBe(true)
     expect((await reads.marks(['sub of a'])).marks).toHaveLength(1)
@@ -421,7 +423,7 @@ async function bound(world: World, id: string): Promise<void> {
 }
 
 function isDead({ ended, binding, marks }: SessionState): boolean {
-  return ended || binding === undefined || marks.some((mark) => covers(mark, binding))
+  return ended || binding === undefined || marks.some((mark) => covers(mark, binding, 60))
 }
 
 /** Lets what was resolved be acted upon. */

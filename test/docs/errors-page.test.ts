@@ -1,0 +1,70 @@
+// The page of errors says what the sources say, and the page of symptoms has every place that a message points to.
+import { readdirSync, readFileSync } from 'node:fs'
+import path from 'node:path'
+import { describe, expect, it } from 'vitest'
+import { errorsPage } from '../../scripts/errors-page.js'
+
+const root = path.resolve(import.meta.dirname, '../..')
+const read = (file: string) => readFileSync(path.join(root, file), 'utf8')
+
+/** As GitHub and most generators make them. */
+function anchorsOf(markdown: string): readonly string[] {
+  return [...markdown.matchAll(/^#+ (.+)$/gm)].map(([, title = '']) =>
+    title
+      .toLowerCase()
+      .replaceAll(/[^\p{L}\p{N}\s-]/gu, '')
+      .replaceAll(' ', '-'),
+  )
+}
+
+describe('docs/errors.md', () => {
+  it('is what scripts/errors-page.ts writes: run it after a change', () => {
+    expect(read('docs/errors.md')).toBe(errorsPage())
+  })
+
+  it('has every code, and the reasons of each kind', () => {
+    const page = errorsPage()
+    const codes = read('src/errors.ts').match(/(?<= \| ')ERR_\w+/g) ?? []
+    expect(codes.length).toBeGreaterThan(10)
+    for (const code of codes) expect(page).toContain(`## ${code}`)
+    for (const reason of ['nonce_present', 'jwks_fetch_failed', 'body_consumed', 'sid_invalid']) {
+      expect(page).toContain(`| \`${reason}\` |`)
+    }
+  })
+})
+
+describe('docs/troubleshooting.md', () => {
+  const anchors = anchorsOf(read('docs/troubleshooting.md'))
+
+  it('has every place that a message points to', () => {
+    const sources = ['src/testing/receiver-answer.ts', 'src/testing/logout-trial.ts'].map(read).join('\n')
+    const named = [...sources.matchAll(/^\s+'([a-z0-9-]+)',?$/gm), ...sources.matchAll(/, '([a-z0-9-]+)'\)$/gm)]
+    const places = new Set(named.map(([, anchor = '']) => anchor).filter((anchor) => !/^(GET|POST)$/.test(anchor)))
+    expect([...places].filter((anchor) => !anchors.includes(anchor))).toEqual([])
+    expect(places.size).toBeGreaterThan(12)
+  })
+
+  it('leads from each symptom to a place that is there', () => {
+    const links = [...read('docs/troubleshooting.md').matchAll(/\]\(#([\w-]+)\)/g)].map(([, anchor = '']) => anchor)
+    expect(links.filter((anchor) => !anchors.includes(anchor))).toEqual([])
+  })
+})
+
+describe('links into pages', () => {
+  it('lead to headings that are there', () => {
+    const pages = [
+      'README.md',
+      ...readdirSync(path.join(root, 'docs'), { recursive: true, encoding: 'utf8' })
+        .filter((file) => file.endsWith('.md'))
+        .map((file) => `docs/${file}`),
+    ]
+    const broken = pages.flatMap((page) =>
+      [...read(page).matchAll(/\]\(([\w./-]+\.md)#([\w-]+)\)/g)]
+        .filter(
+          ([, target = '', anchor = '']) => !anchorsOf(read(path.join(path.dirname(page), target))).includes(anchor),
+        )
+        .map(([link]) => `${page}: ${link}`),
+    )
+    expect(broken).toEqual([])
+  })
+})
