@@ -23,6 +23,8 @@ export {
   type VerifiedJwt,
 } from './jwt-check.js'
 export type { NoVerdictReason } from './no-verdict.js'
+export { createRelay, type Relay, type RelayApi, type RelayOptions } from './relay.js'
+export { createRelayReceiver, type RelayReceiver, type RelayReceiverOptions } from './relay-receiver.js'
 export type { RequireJwtOptions } from './require-jwt.js'
 export type { AccessToken, RequireTokenOptions } from './require-token.js'
 export type { SignOnOf } from './sign-on-reader.js'

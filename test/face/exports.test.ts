@@ -14,7 +14,7 @@ const VALUES: Readonly<Record<string, readonly string[]>> = {
     ...['LogoutError', 'NoVerdictError', 'boundedReads', 'createBackchannelLogout', 'expressSessions'],
     ...['memoryStore', 'preset'],
   ],
-  './claims': ['createClaims', 'createEvictionClient', 'createJwtCheck'],
+  './claims': ['createClaims', 'createEvictionClient', 'createJwtCheck', 'createRelay', 'createRelayReceiver'],
   './store': ['covers', 'withMark'],
   './redis': ['checkRedis', 'redisStore'],
   './postgres': ['applySchema', 'checkPostgres', 'postgresStore', 'prunePostgres'],

@@ -1,0 +1,205 @@
+// The API's end of a relay: believes signed notices, keeps their marks in this process, and answers about tokens only while it knows
+// that it was told everything. Knows no token.
+import { randomUUID } from 'node:crypto'
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import { createRemoteJWKSet, type JWTVerifyGetKey, jwtVerify } from 'jose'
+import { BoundedBody } from '../http/form.js'
+import { assertOptions, type OptionNames } from '../option-checks.js'
+import { memoryStore } from '../stores/memory-store.js'
+import type { MarksStore } from './claims-cache.js'
+import { NOTICE_TYP, NOTICE_TYPE, type Notice, noticeOf, type RelayedMark } from './relay-notice.js'
+
+/** Whom to believe, and for how long without a word. */
+export interface RelayReceiverOptions {
+  /** `issuer` of the Relying Party's relay. */
+  readonly issuer: string
+  /** What the relay calls this API: its `audience`, by default the address of this endpoint. */
+  readonly audience: string
+  /** Where the public keys of the Relying Party are. */
+  readonly jwksUri?: string
+  /** In place of `jwksUri`: any source of keys, as jose takes it, e.g. `createLocalJWKSet(jwks)`. */
+  readonly keys?: JWTVerifyGetKey
+  /** Default: ES256, EdDSA, RS256, PS256. */
+  readonly algorithms?: readonly string[]
+  /**
+   * For how long after the Relying Party acknowledged a logout this process may still let its tokens in, if it cannot be told: after
+   * that there is no verdict (503) until it has been told all. Far above the pause between the relay's rounds. Seconds; default 5.
+   */
+  readonly boundSeconds?: number
+  /** Epoch seconds. A suspended machine stops the monotonic clock, but not this one: the larger difference counts. */
+  readonly clock?: () => number
+  /** Seconds of a clock that never goes back. Default `performance.now()`. */
+  readonly monotonic?: () => number
+}
+
+/** The API's end of a relay. */
+export interface RelayReceiver {
+  /** The endpoint for notices (RFC 8935), for Node's http and Express. Before body parsers. */
+  receiver(): (req: IncomingMessage, res: ServerResponse) => void
+  /** What `createClaims` and `createJwtCheck` take as `store`: rejects while this process may not know of every logout. */
+  readonly store: MarksStore
+}
+
+const DEFAULT_BOUND_SECONDS = 5
+const ALGORITHMS = ['ES256', 'EdDSA', 'Ed25519', 'RS256', 'PS256']
+const BODY_LIMIT_BYTES = 16_384
+const BODY_DEADLINE_SECONDS = 5
+
+const NAMES: OptionNames<RelayReceiverOptions> = {
+  issuer: true,
+  audience: true,
+  jwksUri: true,
+  keys: true,
+  algorithms: true,
+  boundSeconds: true,
+  clock: true,
+  monotonic: true,
+}
+
+interface Moment {
+  readonly monotonic: number
+  readonly wall: number
+}
+
+/**
+ * Makes the API's end of a relay.
+ *
+ * **The bound.** Each answer to the relay carries a nonce: the moment it was given. The relay reads its log only after that, and says
+ * that it is complete, naming that nonce, only when every mark of the log was taken here. So all that was acknowledged before the
+ * nonce was given is known; for `boundSeconds` from then this process answers. No clocks of two machines are compared, and a notice
+ * that is sent again says what it said before.
+ *
+ * @throws TypeError where the options cannot work
+ */
+export function createRelayReceiver(options: RelayReceiverOptions): RelayReceiver {
+  assertUsable(options)
+  const {
+    issuer,
+    audience,
+    keys = createRemoteJWKSet(new URL(options.jwksUri ?? '')),
+    algorithms = ALGORITHMS,
+    boundSeconds = DEFAULT_BOUND_SECONDS,
+    clock = () => Date.now() / 1000,
+    monotonic = () => performance.now() / 1000,
+  } = options
+  const marks = memoryStore({ clock })
+  /** A restarted process has forgotten what it was told, and says so by another name. */
+  const instance = randomUUID()
+  let toldAllBefore: Moment | undefined
+
+  const moment = (): Moment => ({ monotonic: monotonic(), wall: clock() })
+  const nonce = () => {
+    const { monotonic: at, wall } = moment()
+    return `${instance}.${at}_${wall}`
+  }
+  const momentOf = (text: string | undefined): Moment | undefined => {
+    const [name, at = ''] = text?.split(/\.(.*)/s) ?? []
+    const [monotonicText, wallText] = at.split('_')
+    const named = { monotonic: Number(monotonicText), wall: Number(wallText) }
+    return name === instance && named.monotonic <= monotonic() && Number.isFinite(named.wall) ? named : undefined
+  }
+  const take = async (notice: Notice): Promise<void> => {
+    if (notice.says === 'ended') return void (await marks.begin(orderOf(notice.mark, clock())))
+    const named = momentOf(notice.nonce)
+    if (named !== undefined && named.monotonic > (toldAllBefore?.monotonic ?? Number.NEGATIVE_INFINITY))
+      toldAllBefore = named
+  }
+  const mayAnswer = (): boolean => {
+    if (toldAllBefore === undefined) return false
+    const now = moment()
+    return Math.max(now.monotonic - toldAllBefore.monotonic, now.wall - toldAllBefore.wall) <= boundSeconds
+  }
+  const rules = { issuer, audience, algorithms: [...algorithms], typ: NOTICE_TYP, requiredClaims: ['iat', 'jti'] }
+  const answerTo = async (req: IncomingMessage): Promise<number> => {
+    if (req.method !== 'POST') return 405
+    if (req.headers['content-type']?.split(';', 1)[0]?.trim().toLowerCase() !== NOTICE_TYPE) return 400
+    const verified = await jwtVerify(await bodyOf(req), keys, rules)
+    const notice = noticeOf(verified.payload)
+    if (notice === undefined) return 400
+    await take(notice)
+    return 202
+  }
+
+  return {
+    receiver: () => (req, res) => {
+      answerTo(req)
+        // Nothing of a notice that is not believed is said, and no nonce is given for it.
+        .catch(() => 400)
+        .then((status) => send(res, status, status === 202 ? nonce() : undefined))
+    },
+    store: {
+      begin: (order) => marks.begin(order),
+      async marks(tokenKeys) {
+        if (!mayAnswer()) throw new Error('The relay has not said for too long that this process knows of every logout')
+        return marks.marks(tokenKeys)
+      },
+    },
+  }
+}
+
+function orderOf({ target, issuedAt, seenSecondsAgo, lastsSeconds }: RelayedMark, now: number) {
+  return {
+    target,
+    issuedAt: issuedAt ?? now,
+    seenSecondsAgo,
+    marksExpireAt: now + lastsSeconds,
+    toleranceSeconds: 60,
+    mayFinish: false,
+  }
+}
+
+function bodyOf(req: IncomingMessage): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const body = new BoundedBody(BODY_LIMIT_BYTES, req.headers['content-length'])
+    const late = setTimeout(() => reject(new Error('late')), BODY_DEADLINE_SECONDS * 1000)
+    req.on('data', (chunk: Buffer) => {
+      try {
+        body.push(chunk)
+      } catch (error) {
+        req.pause()
+        reject(error)
+      }
+    })
+    req.on('end', () => resolve(body.text()))
+    req.on('error', reject)
+    req.on('close', () => clearTimeout(late))
+  })
+}
+
+function send(res: ServerResponse, status: number, nonce: string | undefined): void {
+  if (res.headersSent || res.destroyed) return
+  // RFC 8935 2.4: what failed is said in JSON.
+  const body =
+    status === 400 ? JSON.stringify({ err: 'invalid_request', description: 'Not a notice for this API' }) : ''
+  res.writeHead(status, {
+    'Cache-Control': 'no-store',
+    'Content-Length': String(Buffer.byteLength(body)),
+    ...(status === 400 && { 'Content-Type': 'application/json', Connection: 'close' }),
+    ...(status === 405 && { Allow: 'POST' }),
+    ...(nonce !== undefined && { 'Relay-Nonce': nonce }),
+  })
+  res.end(body)
+}
+
+function assertUsable(options: RelayReceiverOptions): void {
+  assertOptions('createRelayReceiver()', options, NAMES)
+  const { issuer, audience, jwksUri, keys, algorithms, boundSeconds } = options
+  if (typeof issuer !== 'string' || issuer === '') throw new TypeError('issuer must be that of the relay')
+  if (typeof audience !== 'string' || audience === '') {
+    throw new TypeError(
+      'audience must be what the relay calls this API: the address of this endpoint, unless it says otherwise',
+    )
+  }
+  if ((jwksUri === undefined) === (keys === undefined)) {
+    throw new TypeError('createRelayReceiver() needs either jwksUri or keys, the public keys of the Relying Party')
+  }
+  if (jwksUri !== undefined && !(URL.canParse(jwksUri) && new URL(jwksUri).protocol === 'https:')) {
+    throw new TypeError('jwksUri must be an https URL; for a test give keys: createLocalJWKSet(jwks)')
+  }
+  if (algorithms !== undefined && (algorithms.length === 0 || algorithms.some((each) => /^HS|^none$/i.test(each)))) {
+    throw new TypeError('algorithms must be asymmetric JWS algorithms such as ES256')
+  }
+  if (boundSeconds !== undefined && !(boundSeconds > 0 && boundSeconds <= 86_400)) {
+    throw new TypeError('boundSeconds must be more than 0 and at most 86,400')
+  }
+}
