@@ -38,8 +38,7 @@ const commands = {
             seenSecondsAgo: 0,
             jti: { key: jtiKey(client, randomUUID()), expiresAt: now + 480 },
             marksExpireAt: now + 30 * 86_400,
-            toleranceSeconds: 60,
-            mayFinish: true,
+            mayDestroy: true,
           }),
         ),
       )

@@ -193,8 +193,7 @@ function logoutOf(n: number) {
     seenSecondsAgo: 0,
     jti: { key: jtiKey(client, randomUUID()), expiresAt: now + 480 },
     marksExpireAt: now + 30 * LIFETIME_SECONDS,
-    toleranceSeconds: 60,
-    mayFinish: true,
+    mayDestroy: true,
   }
 }
 

@@ -140,13 +140,13 @@ export class ClaimsCache<Application> {
    * is ended here all the same.
    */
   async endToken(key: string): Promise<void> {
-    const { clock, store, marksLifetimeSeconds, toleranceSeconds, storeTimeoutSeconds } = this.#options
-    const issuedAt = clock()
-    const expiresAt = issuedAt + marksLifetimeSeconds
-    this.#arrive({ scope: 'token', key, issuedAt, seenAt: issuedAt, expiresAt })
+    const { clock, store, marksLifetimeSeconds, storeTimeoutSeconds } = this.#options
+    const seenAt = clock()
+    const expiresAt = seenAt + marksLifetimeSeconds
+    this.#arrive({ scope: 'token', key, seenAt, expiresAt })
     if (store === undefined) return
     const target = { scope: 'token', key: evictedKey(key) } as const
-    const order = { target, issuedAt, seenSecondsAgo: 0, marksExpireAt: expiresAt, toleranceSeconds, mayFinish: true }
+    const order = { target, seenSecondsAgo: 0, marksExpireAt: expiresAt, mayDestroy: true }
     try {
       await within(storeTimeoutSeconds, store.begin(order))
     } catch (cause) {

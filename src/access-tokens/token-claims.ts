@@ -1,6 +1,6 @@
 // What one introspection answer says of its token: whose it is, since when, until when, and whether a mark ends it. Pure.
 import type { IntrospectionResponse } from 'oauth4webapi'
-import { covers, DEFAULT_TOLERANCE_SECONDS, type Mark } from '../marks/covering.js'
+import { covers, type Mark } from '../marks/covering.js'
 import { sidKey, subKey, tokenKey } from '../marks/target.js'
 import { noVerdict } from './no-verdict.js'
 
@@ -86,9 +86,11 @@ export function standingOf(own: readonly string[], signOn: TokenSignOn): TokenSt
  * refresh must not count as a later login, so only `auth_time` can say that the user authenticated again.
  */
 export function ends(mark: Mark, token: TokenStanding, boundAt: number | undefined): boolean {
+  // That an answer names no `sid` does not say that the sign-on had none: the authorization server is asked again.
+  if (mark.scope === 'sidless') return false
   const issuedAt = mark.scope === 'sid' ? token.authTime : (token.authTime ?? token.issuedAt)
   const signOn = { subKey: mark.subKey ?? token.subKey ?? '', issuedAt, boundAt: boundAt ?? Number.NEGATIVE_INFINITY }
-  return covers(mark, signOn, DEFAULT_TOLERANCE_SECONDS)
+  return covers(mark, signOn)
 }
 
 /**

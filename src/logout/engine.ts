@@ -5,7 +5,7 @@ import { within } from '../deadline.js'
 import { type ErrorCode, LogoutError } from '../errors.js'
 import type { EventListener, LogoutReason } from '../events.js'
 import { ExpiringMap } from '../expiring-map.js'
-import { DEFAULT_TOLERANCE_SECONDS, type Mark } from '../marks/covering.js'
+import type { Mark } from '../marks/covering.js'
 import type { Client, TargetKey } from '../marks/target.js'
 import type { BegunLogout, JtiKey, LogoutStore } from '../stores/logout-store.js'
 import { Background, inParallel } from './background.js'
@@ -246,7 +246,7 @@ export class LogoutEngine {
     if (begun.replayed) return { ...NOTHING_DONE, replayed: true }
 
     open.marked = true
-    const { sessionIds, mismatched, finished } = begun
+    const { sessionIds, mismatched, finished, more } = begun
     for (const sessionId of sessionIds) this.#options.deniedHere.sessionEnded(sessionId)
     const found = sessionIds.length
     if (finished) return { replayed: false, marked: true, found, destroyed: found, mismatched }
@@ -256,7 +256,7 @@ export class LogoutEngine {
     const notAnnounced = await this.#announce(order, sessionIds)
     const notFollowed = notEvicted ?? notAnnounced
     const destroyed = destroyedIds.length
-    const done = notFollowed === undefined && destroyed === found
+    const done = notFollowed === undefined && destroyed === found && !more
     const notCompleted = await this.#complete({
       jti: answered() ? undefined : order.jti,
       // A session stays bound until all that hangs on it is done: the retry knows tokens and connections only through
@@ -268,7 +268,10 @@ export class LogoutEngine {
       destroyed === found
         ? undefined
         : failure('ERR_SESSIONS', 'Not every session of the logout could be destroyed', undefined)
-    const error = notDestroyed ?? notFollowed ?? notCompleted
+    const notSeen = more
+      ? failure('ERR_SESSIONS', 'Not every session of the logout has been destroyed yet; the work goes on', undefined)
+      : undefined
+    const error = notDestroyed ?? notFollowed ?? notCompleted ?? notSeen
     return { replayed: false, marked: true, found, destroyed, mismatched, error }
   }
 
@@ -283,8 +286,7 @@ export class LogoutEngine {
       seenSecondsAgo,
       jti: order.jti,
       marksExpireAt: this.#marksExpireAt(),
-      toleranceSeconds: DEFAULT_TOLERANCE_SECONDS,
-      mayFinish: claims === undefined && onSessionsEnded === undefined && !answered(),
+      mayDestroy: claims === undefined && onSessionsEnded === undefined && !answered(),
     })
   }
 

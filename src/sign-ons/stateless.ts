@@ -1,6 +1,6 @@
 // Sign-ons that a cookie carries: no session id and no row, so each record is judged by its own dates. Knows no cookie.
 import { LogoutError, NoVerdictError } from '../errors.js'
-import { covers, DEFAULT_TOLERANCE_SECONDS } from '../marks/covering.js'
+import { covers } from '../marks/covering.js'
 import { type Client, sidKey, subKey } from '../marks/target.js'
 import { isWholeSignOn } from '../sessions/stateless-guard.js'
 import type { Login } from './login.js'
@@ -44,14 +44,15 @@ export async function signOn(login: Login, options: SignOnsOptions): Promise<Sta
 export async function isLive(record: StatelessSignOn, options: SignOnsOptions): Promise<boolean> {
   if (!isWholeSignOn(record)) return false
   const sub = subKey(record, record.sub)
-  const keys = record.sid === undefined ? [sub] : [sidKey(record, record.sid), sub]
-  const judged = { subKey: sub, issuedAt: record.issuedAt, boundAt: record.boundAt }
+  const sid = record.sid === undefined ? undefined : sidKey(record, record.sid)
+  const keys = sid === undefined ? [sub] : [sid, sub]
+  const judged = { subKey: sub, sidKey: sid, issuedAt: record.issuedAt, boundAt: record.boundAt }
   const { store, deniedHere, sessionLifetimeSeconds } = options
   try {
     const { now, marks } = await step(options, store.marks(keys))
     if (!(record.boundAt > now - sessionLifetimeSeconds)) return false
     const standing = [...marks, ...deniedHere.marksUnder(keys)]
-    return !standing.some((mark) => covers(mark, judged, DEFAULT_TOLERANCE_SECONDS))
+    return !standing.some((mark) => covers(mark, judged))
   } catch (cause) {
     throw new NoVerdictError(cause)
   }

@@ -1,6 +1,6 @@
 // Whether a session that is presented again still lives. A verdict that cannot be had is never "it lives".
 import { LogoutError, NoVerdictError } from '../errors.js'
-import { covers, DEFAULT_TOLERANCE_SECONDS } from '../marks/covering.js'
+import { covers } from '../marks/covering.js'
 import type { SessionVerdict } from '../sessions/session-backend.js'
 import type { SessionState } from '../stores/logout-store.js'
 import { type SignOnsOptions, step } from './options.js'
@@ -30,7 +30,7 @@ export class Verdicts {
     if (ended) return true
     if (binding === undefined) return false
     const denied = this.#options.deniedHere.marksUnder([binding.sidKey, binding.subKey])
-    return [...marks, ...denied].some((mark) => covers(mark, binding, DEFAULT_TOLERANCE_SECONDS))
+    return [...marks, ...denied].some((mark) => covers(mark, binding))
   }
 
   /**

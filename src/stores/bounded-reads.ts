@@ -1,15 +1,16 @@
 // Reading marks without asking the store each time: a replica that follows its log, and the rule for when it may be believed.
 // Knows no database; everything that is written goes to the store at once.
 import { within } from '../deadline.js'
-import { ExpiringMap } from '../expiring-map.js'
-import { type Mark, withMark } from '../marks/covering.js'
+import { MarksByKey } from '../marks/marks-by-key.js'
 import { assertOptions, type OptionNames } from '../option-checks.js'
 import type { LogPage, LogStore } from './log-store.js'
 import type {
   BeginLogout,
   BegunLogout,
   Binding,
+  BoundState,
   CompleteLogout,
+  FoundMarks,
   LocallyEnded,
   NewBinding,
   SessionState,
@@ -64,11 +65,6 @@ interface Followed {
   readonly told: number
 }
 
-interface MarksOfKey {
-  readonly expiresAt: number
-  readonly marks: readonly Mark[]
-}
-
 /**
  * Wraps a store so that `read` and `marks` are answered from memory while the replica is fresh, and by the store otherwise.
  *
@@ -115,7 +111,7 @@ function assertDelay(option: string, seconds: number, remedy: string): void {
 class Replica implements BoundedReads {
   readonly #store: LogStore
   readonly #options: Required<BoundedReadsOptions>
-  readonly #marks = new ExpiringMap<MarksOfKey>()
+  readonly #marks = new MarksByKey()
   readonly #bindings = new Map<string, Binding>()
   #followed: Followed | undefined
   /** Logouts of this node, and how many of them the last successful pull can have seen: it reads what it wrote. */
@@ -139,20 +135,20 @@ class Replica implements BoundedReads {
     const known = this.#bindings.get(sessionId)
     const now = this.#storeNow()
     if (known !== undefined && known.expiresAt > now)
-      return { ended: false, binding: known, marks: this.#against(known, now) }
+      return { ended: false, binding: known, marks: this.#marks.underAll([known.sidKey, known.subKey], now) }
     const changes = this.#changes
     const state = await this.#store.read(sessionId)
     if (changes === this.#changes && state.binding !== undefined && !state.ended) this.#remember(state.binding)
     return state
   }
 
-  async marks(keys: readonly string[]): Promise<{ readonly now: number; readonly marks: readonly Mark[] }> {
+  async marks(keys: readonly string[]): Promise<FoundMarks> {
     if (!this.#isFresh()) return this.#store.marks(keys)
     const now = this.#storeNow()
-    return { now, marks: keys.flatMap((key) => this.#under(key, now)) }
+    return { now, marks: this.#marks.underAll(keys, now) }
   }
 
-  bind(binding: NewBinding): Promise<SessionState & { readonly binding: Binding }> {
+  bind(binding: NewBinding): Promise<BoundState> {
     return this.#forgetting([binding.sessionId], () => this.#store.bind(binding))
   }
 
@@ -247,7 +243,7 @@ class Replica implements BoundedReads {
   }
 
   #apply(page: LogPage): void {
-    for (const mark of page.marks) this.#addMark(mark, page.now)
+    for (const mark of page.marks) this.#marks.add(mark, page.now)
     if (page.reset) this.#bindings.clear()
     for (const id of page.sessionIds) this.#bindings.delete(id)
     this.#changes++
@@ -270,19 +266,6 @@ class Replica implements BoundedReads {
     const [oldest] = this.#bindings.keys()
     if (oldest !== undefined && this.#bindings.size >= this.#options.maxSessions) this.#bindings.delete(oldest)
     this.#bindings.set(binding.sessionId, binding)
-  }
-  #addMark(mark: Mark, now: number): void {
-    const marks = withMark(this.#marks.get(mark.key, now)?.marks ?? [], mark)
-    this.#marks.set(mark.key, { marks, expiresAt: Math.max(...marks.map((each) => each.expiresAt)) }, now)
-  }
-
-  #under(key: string, now: number): readonly Mark[] {
-    return this.#marks.get(key, now)?.marks.filter((mark) => mark.expiresAt > now) ?? []
-  }
-
-  #against({ subKey, sidKey }: Binding, now: number): readonly Mark[] {
-    const bySub = this.#under(subKey, now)
-    return sidKey === undefined ? bySub : [...this.#under(sidKey, now), ...bySub]
   }
 
   #isFresh(): boolean {

@@ -8,7 +8,7 @@ export interface Binding extends SignOn {
   readonly sessionId: string
   readonly subKey: string
   readonly sidKey?: string | undefined
-  /** The store's clock at the first bind; kept when the session id changes. */
+  /** The store's clock at the first bind; kept when the session id changes, like the other dates. */
   readonly boundAt: number
   readonly expiresAt: number
 }
@@ -19,6 +19,8 @@ export interface NewBinding {
   readonly subKey: string
   readonly sidKey?: string | undefined
   readonly issuedAt?: number | undefined
+  /** When the login was begun, at the earliest, by the **store's** clock: a login begun after a mark was seen is not covered by it. */
+  readonly startedAt?: number | undefined
   readonly expiresAt: number
   readonly tokenKeys?: readonly string[] | undefined
 }
@@ -32,26 +34,43 @@ export interface SessionState {
   readonly marks: readonly Mark[]
 }
 
+/** What is known of a session that was just bound, and what o'clock it was then in the store (epoch seconds). */
+export type BoundState = SessionState & { readonly binding: Binding; readonly now: number }
+
+/** Marks, unjudged, and what o'clock it was in the store when they were read (epoch seconds). */
+export interface FoundMarks {
+  readonly now: number
+  readonly marks: readonly Mark[]
+}
+
 /** The remembered use of a Logout Token. */
 export interface JtiKey {
   readonly key: string
+  /** Until when the token may be presented again. The store remembers it `JTI_SPARE_SECONDS` longer. */
   readonly expiresAt: number
 }
+
+/**
+ * How much longer than asked a store remembers a jti: a token that expired by a clock that was set forward for a while, or by one
+ * store's and not by another's, is valid again afterwards.
+ */
+export const JTI_SPARE_SECONDS = 86_400
 
 /** What `begin` is told. Times are absolute epoch seconds. */
 export interface BeginLogout {
   readonly target: TargetKey
-  /** `iat` of the Logout Token (OP clock). */
-  readonly issuedAt: number
+  /** `iat` of the Logout Token (OP clock). Absent: no token is behind the logout; it ends what was bound by now, by the store's clock. */
+  readonly issuedAt?: number | undefined
   /** How long before this call the logout was first seen: a late retry is dated back, so that it ends no login made in between. */
   readonly seenSecondsAgo: number
   /** Absent where no token is behind the logout. */
   readonly jti?: JtiKey | undefined
   /** Until when marks must be kept: no session, token or cached claim outlives this. */
   readonly marksExpireAt: number
-  readonly toleranceSeconds: number
   /** The caller has nothing to do but destroy sessions: a store that can do that by itself may finish at once. */
-  readonly mayFinish: boolean
+  readonly mayDestroy: boolean
+  /** `cursor` of the page before. Absent: from the start. */
+  readonly cursor?: string | undefined
 }
 
 /** What `begin` found and marked, or that this logout was completed before. */
@@ -59,16 +78,30 @@ export type BegunLogout =
   | { readonly replayed: true }
   | {
       readonly replayed: false
-      /** The target's mark as it now stands, merged with what was there. */
+      /** The mark of this logout, with its own dates, whatever other marks of its target there are. */
       readonly mark: Mark
-      /** Ids of the bound sessions which that mark covers. All of them carry a session mark now. */
+      /** Ids of bound sessions which that mark covers, a page of them. All of these carry a session mark now. */
       readonly sessionIds: readonly string[]
       /** Keys of the access tokens recorded with these sessions. All of them are marked now. */
       readonly tokenKeys: readonly string[]
       /** Sessions found by `sid` and left alone because they belong to another `sub`. */
       readonly mismatched: number
-      /** True: the store has destroyed and unbound these sessions and remembered the jti; nothing is left to do. */
+      /** How many of these sessions were bound without any `sid`, and are ended because the target's `sub` is theirs. */
+      readonly withoutSid: number
+      /**
+       * True: the store has itself deleted the row of every session, unbound them and remembered the jti; nothing is left to do.
+       * False: each session is to be destroyed through its own store, whatever this one may have deleted.
+       */
       readonly finished: boolean
+      /** Rows that the store was told to delete and did not find: they are somewhere else, if they are. */
+      readonly notDeleted: number
+      /**
+       * The target has further sessions beyond this page. The caller destroys these, closes the page by
+       * `complete({ done: false })`, and begins again, with the same jti and this `cursor`, until there are no more.
+       */
+      readonly more: boolean
+      /** Where the next page begins. Opaque; present where there is `more`. */
+      readonly cursor?: string | undefined
     }
 
 /** What a local logout ended. */
@@ -84,7 +117,10 @@ export interface CompleteLogout {
   readonly jti?: JtiKey | undefined
   /** Sessions that were destroyed: their bindings go, their session marks stay. */
   readonly destroyedIds: readonly string[]
-  /** Whether every session was destroyed: only then is the jti remembered as completed. */
+  /**
+   * Whether every session was destroyed: then the jti is remembered as completed. If not, a jti that was completed before is open
+   * again, with its first dates: the OP was told "failed", so its retry is no replay.
+   */
   readonly done: boolean
 }
 
@@ -94,12 +130,12 @@ export interface CompleteLogout {
  */
 export interface LogoutStore {
   /**
-   * Writes the binding, replacing an older one of the same session id, and **then** reads what stands against it (law 7). Of an
+   * Writes the binding, replacing an older one of the same session id, and **then** reads what stands against it. Of an
    * older one of the same `subKey` and `sidKey` the token keys are kept: the user signed in once more, and is signed out of both.
    * A session id that was ended stays ended, unless it only inherited its end by `rebind`: a fresh login is judged by its own
    * dates. The returned binding has the store's `boundAt`.
    */
-  bind(binding: NewBinding): Promise<SessionState & { readonly binding: Binding }>
+  bind(binding: NewBinding): Promise<BoundState>
 
   /**
    * Carries a sign-on to a new session id: copies the old id's binding, dates and token keys included, to the new id,
@@ -120,7 +156,7 @@ export interface LogoutStore {
   read(sessionId: string): Promise<SessionState>
 
   /** One look-up: the live marks under these keys, and the store's clock. */
-  marks(keys: readonly string[]): Promise<{ readonly now: number; readonly marks: readonly Mark[] }>
+  marks(keys: readonly string[]): Promise<FoundMarks>
 
   /**
    * Marks session ids as ended (a local logout), without touching their bindings. Where a sign-on has moved on from such an id,
@@ -133,9 +169,11 @@ export interface LogoutStore {
   unbind(sessionIds: readonly string[]): Promise<void>
 
   /**
-   * Opens a logout. A completed jti: `replayed`, nothing happens. Otherwise writes the target's mark, then looks the target's
-   * bindings up, and marks each covered session and its tokens. A jti that was opened before and not completed keeps its
-   * first dates, so that a retry never ends a login made in between.
+   * Opens a logout. A completed jti: `replayed`, nothing happens. Otherwise writes the target's mark, beside those that do not cover
+   * all that it covers, then looks the target's bindings up, a page of them, and marks each session that this mark covers, and its
+   * tokens. A target of scope `sid` with a `subKey` also ends the bindings of that subject that were made without any `sid`, now and
+   * by a mark of scope `sidless` under that `subKey`. A jti that was opened before and not completed keeps its first dates, so that
+   * a retry never ends a login made in between.
    */
   begin(logout: BeginLogout): Promise<BegunLogout>
 

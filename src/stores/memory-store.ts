@@ -1,18 +1,26 @@
 // The logout store of one process: right for one node and for tests, and forgotten when the process ends.
 
 import { ExpiringMap } from '../expiring-map.js'
-import { covers, type Mark, withMark } from '../marks/covering.js'
+import { covers, type Mark, sidlessMark } from '../marks/covering.js'
+import { MarksByKey } from '../marks/marks-by-key.js'
+import type { TargetKey } from '../marks/target.js'
 import { assertOptions } from '../option-checks.js'
-import type {
-  BeginLogout,
-  BegunLogout,
-  Binding,
-  CompleteLogout,
-  LocallyEnded,
-  LogoutStore,
-  NewBinding,
-  SessionState,
+import { type LogoutPosition, positionOf, writtenPosition } from './logout-position.js'
+import {
+  type BeginLogout,
+  type BegunLogout,
+  type Binding,
+  type BoundState,
+  type CompleteLogout,
+  type FoundMarks,
+  JTI_SPARE_SECONDS,
+  type JtiKey,
+  type LocallyEnded,
+  type LogoutStore,
+  type NewBinding,
+  type SessionState,
 } from './logout-store.js'
+import { SessionIndex } from './session-index.js'
 
 /** Options of `memoryStore`. */
 export interface MemoryStoreOptions {
@@ -21,6 +29,8 @@ export interface MemoryStoreOptions {
 }
 
 interface BoundSession extends Binding {
+  /** Counts what is bound, so that a page of a subject's sessions knows where the one before ended. */
+  readonly serial: number
   expiresAt: number
   tokenKeys: Set<string> | undefined
 }
@@ -36,18 +46,20 @@ interface EndedSession {
   readonly inherited?: boolean
 }
 
-interface MarksOfKey {
-  readonly expiresAt: number
-  /** One for each `sub` a token named with this `sid`; nearly always one in all. */
-  readonly marks: readonly Mark[]
-}
-
 interface OpenedLogout {
   readonly expiresAt: number
-  readonly issuedAt: number
-  readonly seenAt: number
+  /** Of the first time; absent where it was completed without having been opened. */
+  readonly dates: LogoutDates | undefined
   readonly completed: boolean
 }
+
+interface LogoutDates {
+  readonly issuedAt: number | undefined
+  readonly seenAt: number
+}
+
+/** Sessions that one page of a logout looks at: what else the process has to do waits for no more than those. */
+const PAGE = 1000
 
 /**
  * A logout store in this process's memory. Entries end by time alone and nothing unexpired is ever dropped, so memory is
@@ -61,31 +73,33 @@ export function memoryStore(options: MemoryStoreOptions = {}): LogoutStore {
 class MemoryStore implements LogoutStore {
   readonly #clock: () => number
   #lastStamp = 0
-  readonly #sessions = new ExpiringMap<BoundSession>((_, session) => this.#unindex(session))
+  readonly #sessions = new ExpiringMap<BoundSession>((_, session) => this.#index.remove(session))
   readonly #ended = new ExpiringMap<EndedSession>()
-  readonly #marks = new ExpiringMap<MarksOfKey>()
+  readonly #marks = new MarksByKey()
   readonly #logouts = new ExpiringMap<OpenedLogout>()
-  readonly #bySid = new Map<string, BoundSession | Set<BoundSession>>()
-  readonly #bySub = new Map<string, BoundSession | Set<BoundSession>>()
+  readonly #index = new SessionIndex<BoundSession>()
+  #lastSerial = 0
 
   constructor(clock: () => number) {
     this.#clock = clock
   }
 
-  async bind(binding: NewBinding): Promise<SessionState & { readonly binding: Binding }> {
+  async bind(binding: NewBinding): Promise<BoundState> {
     const now = this.#stamp()
     const bound: BoundSession = {
+      serial: ++this.#lastSerial,
       sessionId: binding.sessionId,
       subKey: binding.subKey,
       sidKey: binding.sidKey,
       issuedAt: binding.issuedAt,
+      startedAt: binding.startedAt,
       boundAt: now,
       expiresAt: binding.expiresAt,
       tokenKeys: binding.tokenKeys?.length ? new Set(binding.tokenKeys) : undefined,
     }
     this.#put(bound, now)
     if (this.#ended.get(binding.sessionId, now)?.inherited) this.#ended.delete(binding.sessionId)
-    return { ...this.#stateOf(binding.sessionId, now), binding: copyOf(bound) }
+    return { ...this.#stateOf(binding.sessionId, now), binding: copyOf(bound), now }
   }
 
   async rebind(fromSessionId: string, toSessionId: string, expiresAt: number): Promise<SessionState> {
@@ -97,6 +111,7 @@ class MemoryStore implements LogoutStore {
     if (signOn !== undefined) {
       const moved: BoundSession = {
         ...signOn,
+        serial: ++this.#lastSerial,
         sessionId: toSessionId,
         expiresAt: Math.max(signOn.expiresAt, expiresAt),
         tokenKeys: signOn.tokenKeys && new Set(signOn.tokenKeys),
@@ -134,14 +149,9 @@ class MemoryStore implements LogoutStore {
     return this.#stateOf(sessionId, this.#stamp())
   }
 
-  async marks(keys: readonly string[]): Promise<{ readonly now: number; readonly marks: readonly Mark[] }> {
+  async marks(keys: readonly string[]): Promise<FoundMarks> {
     const now = this.#stamp()
-    let marks = NONE
-    for (const key of keys) {
-      const under = this.#marksUnder(key, now)
-      if (under.length > 0) marks = marks.length === 0 ? under : [...marks, ...under]
-    }
-    return { now, marks }
+    return { now, marks: this.#marks.underAll(keys, now) }
   }
 
   async endSessions(sessionIds: readonly string[], expiresAt: number): Promise<LocallyEnded> {
@@ -184,42 +194,72 @@ class MemoryStore implements LogoutStore {
 
   async begin(logout: BeginLogout): Promise<BegunLogout> {
     const now = this.#stamp()
-    const { target, jti } = logout
+    const { target, jti, marksExpireAt, mayDestroy } = logout
     const opened = jti && this.#logouts.get(jti.key, now)
     if (opened?.completed) return { replayed: true }
-    const issuedAt = opened?.issuedAt ?? logout.issuedAt
-    const seenAt = opened?.seenAt ?? now - logout.seenSecondsAgo
+    const from = positionOf(logout.cursor)
+    const dates = opened?.dates ?? from ?? { issuedAt: logout.issuedAt, seenAt: now - logout.seenSecondsAgo }
+    const { issuedAt, seenAt } = dates
     const { scope, key, subKey } = target
-    const mark = this.#mark({ scope, key, subKey, issuedAt, seenAt, expiresAt: logout.marksExpireAt }, now)
-    const sessionIds: string[] = []
-    const tokenKeys: string[] = []
-    let mismatched = 0
-    for (const session of this.#sessionsOf(target)) {
-      if (session.expiresAt <= now) continue
-      if (target.subKey !== undefined && target.subKey !== session.subKey) {
-        mismatched++
-        continue
+    const mark: Mark = { scope, key, subKey, issuedAt, seenAt, expiresAt: marksExpireAt }
+    const withoutSid = sidlessMark(mark)
+    for (const each of [mark, withoutSid]) if (each !== undefined) this.#marks.add(each, now)
+    const page = this.#page(target, from)
+    const found = page.sessions.filter((session) => session.expiresAt > now)
+    const named = found.filter((session) => subKey === undefined || subKey === session.subKey)
+    const covered = named.filter((session) =>
+      covers(session.sidKey === undefined ? (withoutSid ?? mark) : mark, session),
+    )
+    const tokenKeys = new Set<string>()
+    for (const session of covered) {
+      const expiresAt = Math.max(marksExpireAt, session.expiresAt)
+      this.#end(session.sessionId, expiresAt, now)
+      for (const token of session.tokenKeys ?? []) {
+        this.#marks.add({ scope: 'token', key: token, issuedAt, seenAt, expiresAt }, now)
+        tokenKeys.add(token)
       }
-      if (!covers(mark, session, logout.toleranceSeconds)) continue
-      const marksExpireAt = Math.max(logout.marksExpireAt, session.expiresAt)
-      this.#end(session.sessionId, marksExpireAt, now)
-      for (const tokenKey of session.tokenKeys ?? []) {
-        this.#mark({ scope: 'token', key: tokenKey, issuedAt, seenAt, expiresAt: marksExpireAt }, now)
-        tokenKeys.push(tokenKey)
-      }
-      sessionIds.push(session.sessionId)
     }
-    const finished = logout.mayFinish && sessionIds.length === 0
-    if (jti) this.#logouts.set(jti.key, { issuedAt, seenAt, expiresAt: jti.expiresAt, completed: finished }, now)
-    return { replayed: false, mark, sessionIds, tokenKeys, mismatched, finished }
+    const finished = mayDestroy && covered.length === 0 && page.next === undefined && from === undefined
+    if (jti) this.#remember(jti, { dates, completed: finished }, now)
+    return {
+      replayed: false,
+      mark,
+      sessionIds: covered.map((session) => session.sessionId),
+      tokenKeys: [...tokenKeys],
+      mismatched: found.length - named.length,
+      withoutSid: scope === 'sid' ? covered.filter((session) => session.sidKey === undefined).length : 0,
+      finished,
+      notDeleted: 0,
+      more: page.next !== undefined,
+      cursor: page.next && writtenPosition({ ...dates, ...page.next }),
+    }
   }
 
   async complete(logout: CompleteLogout): Promise<void> {
     const now = this.#stamp()
     this.#unbind(logout.destroyedIds, now)
-    const { jti } = logout
-    if (!logout.done || jti === undefined) return
-    this.#logouts.set(jti.key, { issuedAt: 0, seenAt: now, expiresAt: jti.expiresAt, completed: true }, now)
+    const { jti, done } = logout
+    if (jti === undefined) return
+    const opened = this.#logouts.get(jti.key, now)
+    if (done || opened !== undefined) this.#remember(jti, { dates: opened?.dates, completed: done }, now)
+  }
+
+  #remember({ key, expiresAt }: JtiKey, logout: Omit<OpenedLogout, 'expiresAt'>, now: number): void {
+    this.#logouts.set(key, { ...logout, expiresAt: expiresAt + JTI_SPARE_SECONDS }, now)
+  }
+
+  /** Sessions that a target names, so many at a time, whether it ends them or not. */
+  #page(target: TargetKey, from: LogoutPosition | undefined) {
+    const sessions: BoundSession[] = []
+    let last = { part: 0, after: '' }
+    for (const [part, session] of this.#index.namedBy(target)) {
+      if (from !== undefined && (part < from.part || (part === from.part && session.serial <= Number(from.after))))
+        continue
+      if (sessions.length === PAGE) return { sessions, next: last }
+      sessions.push(session)
+      last = { part, after: String(session.serial) }
+    }
+    return { sessions, next: undefined }
   }
 
   /** Strictly increasing, so that of two steps in one clock tick it is still known which came first. */
@@ -232,24 +272,8 @@ class MemoryStore implements LogoutStore {
     const binding = this.#sessions.get(sessionId, now)
     const ended = this.#ended.get(sessionId, now) !== undefined
     if (binding === undefined) return { ended, marks: [] }
-    const bySub = this.#marksUnder(binding.subKey, now)
-    return {
-      ended,
-      binding: copyOf(binding),
-      marks: binding.sidKey === undefined ? bySub : [...this.#marksUnder(binding.sidKey, now), ...bySub],
-    }
-  }
-
-  #marksUnder(key: string, now: number): readonly Mark[] {
-    const marks = this.#marks.get(key, now)?.marks
-    if (marks === undefined) return NONE
-    return marks.every((mark) => mark.expiresAt > now) ? marks : marks.filter((mark) => mark.expiresAt > now)
-  }
-
-  #mark(mark: Mark, now: number): Mark {
-    const marks = withMark(this.#marksUnder(mark.key, now), mark)
-    this.#marks.set(mark.key, { marks, expiresAt: Math.max(...marks.map((each) => each.expiresAt)) }, now)
-    return marks.at(-1) ?? mark
+    const marks = this.#marks.underAll([binding.sidKey, binding.subKey], now)
+    return { ended, binding: copyOf(binding), marks }
   }
 
   /** An id that was left behind and is then ended by a logout must not hand its sign-on to anybody. */
@@ -266,34 +290,19 @@ class MemoryStore implements LogoutStore {
 
   #put(session: BoundSession, now: number): void {
     const older = this.#sessions.get(session.sessionId, now)
-    if (older !== undefined) this.#unindex(older)
+    if (older !== undefined) this.#index.remove(older)
     if (older?.tokenKeys !== undefined && older.subKey === session.subKey && older.sidKey === session.sidKey) {
       session.tokenKeys = new Set([...older.tokenKeys, ...(session.tokenKeys ?? [])])
     }
     this.#sessions.set(session.sessionId, session, now)
-    addTo(this.#bySub, session.subKey, session)
-    if (session.sidKey !== undefined) addTo(this.#bySid, session.sidKey, session)
+    this.#index.add(session)
   }
 
   #remove(session: BoundSession): void {
     this.#sessions.delete(session.sessionId)
-    this.#unindex(session)
-  }
-
-  #unindex(session: BoundSession): void {
-    removeFrom(this.#bySub, session.subKey, session)
-    if (session.sidKey !== undefined) removeFrom(this.#bySid, session.sidKey, session)
-  }
-
-  #sessionsOf(target: { readonly scope: 'sid' | 'sub' | 'token'; readonly key: string }): readonly BoundSession[] {
-    if (target.scope === 'token') return []
-    const found = (target.scope === 'sid' ? this.#bySid : this.#bySub).get(target.key)
-    if (found === undefined) return []
-    return found instanceof Set ? [...found] : [found]
+    this.#index.remove(session)
   }
 }
-
-const NONE: readonly Mark[] = []
 
 /** A sign-on keeps its dates when its session id changes, and no other has the same. */
 function isSameSignOn(one: Binding, other: Binding | undefined): boolean {
@@ -303,20 +312,6 @@ function isSameSignOn(one: Binding, other: Binding | undefined): boolean {
 }
 
 /** A caller's binding stays as it was read, whatever happens to the session afterwards. */
-function copyOf({ sessionId, subKey, sidKey, issuedAt, boundAt, expiresAt }: Binding): Binding {
-  return { sessionId, subKey, sidKey, issuedAt, boundAt, expiresAt }
-}
-
-/** Most users have one session: a set is made only for the second, since a set of one costs more than the session. */
-function addTo(index: Map<string, BoundSession | Set<BoundSession>>, key: string, session: BoundSession): void {
-  const found = index.get(key)
-  if (found === undefined) index.set(key, session)
-  else if (found instanceof Set) found.add(session)
-  else if (found !== session) index.set(key, new Set([found, session]))
-}
-
-function removeFrom(index: Map<string, BoundSession | Set<BoundSession>>, key: string, session: BoundSession): void {
-  const found = index.get(key)
-  if (found === session) index.delete(key)
-  else if (found instanceof Set && found.delete(session) && found.size === 0) index.delete(key)
+function copyOf({ sessionId, subKey, sidKey, issuedAt, startedAt, boundAt, expiresAt }: Binding): Binding {
+  return { sessionId, subKey, sidKey, issuedAt, startedAt, boundAt, expiresAt }
 }

@@ -75,6 +75,9 @@ export class Reply {
       tokenKeys: this.texts('tokens'),
       mismatched: this.number('mismatched'),
       finished: this.flag('finished'),
+      withoutSid: 0,
+      notDeleted: 0,
+      more: false,
     }
   }
 }

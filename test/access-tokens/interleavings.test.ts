@@ -204,7 +204,7 @@ const bySub = ended({ sub: 'alice' }, NOW)
 
 /** The mark alone, as another node writes it; nobody tells this cache. */
 function markInStore({ store }: { store: LogoutStore }) {
-  const order = { issuedAt: NOW, seenSecondsAgo: 0, marksExpireAt: NOW + 86_400, toleranceSeconds: 60, mayFinish: true }
+  const order = { issuedAt: NOW, seenSecondsAgo: 0, marksExpireAt: NOW + 86_400, mayDestroy: true }
   return store.begin({ target: bySid.target, ...order }).then(() => {})
 }
 

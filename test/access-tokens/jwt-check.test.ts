@@ -31,8 +31,8 @@ function checkOver(more: Partial<JwtCheckOptions> = {}) {
       'token' in subject
         ? ({ scope: 'token', key: tokenKey(subject.token) } as const)
         : targetKey({ ...RP, ...subject } as LogoutTarget)
-    const dates = { issuedAt, seenSecondsAgo: 0, marksExpireAt: clock() + 86_400, toleranceSeconds: 60 }
-    return store.begin({ target, ...dates, mayFinish: true })
+    const dates = { issuedAt, seenSecondsAgo: 0, marksExpireAt: clock() + 86_400 }
+    return store.begin({ target, ...dates, mayDestroy: true })
   }
   return { check, clock, store, events, logOut }
 }

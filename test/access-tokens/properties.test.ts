@@ -49,8 +49,7 @@ describe('P1: no request that starts after a mark is let in on claims that it co
       issuedAt: NOW,
       seenSecondsAgo: 0,
       marksExpireAt: NOW + DAY,
-      toleranceSeconds: 60,
-      mayFinish: true,
+      mayDestroy: true,
     })
     expect(await isActive(here)).toBe(false)
     expect(asked).toHaveLength(1)

@@ -242,8 +242,7 @@ async function play(commands: readonly Command[], shared: boolean, counts: Count
       issuedAt,
       seenSecondsAgo: 0,
       marksExpireAt: NOW + 1e6,
-      toleranceSeconds: TOLERANCE,
-      mayFinish: false,
+      mayDestroy: false,
     })
     if (begun.replayed) return
     if (shared) marks.push({ ended, issuedAt, since: step })
@@ -251,7 +250,7 @@ async function play(commands: readonly Command[], shared: boolean, counts: Count
     notifications.push(() => {
       claims.evict(told)
       // Without the store, what was told before a restart is forgotten: then it is as if it had never been known.
-      if (!shared) marks.push({ ended, issuedAt: begun.mark.issuedAt, since: step })
+      if (!shared) marks.push({ ended, issuedAt, since: step })
     })
   }
 

@@ -1,10 +1,12 @@
 // A logout store without any atomicity: each read and each write is a step of its own, in the order the port prescribes.
-import { covers, type Mark, mergeMarks } from '../../src/marks/covering.js'
+import { covers, type Mark, sidlessMark, withMark } from '../../src/marks/covering.js'
 import type {
   BeginLogout,
   BegunLogout,
   Binding,
+  BoundState,
   CompleteLogout,
+  FoundMarks,
   LocallyEnded,
   LogoutStore,
   NewBinding,
@@ -33,7 +35,7 @@ export class StepwiseStore implements LogoutStore {
   readonly #options: StepwiseOptions
   readonly #bindings = new Map<string, Binding>()
   readonly #ended = new Map<string, Ended>()
-  readonly #marks = new Map<string, Mark>()
+  readonly #marks = new Map<string, readonly Mark[]>()
   readonly #completed = new Set<string>()
   #stamp = 0
 
@@ -42,7 +44,7 @@ export class StepwiseStore implements LogoutStore {
     this.#step = options.step
   }
 
-  async bind(binding: NewBinding): Promise<SessionState & { readonly binding: Binding }> {
+  async bind(binding: NewBinding): Promise<BoundState> {
     const { sessionId } = binding
     const stand = () => this.#standing(sessionId, bound)
     const bound: Binding = { ...binding, boundAt: this.#now() }
@@ -51,7 +53,7 @@ export class StepwiseStore implements LogoutStore {
     this.#bindings.set(sessionId, bound)
     await this.#step(`cut lineage ${sessionId}`)
     if (this.#ended.get(sessionId)?.inherited) this.#ended.delete(sessionId)
-    return { ...(early ?? (await stand())), binding: bound }
+    return { ...(early ?? (await stand())), binding: bound, now: bound.boundAt }
   }
 
   async rebind(from: string, to: string, expiresAt: number): Promise<SessionState> {
@@ -89,7 +91,7 @@ export class StepwiseStore implements LogoutStore {
     return this.#standing(sessionId, this.#bindings.get(sessionId))
   }
 
-  async marks(keys: readonly string[]): Promise<{ readonly now: number; readonly marks: readonly Mark[] }> {
+  async marks(keys: readonly string[]): Promise<FoundMarks> {
     await this.#step('read marks')
     return { now: this.#now(), marks: keys.flatMap((key) => this.#marks.get(key) ?? []) }
   }
@@ -118,32 +120,51 @@ export class StepwiseStore implements LogoutStore {
     }
   }
 
-  async begin({ target, issuedAt, jti, marksExpireAt, toleranceSeconds }: BeginLogout): Promise<BegunLogout> {
+  async begin({ target, issuedAt, jti, marksExpireAt }: BeginLogout): Promise<BegunLogout> {
     if (jti) await this.#step('replay?')
     if (jti && this.#completed.has(jti.key)) return { replayed: true }
     await this.#step('write mark')
-    const fresh: Mark = { ...target, issuedAt, seenAt: this.#now(), expiresAt: marksExpireAt }
-    const known = this.#marks.get(target.key)
-    const mark = known === undefined ? fresh : mergeMarks(known, fresh)
-    this.#marks.set(target.key, mark)
+    const mark: Mark = { ...target, issuedAt, seenAt: this.#now(), expiresAt: marksExpireAt }
+    this.#addMark(mark)
+    const withoutSid = sidlessMark(mark)
+    if (withoutSid !== undefined) {
+      await this.#step('write mark of sign-ons without sid')
+      this.#addMark(withoutSid)
+    }
     await this.#step('find sessions')
     const found = [...this.#bindings.values()].filter((binding) => this.#isNamed(target, binding))
     const named = found.filter((binding) => target.subKey === undefined || target.subKey === binding.subKey)
-    const sessionIds = named.filter((each) => covers(mark, each, toleranceSeconds)).map(({ sessionId }) => sessionId)
+    const covered = named.filter((each) => covers(each.sidKey === undefined ? (withoutSid ?? mark) : mark, each))
+    const sessionIds = covered.map(({ sessionId }) => sessionId)
     await this.endSessions(sessionIds)
-    const mismatched = found.length - named.length
-    return { replayed: false, mark, sessionIds, tokenKeys: [], mismatched, finished: false }
+    return {
+      replayed: false,
+      mark,
+      sessionIds,
+      tokenKeys: [],
+      mismatched: found.length - named.length,
+      withoutSid: target.scope === 'sid' ? covered.filter((each) => each.sidKey === undefined).length : 0,
+      finished: false,
+      notDeleted: 0,
+      more: false,
+    }
   }
 
   async complete({ jti, destroyedIds, done }: CompleteLogout): Promise<void> {
     await this.unbind(destroyedIds)
-    if (!done || jti === undefined) return
-    await this.#step('remember jti')
-    this.#completed.add(jti.key)
+    if (jti === undefined) return
+    await this.#step(done ? 'remember jti' : 'reopen jti')
+    if (done) this.#completed.add(jti.key)
+    else this.#completed.delete(jti.key)
   }
 
-  #isNamed({ scope, key }: BeginLogout['target'], binding: Binding): boolean {
-    return scope === 'sid' ? binding.sidKey === key : binding.subKey === key
+  #addMark(mark: Mark): void {
+    this.#marks.set(mark.key, withMark(this.#marks.get(mark.key) ?? [], mark))
+  }
+
+  #isNamed({ scope, key, subKey }: BeginLogout['target'], binding: Binding): boolean {
+    if (scope !== 'sid') return binding.subKey === key
+    return binding.sidKey === key || (binding.sidKey === undefined && binding.subKey === subKey)
   }
 
   /** The end of the id and the marks of its binding are read one after the other. */

@@ -60,8 +60,7 @@ class World {
       issuedAt: 1000,
       seenSecondsAgo: 0,
       marksExpireAt,
-      toleranceSeconds: 60,
-      mayFinish: false,
+      mayDestroy: false,
     })
     if (!begun.replayed) this.log.push({ marks: [begun.mark], sessionIds: begun.sessionIds })
     return begun
@@ -197,8 +196,7 @@ describe('bounded reads', () => {
       issuedAt: 1000,
       seenSecondsAgo: 0,
       marksExpireAt: world.time + 100,
-      toleranceSeconds: 60,
-      mayFinish: false,
+      mayDestroy: false,
     })
     expect(isDead(await reads.read('a'))).toBe(true)
     expect((await reads.marks(['sub of a'])).marks).toHaveLength(1)
@@ -423,7 +421,7 @@ async function bound(world: World, id: string): Promise<void> {
 }
 
 function isDead({ ended, binding, marks }: SessionState): boolean {
-  return ended || binding === undefined || marks.some((mark) => covers(mark, binding, 60))
+  return ended || binding === undefined || marks.some((mark) => covers(mark, binding))
 }
 
 /** Lets what was resolved be acted upon. */

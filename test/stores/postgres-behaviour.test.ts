@@ -31,8 +31,7 @@ function logoutOf(key: string, parts: Partial<BeginLogout> = {}): BeginLogout {
     issuedAt: 1_700_000_100,
     seenSecondsAgo: 0,
     marksExpireAt: now() + 90_000,
-    toleranceSeconds: 60,
-    mayFinish: true,
+    mayDestroy: true,
     ...parts,
   }
 }
@@ -389,7 +388,7 @@ describeWith(postgresServer, 'PostgreSQL')('PostgreSQL store, beyond the port', 
     await destroying.bind(login(1))
     const holder = await pool.connect()
     await holder.query('BEGIN; SELECT * FROM locked_session FOR UPDATE')
-    const begun = await destroying.begin(logoutOf(login(1).subKey, { mayFinish: true }))
+    const begun = await destroying.begin(logoutOf(login(1).subKey, { mayDestroy: true }))
     expect(begun).toMatchObject({ finished: false, sessionIds: [login(1).sessionId] })
     expect((await store.read(login(1).sessionId)).ended).toBe(true)
     await holder.query('ROLLBACK')
@@ -422,7 +421,7 @@ describeWith(postgresServer, 'PostgreSQL')('PostgreSQL store, beyond the port', 
     it('prunes what expired and nothing else, on many nodes at once', async () => {
       await store.bind(login('alive'))
       await store.begin(
-        logoutOf(login('other').subKey, { jti: { key: 'live', expiresAt: now() + 60 }, mayFinish: false }),
+        logoutOf(login('other').subKey, { jti: { key: 'live', expiresAt: now() + 60 }, mayDestroy: false }),
       )
       await pool.query(`
         INSERT INTO bcl_session (session_id, bound, kept_until) SELECT 'dead ' || i, false, 1 FROM generate_series(1, 500) i;

@@ -39,8 +39,7 @@ function logoutOf(key: string, parts: Partial<BeginLogout> = {}): BeginLogout {
     jti: { key: jtiKey(client, key), expiresAt: now() + 600 },
     seenSecondsAgo: 0,
     marksExpireAt: now() + 90_000,
-    toleranceSeconds: 60,
-    mayFinish: true,
+    mayDestroy: true,
     ...parts,
   }
 }
@@ -160,7 +159,7 @@ describeRedis('Redis store, beyond the port', () => {
     const finishing = redisStore(command, { sessionPrefix: 'sess:' })
     await finishing.bind(login(1))
     await redis.set(`sess:${login(1).sessionId}`, '{}')
-    const begun = await finishing.begin(logoutOf(login(1).subKey, { mayFinish: false }))
+    const begun = await finishing.begin(logoutOf(login(1).subKey, { mayDestroy: false }))
     expect(begun).toMatchObject({ finished: false, sessionIds: [login(1).sessionId] })
     expect(await redis.exists(`sess:${login(1).sessionId}`)).toBe(1)
   })

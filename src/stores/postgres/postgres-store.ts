@@ -1,13 +1,13 @@
 // The logout store in PostgreSQL: each method is one statement, a call of a function in schema.sql. Knows a pool by its
 // shape and imports no driver.
-import type { Mark } from '../../marks/covering.js'
 import { assertOptions } from '../../option-checks.js'
 import type { LogPage, LogStore } from '../log-store.js'
 import type {
   BeginLogout,
   BegunLogout,
-  Binding,
+  BoundState,
   CompleteLogout,
+  FoundMarks,
   LocallyEnded,
   NewBinding,
   SessionState,
@@ -55,7 +55,7 @@ class PostgresStore implements LogStore {
     this.#sessionTable = sessionTable
   }
 
-  async bind(login: NewBinding): Promise<SessionState & { readonly binding: Binding }> {
+  async bind(login: NewBinding): Promise<BoundState> {
     const reply = await this.#call('bcl_bind', {
       id: login.sessionId,
       sub: login.subKey,
@@ -64,7 +64,7 @@ class PostgresStore implements LogStore {
       exp: login.expiresAt,
       tokens: login.tokenKeys,
     })
-    return reply.boundState(login.sessionId)
+    return { ...reply.boundState(login.sessionId), now: Date.now() / 1000 }
   }
 
   async rebind(fromSessionId: string, toSessionId: string, expiresAt: number): Promise<SessionState> {
@@ -85,7 +85,7 @@ class PostgresStore implements LogStore {
     return (await this.#call('bcl_read', { id: sessionId })).state(sessionId)
   }
 
-  async marks(keys: readonly string[]): Promise<{ readonly now: number; readonly marks: readonly Mark[] }> {
+  async marks(keys: readonly string[]): Promise<FoundMarks> {
     const reply = await this.#call('bcl_marks', { keys })
     return { now: reply.number('now'), marks: reply.marks('marks') }
   }
@@ -104,13 +104,13 @@ class PostgresStore implements LogStore {
       scope: logout.target.scope,
       key: logout.target.key,
       sub: logout.target.subKey ?? '',
-      iat: logout.issuedAt,
+      iat: logout.issuedAt ?? Date.now() / 1000,
       jti: logout.jti?.key,
       jtiExp: logout.jti?.expiresAt,
       marksExp: logout.marksExpireAt,
-      tolerance: logout.toleranceSeconds,
+      tolerance: 60,
       ago: logout.seenSecondsAgo,
-      mayFinish: logout.mayFinish,
+      mayFinish: logout.mayDestroy,
       sessionTable: this.#sessionTable,
     })
     return reply.begunLogout()

@@ -6,7 +6,9 @@ import type {
   BeginLogout,
   BegunLogout,
   Binding,
+  BoundState,
   CompleteLogout,
+  FoundMarks,
   LocallyEnded,
   NewBinding,
   SessionState,
@@ -71,13 +73,13 @@ export class ClusterRedisStore implements LogStore {
   }
 
   /** Index entries of a replaced binding stay until they expire: to remove one here could remove that of a login at the same time. */
-  async bind(login: NewBinding): Promise<SessionState & { readonly binding: Binding }> {
+  async bind(login: NewBinding): Promise<BoundState> {
     const { sessionId, subKey, sidKey, issuedAt, expiresAt } = login
     const boundAt = await this.#index({ sessionId, subKey, sidKey, expiresAt })
     const binding: Binding = { sessionId, subKey, sidKey, issuedAt, boundAt, expiresAt }
     const [flag, replaced] = await this.#put(binding, login.tokenKeys ?? [], true)
     if (numberOf(replaced) === 1) await this.#append([sessionEntry(sessionId)])
-    return { ended: textOf(flag) !== '', binding, marks: await this.#marksAgainst(binding) }
+    return { ended: textOf(flag) !== '', binding, now: boundAt, marks: await this.#marksAgainst(binding) }
   }
 
   async rebind(fromSessionId: string, toSessionId: string, expiresAt: number): Promise<SessionState> {
@@ -107,7 +109,7 @@ export class ClusterRedisStore implements LogStore {
     return { ended, binding: signOn, marks: await this.#marksAgainst(signOn) }
   }
 
-  async marks(keys: readonly string[]): Promise<{ readonly now: number; readonly marks: readonly Mark[] }> {
+  async marks(keys: readonly string[]): Promise<FoundMarks> {
     if (keys.length === 0) return { now: await this.#now(this.#log()), marks: [] }
     const found = await inBatches(keys, (key) => this.#marksUnder(nameOfKey(field(key)), key))
     return { now: Math.max(...found.map(({ now }) => now)), marks: found.flatMap(({ marks }) => marks) }
@@ -174,7 +176,7 @@ export class ClusterRedisStore implements LogStore {
       ...tokenMarks.map((each) => markEntry(each.mark)),
       ...sessionIds.map(sessionEntry),
     ])
-    const finished = logout.mayFinish && sessionIds.length === 0
+    const finished = logout.mayDestroy && sessionIds.length === 0
     if (finished) await this.#close(jti)
     return {
       replayed: false,
@@ -183,6 +185,9 @@ export class ClusterRedisStore implements LogStore {
       tokenKeys: tokens.map(({ key }) => key),
       mismatched: looked.filter(({ outcome }) => outcome === 'mismatched').length,
       finished,
+      withoutSid: 0,
+      notDeleted: 0,
+      more: false,
     }
   }
 
@@ -249,7 +254,7 @@ export class ClusterRedisStore implements LogStore {
   /** Dates of this logout: its first ones, if its jti was opened before. `undefined`: it was completed before. */
   async #open(logout: BeginLogout): Promise<{ issuedAt: number; seenAt: number } | undefined> {
     // The clock of the target's own slot, which dates the bindings of a sub as well.
-    const { target, issuedAt, jti, seenSecondsAgo } = logout
+    const { target, issuedAt = Date.now() / 1000, jti, seenSecondsAgo } = logout
     const seenAt = (await this.#now(this.#ofName('m', nameOfKey(field(target.key))))) - seenSecondsAgo
     if (jti === undefined) return { issuedAt, seenAt }
     const dates = [String(issuedAt), microseconds(seenAt), milliseconds(jti.expiresAt)]
@@ -282,7 +287,7 @@ export class ClusterRedisStore implements LogStore {
       optional(logout.target.subKey),
       String(mark.issuedAt),
       microseconds(mark.seenAt),
-      String(logout.toleranceSeconds),
+      '60',
       String(logout.marksExpireAt),
     ])
     if (outcome !== 'covered') return { outcome, sessionId: '', expiresAt: 0, tokens: [] }

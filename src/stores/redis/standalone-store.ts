@@ -5,8 +5,9 @@ import type { LogPage, LogStore } from '../log-store.js'
 import type {
   BeginLogout,
   BegunLogout,
-  Binding,
+  BoundState,
   CompleteLogout,
+  FoundMarks,
   LocallyEnded,
   NewBinding,
   SessionState,
@@ -43,7 +44,7 @@ export class StandaloneRedisStore implements LogStore {
     this.#sessionPrefix = sessionPrefix === undefined ? [] : [sessionPrefix]
   }
 
-  async bind(login: NewBinding): Promise<SessionState & { readonly binding: Binding }> {
+  async bind(login: NewBinding): Promise<BoundState> {
     const { sessionId, subKey, sidKey, issuedAt, expiresAt, tokenKeys = [] } = login
     const [at, flag, now, bySub, bySid] = await this.#run('bind', [
       nameOfSession(sessionId),
@@ -55,7 +56,12 @@ export class StandaloneRedisStore implements LogStore {
       ...tokenKeys.map(field),
     ])
     const binding = { sessionId, subKey, sidKey, issuedAt, boundAt: secondsOf(at), expiresAt }
-    return { ended: textOf(flag) !== '', binding, marks: marksAgainst(binding, secondsOf(now), bySub, bySid) }
+    return {
+      ended: textOf(flag) !== '',
+      binding,
+      now: secondsOf(now),
+      marks: marksAgainst(binding, secondsOf(now), bySub, bySid),
+    }
   }
 
   async rebind(fromSessionId: string, toSessionId: string, expiresAt: number): Promise<SessionState> {
@@ -76,7 +82,7 @@ export class StandaloneRedisStore implements LogStore {
     return stateOf(sessionId, await this.#run('read', [nameOfSession(sessionId)]))
   }
 
-  async marks(keys: readonly string[]): Promise<{ readonly now: number; readonly marks: readonly Mark[] }> {
+  async marks(keys: readonly string[]): Promise<FoundMarks> {
     const [time, ...lists] = await this.#run('marks', keys.map(field))
     const now = secondsOf(time)
     return { now, marks: keys.flatMap((key, i) => marksOf(lists[i], now, key)) }
@@ -97,14 +103,14 @@ export class StandaloneRedisStore implements LogStore {
       target.scope,
       field(target.key),
       optional(target.subKey),
-      String(logout.issuedAt),
+      String(logout.issuedAt ?? Date.now() / 1000),
       String(marksExpireAt),
       milliseconds(marksExpireAt),
-      String(logout.toleranceSeconds),
+      '60',
       microseconds(logout.seenSecondsAgo),
       jti === undefined ? '' : field(jti.key),
       jti === undefined ? '' : milliseconds(jti.expiresAt),
-      logout.mayFinish ? '1' : '',
+      logout.mayDestroy ? '1' : '',
       ...this.#sessionPrefix,
     ])
     if (mark === 'replayed') return { replayed: true }
@@ -115,6 +121,9 @@ export class StandaloneRedisStore implements LogStore {
       tokenKeys: fieldsOf(tokens),
       mismatched: numberOf(mismatched),
       finished: numberOf(finished) === 1,
+      withoutSid: 0,
+      notDeleted: 0,
+      more: false,
     }
   }
 

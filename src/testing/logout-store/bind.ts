@@ -1,7 +1,7 @@
 // Cases of `bind`: a login is written, dated by the store, and told what stands against it.
 import assert from 'node:assert/strict'
 import { assertSameMarks, assertState, plainBinding, sorted } from './comparisons.js'
-import { bySid, bySub, type Case, LOGIN, SOON, TOLERANCE } from './scene.js'
+import { bySid, bySub, type Case, LOGIN, SOON } from './scene.js'
 
 export const BIND_CASES: readonly Case[] = [
   [
@@ -9,10 +9,11 @@ export const BIND_CASES: readonly Case[] = [
     async (scene) => {
       const login = await scene.login()
       const before = await scene.in(0)
-      const { binding, ended, marks } = await scene.store.bind(login)
+      const { binding, ended, marks, now } = await scene.store.bind(login)
       const after = await scene.in(0)
       assert(binding.boundAt >= before - 0.001 && binding.boundAt <= after + 0.001, 'boundAt is not the store clock')
-      assert.deepEqual(plainBinding(binding), { ...login, boundAt: binding.boundAt })
+      assert.deepEqual(plainBinding(binding), { ...login, startedAt: undefined, boundAt: binding.boundAt })
+      assert(now >= before - 0.001 && now <= after + 0.001, 'now is not the store clock')
       assert.deepEqual({ ended, marks }, { ended: false, marks: [] })
       assertState(await scene.store.read(login.sessionId), { ended: false, binding, marks: [] })
     },
@@ -33,8 +34,10 @@ export const BIND_CASES: readonly Case[] = [
     'bind: fractions of a second survive',
     async (scene) => {
       const expiresAt = Math.floor(await scene.in(3600)) + 0.25
-      const binding = await scene.bound({ issuedAt: LOGIN + 0.125, expiresAt })
+      const startedAt = Math.floor(await scene.in(-60)) + 0.375
+      const binding = await scene.bound({ issuedAt: LOGIN + 0.125, startedAt, expiresAt })
       await scene.assertUntouched(binding)
+      assert.equal(binding.startedAt, startedAt)
       assert.equal(binding.issuedAt, LOGIN + 0.125)
       assert.equal(binding.expiresAt, expiresAt)
     },
@@ -118,10 +121,10 @@ export const BIND_CASES: readonly Case[] = [
   [
     'bind: of two steps it is always known which came first',
     async (scene) => {
-      const login = await scene.login({ issuedAt: LOGIN + TOLERANCE })
+      const login = await scene.login({ issuedAt: LOGIN + 1 })
       for (let i = 0; i < 10; i++) {
         const earlier = await scene.store.bind({ ...login, sessionId: scene.sessionId() })
-        const { mark } = await scene.begin(bySub(login), { issuedAt: LOGIN + i / 100 })
+        const { mark } = await scene.begin(bySub(login), { issuedAt: LOGIN + i / 20 })
         const later = await scene.store.bind({ ...login, sessionId: scene.sessionId() })
         assert(earlier.binding.boundAt <= mark.seenAt, 'a login before the logout is dated after it')
         assert(later.binding.boundAt > mark.seenAt, 'a login after the logout is dated before it')

@@ -13,8 +13,8 @@ function plainState({ ended, binding, marks }: SessionState) {
 }
 
 /** The members of the port alone. */
-export function plainBinding({ sessionId, subKey, sidKey, issuedAt, boundAt, expiresAt }: Binding) {
-  return { sessionId, subKey, sidKey, issuedAt, boundAt, expiresAt }
+export function plainBinding({ sessionId, subKey, sidKey, issuedAt, startedAt, boundAt, expiresAt }: Binding) {
+  return { sessionId, subKey, sidKey, issuedAt, startedAt, boundAt, expiresAt }
 }
 
 /** Both dates of a mark; its expiry may have grown. */
@@ -30,7 +30,7 @@ export function assertSameMarks(actual: readonly Mark[], expected: readonly Mark
 function asSet(marks: readonly Mark[]): readonly string[] {
   return sorted(
     marks.map(({ scope, key, subKey, issuedAt, seenAt, expiresAt }) =>
-      JSON.stringify([scope, key, subKey ?? null, issuedAt, seenAt, expiresAt]),
+      JSON.stringify([scope, key, subKey ?? null, issuedAt ?? null, seenAt, expiresAt]),
     ),
   )
 }

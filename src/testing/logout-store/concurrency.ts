@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { covers } from '../../marks/covering.js'
 import { assertState } from './comparisons.js'
-import { bySid, bySub, type Case, TOLERANCE } from './scene.js'
+import { bySid, bySub, type Case } from './scene.js'
 
 export const CONCURRENCY_CASES: readonly Case[] = [
   [
@@ -36,7 +36,7 @@ export const CONCURRENCY_CASES: readonly Case[] = [
         for (const { binding, marks } of states) {
           if (target.scope === 'sid' && binding.sidKey !== target.key) continue
           const found = begun.sessionIds.includes(binding.sessionId)
-          const seen = marks.some((mark) => covers(mark, binding, TOLERANCE))
+          const seen = marks.some((mark) => covers(mark, binding))
           assert(found || seen, 'a login slipped through between a mark and its look-up')
         }
       }
@@ -75,7 +75,7 @@ export const CONCURRENCY_CASES: readonly Case[] = [
           scene.store.addTokens(binding.sessionId, [token]),
           other.begin(await scene.logout(bySub(binding))),
         ])
-        const told = state.ended || state.marks.some((mark) => covers(mark, binding, TOLERANCE))
+        const told = state.ended || state.marks.some((mark) => covers(mark, binding))
         assert(told || (await scene.store.marks([token])).marks.length === 1, 'a token outlived its session')
       }
     },

@@ -7,10 +7,13 @@ import { CONCURRENCY_CASES } from './concurrency.js'
 import { COVERING_CASES } from './covering.js'
 import { END_CASES } from './end-sessions.js'
 import { EXPIRY_CASES } from './expiry.js'
+import { MARK_CASES } from './marks.js'
+import { PAGE_CASES } from './pages.js'
 import { READ_CASES } from './read.js'
 import { REBIND_CASES } from './rebind.js'
 import { RENEW_CASES } from './renew.js'
 import { type Case, type LogoutStoreUnderTest, Scene } from './scene.js'
+import { WITHOUT_SID_CASES } from './without-sid.js'
 
 export type { LogoutStoreUnderTest } from './scene.js'
 
@@ -56,5 +59,8 @@ const CASES: readonly Case[] = [
   ...COMPLETE_CASES,
   ...EXPIRY_CASES,
   ...COVERING_CASES,
+  ...MARK_CASES,
+  ...WITHOUT_SID_CASES,
+  ...PAGE_CASES,
   ...CONCURRENCY_CASES,
 ]

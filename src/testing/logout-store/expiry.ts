@@ -1,7 +1,7 @@
 // Cases about time: bindings, marks and completed jtis end by it, and each by its own.
 import assert from 'node:assert/strict'
 import type { TargetKey } from '../../marks/target.js'
-import { assertSameMarks, assertState } from './comparisons.js'
+import { assertSameDates, assertSameMarks, assertState } from './comparisons.js'
 import { bySid, bySub, type Case, LOGIN, SOON } from './scene.js'
 
 export const EXPIRY_CASES: readonly Case[] = [
@@ -40,7 +40,7 @@ export const EXPIRY_CASES: readonly Case[] = [
       const expiresAt = await scene.in(SOON)
       await scene.begin(bySid(login), { marksExpireAt: expiresAt })
       await scene.begin(bySub(login), { marksExpireAt: expiresAt })
-      const kept = await scene.begin(bySid(login, login.subKey))
+      const kept = await scene.begin(bySid(login, scene.key()))
       await scene.waitUntilAfter(expiresAt + 0.01)
       assertSameMarks((await scene.store.bind(login)).marks, [kept.mark])
       assertSameMarks((await scene.store.marks([login.sidKey ?? '', login.subKey])).marks, [kept.mark])
@@ -70,15 +70,20 @@ export const EXPIRY_CASES: readonly Case[] = [
     },
   ],
   [
-    'expiry: a completed jti is forgotten by time alone',
+    'expiry: a completed jti is remembered well past its token, and so are the dates of one that was opened',
     async (scene) => {
-      const jti = await scene.jti({ expiresAt: await scene.in(SOON) })
+      const jtis = [
+        await scene.jti({ expiresAt: await scene.in(SOON) }),
+        await scene.jti({ expiresAt: await scene.in(-3600) }),
+      ]
       const target: TargetKey = { scope: 'sub', key: scene.key() }
-      await scene.begin(target, { jti })
-      await scene.store.complete({ jti, destroyedIds: [], done: true })
-      assert.equal((await scene.store.begin(await scene.logout(target, { jti }))).replayed, true)
-      await scene.waitUntilAfter(jti.expiresAt + 0.01)
-      await scene.begin(target, { jti: { ...jti, expiresAt: await scene.in(600) } })
+      const [done, open] = [jtis[0] ?? assert.fail(), jtis[1] ?? assert.fail()]
+      await scene.begin(target, { jti: done })
+      await scene.store.complete({ jti: done, destroyedIds: [], done: true })
+      const first = await scene.begin(target, { jti: open })
+      await scene.waitUntilAfter(done.expiresAt + 0.01)
+      assert.equal((await scene.store.begin(await scene.logout(target, { jti: done }))).replayed, true)
+      assertSameDates((await scene.begin(target, { jti: open, issuedAt: LOGIN + 900 })).mark, first.mark)
     },
   ],
 ]

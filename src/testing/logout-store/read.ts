@@ -1,8 +1,7 @@
-// Cases of `read` and `marks`: what is known of a session, and which marks stand under a key.
+// Cases of `read` and `marks`: what is known of a session, and which marks are under a key.
 import assert from 'node:assert/strict'
-import type { TargetKey } from '../../marks/target.js'
 import { assertSameMarks, assertState } from './comparisons.js'
-import { bySid, bySub, type Case, LOGIN } from './scene.js'
+import { bySid, bySub, type Case } from './scene.js'
 
 export const READ_CASES: readonly Case[] = [
   [
@@ -56,45 +55,6 @@ export const READ_CASES: readonly Case[] = [
     async (scene) => {
       assert.deepEqual((await scene.store.marks([])).marks, [])
       assert.deepEqual((await scene.store.marks([scene.key()])).marks, [])
-    },
-  ],
-  [
-    'marks: two marks of one target merge whole to the one with the greater (issuedAt, seenAt), with the later expiry',
-    async (scene) => {
-      const target: TargetKey = { scope: 'sub', key: scene.key() }
-      const first = await scene.begin(target, { issuedAt: LOGIN + 10, marksExpireAt: await scene.in(9000) })
-      const older = await scene.begin(target, { issuedAt: LOGIN })
-      assertSameMarks([older.mark], [first.mark])
-      const tie = await scene.begin(target, { issuedAt: LOGIN + 10 })
-      assert(tie.mark.seenAt > first.mark.seenAt, 'of equal dates the later seen was not kept')
-      assert.equal(tie.mark.expiresAt, first.mark.expiresAt)
-      const newer = await scene.begin(target, { issuedAt: LOGIN + 20 })
-      assert.equal(newer.mark.issuedAt, LOGIN + 20)
-      assert(newer.mark.seenAt > tie.mark.seenAt)
-      assert.equal(newer.mark.expiresAt, first.mark.expiresAt, 'merging shortened the expiry')
-      assertSameMarks((await scene.store.marks([target.key])).marks, [newer.mark])
-    },
-  ],
-  [
-    'marks: a late, older token does not date its mark by its own arrival',
-    async (scene) => {
-      const login = await scene.login({ issuedAt: LOGIN + 30 })
-      await scene.begin(bySub(login), { issuedAt: LOGIN + 10 })
-      const { binding } = await scene.store.bind(login)
-      const late = await scene.begin(bySub(login), { issuedAt: LOGIN })
-      assert.deepEqual(late.sessionIds, [], 'the larger of each date covers what neither mark covers')
-      assert.equal((await scene.store.read(binding.sessionId)).ended, false)
-    },
-  ],
-  [
-    'marks: of one sid, marks that name different subs, or none, stand side by side',
-    async (scene) => {
-      const login = await scene.login()
-      const named = await scene.begin(bySid(login, login.subKey))
-      const foreign = await scene.begin(bySid(login, scene.key()), { issuedAt: LOGIN + 500 })
-      const open = await scene.begin(bySid(login), { issuedAt: LOGIN + 50 })
-      const { marks } = await scene.store.marks([login.sidKey ?? ''])
-      assertSameMarks(marks, [named.mark, foreign.mark, open.mark])
     },
   ],
 ]

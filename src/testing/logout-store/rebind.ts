@@ -7,7 +7,7 @@ export const REBIND_CASES: readonly Case[] = [
   [
     'rebind: carries the sign-on to the new id with its dates, and leaves the old id ended and out of the index',
     async (scene) => {
-      const from = await scene.bound()
+      const from = await scene.bound({ startedAt: await scene.in(-30) })
       const to = scene.sessionId()
       const state = await scene.store.rebind(from.sessionId, to, from.expiresAt - 100)
       assertState(state, { ended: false, binding: { ...from, sessionId: to }, marks: [] })

@@ -22,8 +22,6 @@ export type Begun = Extract<BegunLogout, { readonly replayed: false }>
 /** A promise of the port in words, and what rejects where a store breaks it. */
 export type Case = readonly [name: string, body: (scene: Scene) => Promise<void>]
 
-/** Seconds by which the clocks of OP and RP may differ (law 6). */
-export const TOLERANCE = 60
 /** An ID Token's `iat` in most cases: the OP's clock has nothing to do with the store's. */
 export const LOGIN = 1_700_000_000
 /** How soon "soon" is: long enough to be alive for one case's first steps, short enough to be waited for. */
@@ -80,8 +78,7 @@ export class Scene {
       issuedAt: LOGIN + 100,
       seenSecondsAgo: 0,
       marksExpireAt: await this.in(7200),
-      toleranceSeconds: TOLERANCE,
-      mayFinish: false,
+      mayDestroy: false,
       ...parts,
     }
   }
@@ -100,7 +97,7 @@ export class Scene {
 
   async isDead(sessionId: string): Promise<boolean> {
     const { ended, binding, marks } = await this.store.read(sessionId)
-    return ended || (binding !== undefined && marks.some((mark) => covers(mark, binding, TOLERANCE)))
+    return ended || (binding !== undefined && marks.some((mark) => covers(mark, binding)))
   }
 
   async assertUntouched(binding: Binding): Promise<void> {
