@@ -144,7 +144,7 @@ function orderOf({ target, issuedAt, seenSecondsAgo, lastsSeconds }: RelayedMark
     seenSecondsAgo,
     marksExpireAt: now + lastsSeconds,
     toleranceSeconds: 60,
-    mayFinish: false,
+    mayDestroy: false,
   }
 }
 
