@@ -10,13 +10,14 @@ import { type Health, healthOf } from './logout/health.js'
 import { type Client, type LogoutTarget, targetKey, tokenKey } from './marks/target.js'
 import { assertOptions } from './option-checks.js'
 import { type BackchannelLogoutOptions, resolveOptions } from './options.js'
-import { providerDirectory } from './providers/provider-directory.js'
+import { providerDirectory } from './providers/directory.js'
+import { backchannelReceiver } from './receivers/backchannel.js'
 import type { LocalSession } from './sessions/session-backend.js'
 import { type ConnectHandler, type GuardOptions, statelessGuard } from './sessions/stateless-guard.js'
 import { type Login, type LoginTokens, loginOf } from './sign-ons/login.js'
 import { SignOns } from './sign-ons/sign-ons.js'
 import type { StatelessSignOn } from './sign-ons/stateless.js'
-import { verifyLogoutToken } from './tokens/verify-logout-token.js'
+import { verifyLogoutToken } from './tokens/logout-token.js'
 
 /** The receiver and what belongs to it; made by `createBackchannelLogout`. */
 export interface BackchannelLogout<Req = unknown> {
@@ -114,17 +115,17 @@ export function createBackchannelLogout<Req = unknown>(given: BackchannelLogoutO
   const signOns = new SignOns({ ...shared, sessionLifetimeSeconds })
   sessions?.protect(signOns)
 
-  const received = {
+  const { answerDeadlineSeconds, bodyLimitBytes } = options
+  const bounds = { bodyLimitBytes, bodyDeadlineSeconds: answerDeadlineSeconds }
+  const respond = backchannelReceiver({
     // Keys have a deadline of their own, and so has the answer: one more timer for each request would end nothing
     // sooner.
-    verify: (token: string) => verifyLogoutToken(token, directory, clock()),
+    verify: (token) => verifyLogoutToken(token, { directory, now: clock() }),
     engine,
     emit,
-    clock,
-    answerDeadlineSeconds: options.answerDeadlineSeconds,
-    bodyLimitBytes: options.bodyLimitBytes,
-  }
-  const receiver = nodeHandler(received)
+    answerDeadlineSeconds,
+  })
+  const receiver = nodeHandler(respond, bounds)
 
   const sessionOf = (req: Req, method: string): LocalSession => {
     if (sessions === undefined) {
@@ -143,7 +144,7 @@ export function createBackchannelLogout<Req = unknown>(given: BackchannelLogoutO
 
   return {
     receiver: () => receiver,
-    fetch: webHandler(received),
+    fetch: webHandler(respond, bounds),
     async bind(req, idToken, tokens) {
       const session = sessionOf(req, 'bind')
       try {

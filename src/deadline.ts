@@ -1,6 +1,22 @@
 // Deadlines: nothing that this package awaits from outside may hang it. A late result is dropped, never acted on twice.
 import { LogoutError } from './errors.js'
 
+/** Asked only by who has to wait, since each signal is a timer: the signal that ends the wait. */
+export type GiveUp = () => AbortSignal
+
+/** Longer delays are taken for none by timers. Two weeks and more than any deadline. */
+const MAX_DELAY_MILLISECONDS = 2 ** 31 - 1
+
+/** Seconds as timers take them. */
+export function milliseconds(seconds: number): number {
+  return Math.min(Math.max(0, seconds) * 1000, MAX_DELAY_MILLISECONDS)
+}
+
+/** Seconds that only go forward, whatever becomes of the wall clock. Only differences mean anything. */
+export function monotonicSeconds(): number {
+  return performance.now() / 1000
+}
+
 /**
  * The outcome of `work`, or a rejection with `ERR_DEADLINE` after so many seconds, whichever comes first. The work itself
  * is not stopped. The timer does not keep the process alive.
@@ -9,7 +25,7 @@ export function within<T>(seconds: number, work: Promise<T>): Promise<T> {
   return new Promise((resolve, reject) => {
     const timer = setTimeout(
       () => reject(new LogoutError('ERR_DEADLINE', 'A deadline passed before the work was done')),
-      Math.max(0, seconds) * 1000,
+      milliseconds(seconds),
     )
     timer.unref()
     work.then(

@@ -13,10 +13,10 @@ export type { EndedSessions, LogoutResult } from './logout/engine.js'
 export type { Health, KeysHealth } from './logout/health.js'
 export type { Client, LogoutTarget } from './marks/target.js'
 export type { BackchannelLogoutOptions } from './options.js'
+export type { ProviderSource } from './providers/directory.js'
 export type { KeysUnavailable } from './providers/keys-unavailable.js'
 export { type PresetName, preset } from './providers/presets.js'
 export type { DecryptionOptions, ProviderOptions } from './providers/provider.js'
-export type { ProviderSource } from './providers/provider-directory.js'
 export {
   type ExpressSessionStore,
   type ExpressSessionsOptions,

@@ -1,5 +1,7 @@
 // Tells an API that does not share the logout store which tokens have ended. Sends to one address, over POST, and nothing else.
 import { LogoutError } from '../errors.js'
+import { basicAuthorization } from '../http/basic-auth.js'
+import { safeUrlOption } from '../http/safe-url.js'
 import type { ClaimsEvictor } from '../logout/claims-evictor.js'
 import { tokenKey } from '../marks/target.js'
 import { assertOptions, type OptionNames } from '../option-checks.js'
@@ -53,7 +55,7 @@ async function post(options: EvictionClientOptions, body: URLSearchParams): Prom
   try {
     response = await fetch(options.endpoint, {
       method: 'POST',
-      headers: { Authorization: basic(options.clientId, options.clientSecret) },
+      headers: { Authorization: basicAuthorization({ id: options.clientId, secret: options.clientSecret }) },
       body,
       redirect: 'manual',
       signal: AbortSignal.timeout((options.timeoutSeconds ?? DEFAULT_TIMEOUT_SECONDS) * 1000),
@@ -73,15 +75,6 @@ function notEvicted(reason: 'eviction_failed' | 'eviction_refused', cause?: unkn
   })
 }
 
-/** Both parts are form-encoded first, so that a colon in the client id is not taken for the separator (RFC 6749 2.3.1). */
-function basic(clientId: string, clientSecret: string): string {
-  return `Basic ${Buffer.from(`${formEncoded(clientId)}:${formEncoded(clientSecret)}`).toString('base64')}`
-}
-
-function formEncoded(value: string): string {
-  return new URLSearchParams({ v: value }).toString().slice(2)
-}
-
 const NAMES: OptionNames<EvictionClientOptions> = {
   endpoint: true,
   clientId: true,
@@ -93,10 +86,7 @@ const NAMES: OptionNames<EvictionClientOptions> = {
 function assertUsable(options: EvictionClientOptions): void {
   assertOptions('createEvictionClient()', options, NAMES)
   const { endpoint, clientId, clientSecret, ...rest } = options
-  const url = URL.canParse(endpoint) ? new URL(endpoint) : undefined
-  if (url?.protocol !== 'https:' && !(rest.dangerouslyAllowHttp === true && url?.protocol === 'http:')) {
-    throw new TypeError('endpoint must be an https URL; for a test on a loopback interface, set dangerouslyAllowHttp')
-  }
+  safeUrlOption('createEvictionClient() option endpoint', endpoint, rest.dangerouslyAllowHttp === true)
   if (typeof clientId !== 'string' || clientId === '') throw new TypeError('clientId must be a non-empty string')
   if (typeof clientSecret !== 'string' || clientSecret === '') {
     throw new TypeError('clientSecret must be the secret that the API has for this clientId')

@@ -2,6 +2,11 @@
 // token, known or not; knows no cache, only what to do with a key.
 import { timingSafeEqual } from 'node:crypto'
 import type { IncomingMessage, ServerResponse } from 'node:http'
+import { type Answer, empty, json } from '../http/answer.js'
+import { basicCredentials } from '../http/basic-auth.js'
+import { readNodeBody } from '../http/bounded-body.js'
+import { isForm } from '../http/form.js'
+import { send, wasParsed } from '../http/node.js'
 import { tokenKey } from '../marks/target.js'
 import { assertOptions } from '../option-checks.js'
 
@@ -16,26 +21,16 @@ export interface EvictionEndpointOptions {
 /** A handler for Node's http module; Express takes it as it is. Works before and after body parsers. */
 export type EvictionHandler = (req: IncomingMessage & { body?: unknown }, res: ServerResponse) => void
 
-interface Answer {
-  readonly status: number
-  readonly headers?: Readonly<Record<string, string>>
-  readonly error?: string
-}
+const OK = empty(200)
+const METHOD_NOT_ALLOWED = refused(405, 'invalid_request', { Allow: 'POST' })
+const INVALID_REQUEST = refused(400, 'invalid_request')
+const INVALID_CLIENT = refused(401, 'invalid_client', {
+  'WWW-Authenticate': 'Basic realm="eviction", charset="UTF-8"',
+  Connection: 'close',
+})
+const UNAVAILABLE = refused(503, 'temporarily_unavailable', { 'Retry-After': '1' })
 
-const OK: Answer = { status: 200 }
-const METHOD_NOT_ALLOWED: Answer = { status: 405, headers: { Allow: 'POST' }, error: 'invalid_request' }
-const INVALID_REQUEST: Answer = { status: 400, error: 'invalid_request' }
-/** What was not read must not be taken for the connection's next request. */
-const UNREAD: Answer = { ...INVALID_REQUEST, headers: { Connection: 'close' } }
-const INVALID_CLIENT: Answer = {
-  status: 401,
-  headers: { 'WWW-Authenticate': 'Basic realm="eviction", charset="UTF-8"', Connection: 'close' },
-  error: 'invalid_client',
-}
-const UNAVAILABLE: Answer = { status: 503, headers: { 'Retry-After': '1' }, error: 'temporarily_unavailable' }
-
-const BODY_LIMIT_BYTES = 65_536
-const BODY_DEADLINE_SECONDS = 5
+const BODY_BOUNDS = { bodyLimitBytes: 65_536, bodyDeadlineSeconds: 5 }
 /** SHA-256 in base64url, as `tokenKey` makes it. */
 const TOKEN_KEY = /^[A-Za-z0-9_-]{43}$/
 
@@ -53,7 +48,7 @@ export function evictionEndpoint(
     // Before the body: strangers make this process read and hash nothing.
     if ((await authenticate(req)) !== true) return INVALID_CLIENT
     const form = await readForm(req)
-    if (form === undefined) return UNREAD
+    if (form === undefined) return INVALID_REQUEST
     const keys = keysOf(form)
     if (keys === undefined) return INVALID_REQUEST
     await Promise.all(keys.map(endToken))
@@ -62,7 +57,7 @@ export function evictionEndpoint(
   return (req, res) => {
     decide(req)
       .catch((): Answer => UNAVAILABLE)
-      .then((answer) => send(res, answer))
+      .then((answer) => send(res, req, answer))
   }
 }
 
@@ -102,26 +97,11 @@ function digest(value: string): Buffer {
   return Buffer.from(tokenKey(value), 'base64url')
 }
 
-/** RFC 7617, with both parts form-encoded (RFC 6749 2.3.1). */
-function basicCredentials(header: string | undefined): { readonly id: string; readonly secret: string } | undefined {
-  const encoded = /^Basic +([A-Za-z0-9+/]+=*)$/i.exec(header ?? '')?.[1]
-  if (encoded === undefined) return undefined
-  const decoded = Buffer.from(encoded, 'base64').toString()
-  const colon = decoded.indexOf(':')
-  if (colon < 0) return undefined
-  return { id: formDecoded(decoded.slice(0, colon)), secret: formDecoded(decoded.slice(colon + 1)) }
-}
-
-function formDecoded(value: string): string {
-  return new URLSearchParams(`v=${value.replaceAll('&', '%26')}`).get('v') ?? ''
-}
-
 async function readForm(req: IncomingMessage & { body?: unknown }): Promise<URLSearchParams | undefined> {
-  const type = req.headers['content-type']?.split(';', 1)[0]?.trim().toLowerCase()
-  if (type !== 'application/x-www-form-urlencoded') return undefined
-  if (req.readableDidRead || req.readableEnded) return formOfParsed(req.body)
-  const body = await readBody(req)
-  return body === undefined ? undefined : new URLSearchParams(body)
+  if (!isForm(req.headers['content-type'])) return undefined
+  if (wasParsed(req)) return formOfParsed(req.body)
+  const body = await readNodeBody(req, BODY_BOUNDS).catch(() => undefined)
+  return body && new URLSearchParams(Buffer.from(body).toString())
 }
 
 /** What a body parser has left: its strings, and the strings of its lists. Anything else makes the form useless. */
@@ -138,37 +118,6 @@ function formOfParsed(body: unknown): URLSearchParams | undefined {
   return form
 }
 
-function readBody(req: IncomingMessage): Promise<string | undefined> {
-  return new Promise((resolve) => {
-    const chunks: Buffer[] = []
-    let bytes = 0
-    const settle = (body: string | undefined) => {
-      clearTimeout(late)
-      req.off('data', onData).off('end', onEnd).off('error', onGone).off('close', onGone)
-      req.on('error', () => {})
-      req.pause()
-      resolve(body)
-    }
-    const onData = (chunk: Buffer) => {
-      bytes += chunk.length
-      if (bytes > BODY_LIMIT_BYTES) settle(undefined)
-      else chunks.push(chunk)
-    }
-    const onEnd = () => settle(Buffer.concat(chunks).toString())
-    const onGone = () => settle(undefined)
-    const late = setTimeout(onGone, BODY_DEADLINE_SECONDS * 1000)
-    req.on('data', onData).on('end', onEnd).on('error', onGone).on('close', onGone)
-  })
-}
-
-function send(res: ServerResponse, { status, headers, error }: Answer): void {
-  if (res.headersSent || res.destroyed) return
-  const body = error === undefined ? '' : JSON.stringify({ error })
-  res.writeHead(status, {
-    'Cache-Control': 'no-store',
-    'Content-Length': String(Buffer.byteLength(body)),
-    ...(error !== undefined && { 'Content-Type': 'application/json' }),
-    ...headers,
-  })
-  res.end(body)
+function refused(status: number, error: string, headers: Readonly<Record<string, string>> = {}): Answer {
+  return json(status, { error }, headers)
 }

@@ -17,10 +17,12 @@ import {
   WWWAuthenticateChallengeError,
 } from 'oauth4webapi'
 import { LogoutError } from '../errors.js'
+import type { Fetch } from '../http/fetched-documents.js'
+import { safeUrlOption } from '../http/safe-url.js'
 import { assertOptions, type OptionNames } from '../option-checks.js'
 import { audienceWatch } from './audience-watch.js'
 import { noVerdict, outline, statusOf } from './no-verdict.js'
-import { type Fetch, type MetadataOptions, serverMetadata, transport } from './server-metadata.js'
+import { type MetadataOptions, serverMetadata, transport } from './server-metadata.js'
 import type { TokenClaims } from './token-claims.js'
 
 /** How this API proves to the authorization server who it is. */
@@ -91,7 +93,7 @@ export function introspectionClient(
     const http = { signal, ...transport(options.fetch, options.dangerouslyAllowHttp) }
     const client = clientOf(options, clock)
     try {
-      const server = await metadata.get(http)
+      const server = await metadata.get(signal)
       const response = await introspectionRequest(server, client, authentication, token, {
         ...http,
         additionalParameters: parametersOf(options),
@@ -211,17 +213,18 @@ function assertUsable(options: IntrospectionOptions): void {
     dangerouslyAllowHttp,
     resource = [],
   } = options
-  assertUrl('introspection.issuer', issuer, dangerouslyAllowHttp)
+  safeUrlOption('introspection.issuer', issuer, dangerouslyAllowHttp === true)
   if (typeof clientId !== 'string' || clientId === '') {
     throw new TypeError('introspection.clientId must be the client id of this API at the authorization server')
   }
   if (introspectionEndpoint !== undefined) {
-    assertUrl('introspection.introspectionEndpoint', introspectionEndpoint, dangerouslyAllowHttp)
+    safeUrlOption('introspection.introspectionEndpoint', introspectionEndpoint, dangerouslyAllowHttp === true)
   }
   if (signed !== undefined && !/^(RS|PS|ES)(256|384|512)$|^Ed25519$|^EdDSA$/.test(signed.algorithm)) {
     throw new TypeError('introspection.signed.algorithm must be an asymmetric JWS algorithm such as RS256')
   }
-  if (signed?.jwksUri !== undefined) assertUrl('introspection.signed.jwksUri', signed.jwksUri, dangerouslyAllowHttp)
+  if (signed?.jwksUri !== undefined)
+    safeUrlOption('introspection.signed.jwksUri', signed.jwksUri, dangerouslyAllowHttp === true)
   if (options.fetch !== undefined && typeof options.fetch !== 'function') {
     throw new TypeError('introspection.fetch must be a function like the global fetch')
   }
@@ -237,10 +240,4 @@ function assertUsable(options: IntrospectionOptions): void {
   if (timeoutSeconds !== undefined && !(timeoutSeconds > 0 && timeoutSeconds <= 60)) {
     throw new TypeError('introspection.timeoutSeconds must be more than 0 and at most 60')
   }
-}
-
-function assertUrl(option: string, value: string, http: boolean | undefined): void {
-  const protocol = URL.canParse(value) ? new URL(value).protocol : undefined
-  if (protocol === 'https:' || (http === true && protocol === 'http:')) return
-  throw new TypeError(`${option} must be an https URL; for a test on a loopback interface, set dangerouslyAllowHttp`)
 }

@@ -8,12 +8,14 @@ import {
   type JWTVerifyOptions,
   jwtVerify,
 } from 'jose'
+import { fetchDocument } from '../http/fetched-documents.js'
+import { safeUrlOption } from '../http/safe-url.js'
 import { assertOptions, type OptionNames } from '../option-checks.js'
 import { INVALID_TOKEN, type Refusal, type TokenHandler, type TokenRequest } from './bearer.js'
 import { bearerHandler, bearerRoute, type RouteOptions } from './bearer-route.js'
 import { noVerdict, outline } from './no-verdict.js'
 import type { AccessToken } from './require-token.js'
-import { serverMetadata, transport } from './server-metadata.js'
+import { serverMetadata } from './server-metadata.js'
 
 /** Options of `requireJwt`: how a JWT is verified here, and what the route asks of it. */
 export interface RequireJwtOptions<Req = TokenRequest> extends RouteOptions<Req> {
@@ -118,12 +120,11 @@ function remoteKeys(options: RequireJwtOptions<never>, clock: () => number): JWT
   })
   let known: { readonly uri: string; readonly keys: JWTVerifyGetKey } | undefined
   return async (header, token) => {
-    const http = { signal: AbortSignal.timeout(timeoutSeconds * 1000), ...transport(undefined, dangerouslyAllowHttp) }
-    const { jwks_uri: uri = '' } = await metadata.get(http)
+    const { jwks_uri: uri = '' } = await metadata.get(AbortSignal.timeout(timeoutSeconds * 1000))
     if (known?.uri !== uri) {
-      assertUrl('jwksUri', uri, dangerouslyAllowHttp)
-      // A redirect of keys would be a way around the name of the server that was configured.
-      const send = (url: string, init: RequestInit) => fetch(url, { ...init, redirect: 'error' })
+      safeUrlOption('requireJwt: jwksUri', uri, dangerouslyAllowHttp === true)
+      const send = (url: string, { headers, signal }: { readonly headers: Headers; readonly signal: AbortSignal }) =>
+        fetchDocument(url, { headers: Object.fromEntries(headers), signal })
       known = {
         uri,
         keys: createRemoteJWKSet(new URL(uri), { timeoutDuration: timeoutSeconds * 1000, [customFetch]: send }),
@@ -159,14 +160,14 @@ const NAMES: OptionNames<RequireJwtOptions> = {
 function assertUsable(options: RequireJwtOptions<never>): void {
   assertOptions('requireJwt()', options, NAMES)
   const { issuer, audience, algorithms, jwksUri, keys, additionalTyp, dangerouslyAllowHttp } = options
-  assertUrl('issuer', issuer, dangerouslyAllowHttp)
+  safeUrlOption('requireJwt: issuer', issuer, dangerouslyAllowHttp === true)
   if (audience === undefined || audience.length === 0) {
     throw new TypeError('requireJwt: audience must be what this API is called in the aud of tokens')
   }
   if (algorithms !== undefined && (algorithms.length === 0 || algorithms.some((each) => !ALGORITHMS.includes(each)))) {
     throw new TypeError(`requireJwt: algorithms must be some of ${ALGORITHMS.join(', ')}`)
   }
-  if (jwksUri !== undefined) assertUrl('jwksUri', jwksUri, dangerouslyAllowHttp)
+  if (jwksUri !== undefined) safeUrlOption('requireJwt: jwksUri', jwksUri, dangerouslyAllowHttp === true)
   if (keys !== undefined && (typeof keys !== 'function' || jwksUri !== undefined)) {
     throw new TypeError('requireJwt: keys must be a function such as createLocalJWKSet(jwks), and without jwksUri')
   }
@@ -179,10 +180,4 @@ function assertUsable(options: RequireJwtOptions<never>): void {
       throw new TypeError(`requireJwt: ${name} must be a number of seconds, at most 300`)
     }
   }
-}
-
-function assertUrl(option: string, value: string, http: boolean | undefined): void {
-  const protocol = URL.canParse(value) ? new URL(value).protocol : undefined
-  if (protocol === 'https:' || (http === true && protocol === 'http:')) return
-  throw new TypeError(`requireJwt: ${option} must be an https URL; on a loopback interface set dangerouslyAllowHttp`)
 }

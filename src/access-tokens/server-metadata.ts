@@ -3,35 +3,35 @@ import {
   type AuthorizationServer,
   allowInsecureRequests,
   customFetch,
-  type DiscoveryRequestOptions,
-  discoveryRequest,
   type IntrospectionRequestOptions,
-  processDiscoveryResponse,
+  type ValidateSignatureOptions,
 } from 'oauth4webapi'
+import type { Fetch } from '../http/fetched-documents.js'
+import { safeUrl } from '../http/safe-url.js'
+import { fetchMetadata } from '../providers/metadata.js'
 import { noVerdict } from './no-verdict.js'
 
 /** How requests are sent. */
 export interface Http {
   readonly signal: AbortSignal
   readonly [allowInsecureRequests]: boolean
-  readonly [customFetch]: NonNullable<DiscoveryRequestOptions[typeof customFetch]> &
-    NonNullable<IntrospectionRequestOptions[typeof customFetch]>
+  readonly [customFetch]: NonNullable<IntrospectionRequestOptions[typeof customFetch]> &
+    NonNullable<ValidateSignatureOptions[typeof customFetch]>
 }
-
-/** The global `fetch`, or one like it. */
-export type Fetch = (url: string, init: RequestInit) => Promise<Response>
 
 export function transport(send: Fetch = fetch, insecure = false): Omit<Http, 'signal'> {
   return {
-    [allowInsecureRequests]: insecure,
-    [customFetch]: (url, { body, signal, ...init }) =>
-      send(url, { ...init, body: body ?? null, signal: signal ?? null }),
+    // Which URLs may be plain http is decided below, for those of the options and for those of the metadata alike.
+    [allowInsecureRequests]: true,
+    [customFetch]: async (url, { body, signal, ...init }) =>
+      send(safeUrl(url, insecure), { ...init, body: body ?? null, signal: signal ?? null }),
   }
 }
 
 export interface MetadataOptions {
   readonly issuer: string
   readonly discovery?: 'oidc' | 'oauth2' | undefined
+  readonly fetch?: Fetch | undefined
   /** What is known without discovery; it wins over what is discovered. */
   readonly given: Partial<AuthorizationServer>
   /** What must be known before the server can be asked. */
@@ -41,7 +41,7 @@ export interface MetadataOptions {
 
 export interface ServerMetadata {
   /** Rejects where they cannot be had; the next call tries again. */
-  get(http: Http): Promise<AuthorizationServer>
+  get(signal: AbortSignal): Promise<AuthorizationServer>
   /** A question failed: if what is known is not of just now, it is discovered anew for the next one. */
   doubt(): void
 }
@@ -49,23 +49,19 @@ export interface ServerMetadata {
 /** A server that moves its endpoints is found again within this time; one that is down is not asked for its metadata each time. */
 const DOUBTED_AFTER_SECONDS = 60
 
-export function serverMetadata({ issuer, discovery, given, needed, clock }: MetadataOptions): ServerMetadata {
+export function serverMetadata({ issuer, discovery, fetch, given, needed, clock }: MetadataOptions): ServerMetadata {
   const known = { issuer, ...given }
   if (needed.every((member) => given[member] !== undefined)) return { get: () => Promise.resolve(known), doubt() {} }
   let discovered: { readonly at: number; readonly metadata: Promise<AuthorizationServer> } | undefined
-  const discover = async (http: Http): Promise<AuthorizationServer> => {
-    const url = new URL(issuer)
-    const response = await discoveryRequest(url, { ...http, algorithm: discovery ?? 'oidc' })
-    const metadata = { ...(await processDiscoveryResponse(url, response)), ...given }
-    // Issuers are compared as strings (OpenID Connect Discovery 4.3); marks are keyed by this one.
-    if (metadata.issuer !== issuer) throw noVerdict('answer_malformed')
+  const discover = async (signal: AbortSignal): Promise<AuthorizationServer> => {
+    const metadata = { ...(await fetchMetadata(issuer, { kind: discovery, signal, fetch })), ...given }
     if (needed.some((member) => metadata[member] === undefined)) throw noVerdict('metadata_incomplete')
     return metadata
   }
   return {
-    get(http) {
+    get(signal) {
       if (discovered === undefined) {
-        const metadata = discover(http)
+        const metadata = discover(signal)
         const mine = { at: clock(), metadata }
         discovered = mine
         metadata.catch(() => {

@@ -4,12 +4,12 @@ import { readFile } from 'node:fs/promises'
 import { decodeProtectedHeader } from 'jose'
 import { LogoutError } from '../errors.js'
 import { type JsonObject, jsonObjectIn } from '../json-object.js'
+import { providerDirectory } from '../providers/directory.js'
 import { type ProviderPreset, preset } from '../providers/presets.js'
 import type { ProviderOptions } from '../providers/provider.js'
-import { providerDirectory } from '../providers/provider-directory.js'
 import { BACKCHANNEL_LOGOUT_EVENT, createTokenMint, type MintAlgorithm, type TokenMint } from '../testing/token-mint.js'
+import { verifyLogoutToken } from '../tokens/logout-token.js'
 import { isTokenRefusal, TOKEN_REFUSALS } from '../tokens/token-refusal.js'
-import { verifyLogoutToken } from '../tokens/verify-logout-token.js'
 import { guessedPreset, isPresetName } from './known-provider.js'
 import { conclude, type ExitCode, type Finding, shown, type Terminal, UsageError } from './report.js'
 
@@ -106,7 +106,7 @@ async function brokenRules(captured: Captured, options: ProviderOptions, now: nu
 
 async function verdict(token: string, options: ProviderOptions, now: number): Promise<LogoutError | undefined> {
   try {
-    await verifyLogoutToken(token, providerDirectory(options, { clock: () => now }), now)
+    await verifyLogoutToken(token, { directory: providerDirectory(options, { clock: () => now }), now })
     return undefined
   } catch (error) {
     if (error instanceof LogoutError) return error

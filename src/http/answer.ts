@@ -1,52 +1,40 @@
-// What the OP hears (BCL 2.8). Fixed sentences only: nothing of the token, the store or the error gets out.
-import type { LogoutError } from '../errors.js'
+// What is sent back, whoever asked: a status, headers that forbid to keep it, a short body. Knows no endpoint.
 
+/** A whole HTTP response. */
 export interface Answer {
   readonly status: number
   readonly headers: Readonly<Record<string, string>>
   readonly body: string
 }
 
-const NO_STORE = { 'Cache-Control': 'no-store' }
-/** Empty bodies say so: some OPs wait for a length. */
-const EMPTY = { ...NO_STORE, 'Content-Length': '0' }
+/** Asked by one of the skins; resolves to the answer and never rejects. */
+export type Respond = (request: ReceivedRequest) => Promise<Answer>
 
-/** Exactly 200 with an empty body: the certification suite takes nothing else for success. */
-export const LOGGED_OUT: Answer = { status: 200, headers: EMPTY, body: '' }
-
-export const METHOD_NOT_ALLOWED: Answer = json(405, 'invalid_request', 'A logout token is delivered by POST', {
-  Allow: 'POST',
-})
-
-/**
- * 400 for whatever was not done. With `transientStatus` 503, failures that a retry can cure say so instead, for OPs that
- * retry on 5xx and take 400 as final.
- */
-export function refusal(error: LogoutError, transientStatus: 400 | 503): Answer {
-  switch (error.code) {
-    case 'ERR_REQUEST':
-      return json(400, 'invalid_request', 'The request is not a back-channel logout request')
-    case 'ERR_TOKEN':
-      return json(400, 'invalid_request', 'The logout token was refused')
-    case 'ERR_REPLAY':
-      return json(400, 'invalid_request', 'The logout token was used before')
-    default:
-      return json(transientStatus, 'logout_failed', 'The logout could not be completed', {
-        ...(transientStatus === 503 ? { 'Retry-After': '1' } : {}),
-      })
-  }
+/** A request as both skins show it. */
+export interface ReceivedRequest {
+  readonly method: string | undefined
+  /** Path and query as they came, or the whole URL. */
+  readonly url: string
+  /** Where it came from, as far as the skin knows: the address of the other end of the connection. */
+  readonly sender: string | undefined
+  /** The one value of a form's field. Rejects with `ERR_REQUEST`. */
+  readField(name: string): Promise<string>
 }
 
-function json(status: number, error: string, description: string, headers: Record<string, string> = {}): Answer {
-  const body = JSON.stringify({ error, error_description: description })
+const NO_STORE = { 'Cache-Control': 'no-store' }
+
+/** No body, and that is said: some senders wait for a length. */
+export function empty(status: number, headers: Readonly<Record<string, string>> = {}): Answer {
+  return { status, headers: { ...NO_STORE, 'Content-Length': '0', ...headers }, body: '' }
+}
+
+/** A JSON body in UTF-8. */
+export function json(status: number, value: object, headers: Readonly<Record<string, string>> = {}): Answer {
+  const body = JSON.stringify(value)
+  const length = String(Buffer.byteLength(body))
   return {
     status,
-    headers: {
-      ...NO_STORE,
-      'Content-Type': 'application/json',
-      'Content-Length': String(Buffer.byteLength(body)),
-      ...headers,
-    },
+    headers: { ...NO_STORE, 'Content-Type': 'application/json', 'Content-Length': length, ...headers },
     body,
   }
 }

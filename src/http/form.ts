@@ -1,75 +1,47 @@
-// From an HTTP body to one string (BCL 2.5): form-urlencoded, bounded, `logout_token` exactly once. Believes nothing else.
-import { LogoutError } from '../errors.js'
+// From an HTTP body to one string: form-urlencoded, and the field that is asked for exactly once. Believes nothing else.
+import { badField, badRequest } from './bad-request.js'
 
 /** Refuses a request for being anything but a form, before its body is looked at. */
 export function assertForm(contentType: string | null | undefined, contentEncoding: string | null | undefined): void {
-  const mediaType = contentType?.split(';', 1)[0]?.trim().toLowerCase()
-  if (mediaType !== 'application/x-www-form-urlencoded') throw badRequest('content_type')
+  if (!isForm(contentType)) throw badRequest('content_type')
   if (contentEncoding && contentEncoding.trim().toLowerCase() !== 'identity') throw badRequest('content_encoding')
 }
 
-/** What nearly every OP sends: nothing but the token, and nothing in it to decode. */
-const ONLY_A_TOKEN = /^logout_token=([\w.-]+)$/
-
-/** The token of a body as it came over the wire. */
-export function tokenOfForm(body: string): string {
-  return ONLY_A_TOKEN.exec(body)?.[1] ?? theOne(new URLSearchParams(body).getAll('logout_token'))
+/** Whether this is the media type of a form; parameters such as `charset` may follow. */
+export function isForm(contentType: string | null | undefined): boolean {
+  return contentType?.split(';', 1)[0]?.trim().toLowerCase() === 'application/x-www-form-urlencoded'
 }
 
-/** The token of a body that the host application has parsed already, by whichever parser. */
-export function tokenOfParsedBody(body: unknown): string {
-  if (typeof body === 'string') return tokenOfForm(body)
-  if (body instanceof Uint8Array) return tokenOfForm(Buffer.from(body).toString('latin1'))
-  if (body instanceof URLSearchParams) return theOne(body.getAll('logout_token'))
+/** What nearly every sender sends: nothing but the field, and nothing in it to decode. */
+const NOTHING_TO_DECODE = /^[\w.-]+$/
+
+/** The field of a body as it came over the wire. Latin 1, which no byte sequence can break: what is not ASCII is refused later. */
+export function fieldOfForm(body: Uint8Array, field: string): string {
+  return fieldOfText(Buffer.from(body.buffer, body.byteOffset, body.byteLength).toString('latin1'), field)
+}
+
+/** The field of a body that the host application has parsed already, by whichever parser. */
+export function fieldOfParsedBody(body: unknown, field: string): string {
+  if (typeof body === 'string') return fieldOfText(body, field)
+  if (body instanceof Uint8Array) return fieldOfForm(body, field)
+  if (body instanceof URLSearchParams) return theOne(body.getAll(field), field)
   if (typeof body !== 'object' || body === null) throw badRequest('body_consumed')
-  const value: unknown = Object.getOwnPropertyDescriptor(body, 'logout_token')?.value
-  return theOne(value === undefined ? [] : [value])
+  const value: unknown = Object.getOwnPropertyDescriptor(body, field)?.value
+  return theOne(value === undefined ? [] : [value], field)
 }
 
-function theOne(values: readonly unknown[]): string {
+function fieldOfText(text: string, field: string): string {
+  if (text.startsWith(field) && text[field.length] === '=') {
+    const value = text.slice(field.length + 1)
+    if (NOTHING_TO_DECODE.test(value)) return value
+  }
+  return theOne(new URLSearchParams(text).getAll(field), field)
+}
+
+function theOne(values: readonly unknown[], field: string): string {
   const [value, ...more] = values
-  if (value === undefined) throw badRequest('logout_token_missing')
-  if (more.length > 0 || typeof value !== 'string') throw badRequest('logout_token_repeated')
-  if (value === '') throw badRequest('logout_token_missing')
+  if (value === undefined) throw badField(field, 'missing')
+  if (more.length > 0 || typeof value !== 'string') throw badField(field, 'repeated')
+  if (value === '') throw badField(field, 'missing')
   return value
-}
-
-/** Collects a body up to a limit, and refuses it without reading on as soon as it is larger. */
-export class BoundedBody {
-  readonly #limitBytes: number
-  readonly #chunks: Uint8Array[] = []
-  #bytes = 0
-
-  constructor(limitBytes: number, declaredLength: string | null | undefined) {
-    if (Number(declaredLength ?? 0) > limitBytes) throw badRequest('body_too_large')
-    this.#limitBytes = limitBytes
-  }
-
-  push(chunk: Uint8Array): void {
-    this.#bytes += chunk.length
-    if (this.#bytes > this.#limitBytes) throw badRequest('body_too_large')
-    this.#chunks.push(chunk)
-  }
-
-  /** Latin 1, which no byte sequence can break: a token is ASCII, and what is not is refused as one. */
-  text(): string {
-    return Buffer.concat(this.#chunks).toString('latin1')
-  }
-}
-
-const SENTENCES = {
-  content_type: 'The body of a logout request is application/x-www-form-urlencoded',
-  content_encoding: 'A logout request is not compressed',
-  logout_token_missing: 'The form has no logout_token',
-  logout_token_repeated: 'The form has more than one logout_token, or one that is no string',
-  body_too_large: 'The body is larger than bodyLimitBytes',
-  body_late: 'The body did not arrive in time',
-  body_aborted: 'The sender went away before the body was complete',
-  body_consumed: 'Something before the receiver has read the body and left nothing of it in req.body',
-} as const
-
-export type RequestRefusal = keyof typeof SENTENCES
-
-export function badRequest(reason: RequestRefusal, cause?: unknown): LogoutError {
-  return new LogoutError('ERR_REQUEST', SENTENCES[reason], { reason, cause })
 }

@@ -1,17 +1,12 @@
 // One provider as it was configured: every option, its default and its check. Fetches nothing and reads no token.
 
+import { safeUrlOption } from '../http/safe-url.js'
 import { isJsonObject, type JsonObject, own } from '../json-object.js'
 import type { Client } from '../marks/target.js'
 import { assertOptions, type OptionNames } from '../option-checks.js'
-import {
-  DecryptionKeys,
-  isHmac,
-  isJwk,
-  type JSONWebKeySet,
-  type JWK,
-  ProviderKeys,
-  secureUrl,
-} from './provider-keys.js'
+import { DecryptionKeys } from './decryption-keys.js'
+import { isJwk, type JSONWebKeySet, type JWK } from './jwk.js'
+import { isHmac, SigningKeys } from './signing-keys.js'
 
 /**
  * An OpenID Provider and the client registered there. Every default is the letter of Back-Channel Logout 1.0; each option that
@@ -94,7 +89,7 @@ export interface Provider {
   readonly ignoreSid: boolean
   readonly replay: 'refuse' | 'acknowledge'
   readonly transientFailureStatus: 400 | 503
-  readonly keys: ProviderKeys
+  readonly keys: SigningKeys
   readonly decryption: Decryption | undefined
 }
 
@@ -183,7 +178,7 @@ export function resolveProvider(options: ProviderOptions, clock: () => number): 
     replay: oneOf('replay', own(given, 'replay'), ['refuse', 'acknowledge']),
     transientFailureStatus,
     decryption: decryptionOf(own(given, 'decryption')),
-    keys: new ProviderKeys(
+    keys: new SigningKeys(
       secretOf(own(given, 'clientSecret'), algorithms),
       algorithms.every(isHmac)
         ? undefined
@@ -217,7 +212,10 @@ function publishedKeysOf(
   if (jwks === undefined) {
     return {
       issuer: about.client.issuer,
-      jwksUri: jwksUri === undefined ? undefined : urlOf('jwksUri', jwksUri, about.dangerouslyAllowHttp),
+      jwksUri:
+        jwksUri === undefined
+          ? undefined
+          : safeUrlOption('provider option jwksUri', jwksUri, about.dangerouslyAllowHttp),
       dangerouslyAllowHttp: about.dangerouslyAllowHttp,
       requestTimeoutSeconds,
       transientFailureStatus: about.transientFailureStatus,
@@ -295,21 +293,12 @@ function listed(name: string, value: unknown, known: readonly string[]): readonl
 
 /** OpenID Connect Core 2: a URL without query and fragment. */
 function issuerOf(value: unknown, dangerouslyAllowHttp: boolean): string {
-  const issuer = urlOf('issuer', text('issuer', value), dangerouslyAllowHttp)
+  const issuer = safeUrlOption('provider option issuer', text('issuer', value), dangerouslyAllowHttp)
   if (/[?#]/.test(issuer)) throw new TypeError('provider option issuer must not have a query or fragment')
   if (issuer.includes('/.well-known/')) {
     throw new TypeError('provider option issuer appears to be a metadata URL: leave out /.well-known/ and what follows')
   }
   return issuer
-}
-
-function urlOf(name: string, value: unknown, dangerouslyAllowHttp: boolean): string {
-  try {
-    return secureUrl(value, dangerouslyAllowHttp)
-  } catch (error) {
-    const why = error instanceof Error ? error.message : 'it is not usable'
-    throw new TypeError(`provider option ${name}: ${why}${dangerouslyAllowHttp ? '' : ' (see dangerouslyAllowHttp)'}`)
-  }
 }
 
 function closed(what: string, value: unknown, names: Readonly<Record<string, true>>): JsonObject {

@@ -1,67 +1,77 @@
-// The one ladder of a logout: token read -> believed -> ended -> answered. Both skins climb it; no rule lives in them.
-import { within } from '../deadline.js'
+// The one ladder of a back-channel logout (BCL 2.5 to 2.8): token read -> believed -> ended -> answered. Knows no skin.
+import { monotonicSeconds, within } from '../deadline.js'
 import { LogoutError } from '../errors.js'
 import type { EventListener } from '../events.js'
-import { type Answer, LOGGED_OUT, METHOD_NOT_ALLOWED, refusal } from '../http/answer.js'
+import type { Answer, ReceivedRequest, Respond } from '../http/answer.js'
 import type { LogoutEngine } from '../logout/engine.js'
 import { jtiKey, targetKey } from '../marks/target.js'
 import { KeysUnavailableError } from '../providers/keys-unavailable.js'
-import type { LogoutToken } from '../tokens/verify-logout-token.js'
+import type { LogoutToken, LogoutTokens } from '../tokens/logout-token.js'
+import { LOGGED_OUT, METHOD_NOT_ALLOWED, refusalAnswer } from './backchannel-answers.js'
 
-export interface ReceiverOptions {
-  readonly verify: (token: string) => Promise<LogoutToken>
+export interface BackchannelOptions {
+  readonly verify: (token: string) => Promise<LogoutTokens>
   readonly engine: LogoutEngine
   readonly emit: EventListener
-  readonly clock: () => number
   /** From the request's headers to the answer. */
   readonly answerDeadlineSeconds: number
-  readonly bodyLimitBytes: number
 }
 
-/** Answers one request in time, whatever happens; never rejects. `readToken` rejects with `ERR_REQUEST`. */
-export async function receive(
-  { method, readToken }: { readonly method: string | undefined; readonly readToken: () => Promise<string> },
-  options: ReceiverOptions,
-): Promise<Answer> {
-  const { emit, clock } = options
-  const started = clock()
-  const answer = method === 'POST' ? await answerTo(readToken, started, options) : METHOD_NOT_ALLOWED
-  emit({ type: 'answer', status: answer.status, durationSeconds: clock() - started })
-  return answer
+/** Answers one request in time, whatever happens; never rejects. */
+export function backchannelReceiver(options: BackchannelOptions): Respond {
+  const { emit } = options
+  return async (request) => {
+    const started = monotonicSeconds()
+    const answer = request.method === 'POST' ? await answerTo(request, started, options) : METHOD_NOT_ALLOWED
+    emit({ type: 'answer', status: answer.status, durationSeconds: monotonicSeconds() - started })
+    return answer
+  }
 }
 
-async function answerTo(readToken: () => Promise<string>, started: number, options: ReceiverOptions): Promise<Answer> {
-  const { engine, clock, emit, answerDeadlineSeconds } = options
-  const remaining = () => answerDeadlineSeconds - (clock() - started)
+async function answerTo(request: ReceivedRequest, started: number, options: BackchannelOptions): Promise<Answer> {
+  const { emit, answerDeadlineSeconds } = options
+  const remaining = () => answerDeadlineSeconds - (monotonicSeconds() - started)
   try {
-    const verified = options.verify(await readToken())
-    const token = await within(remaining(), verified).catch((error: unknown) => {
+    const verified = options.verify(await request.readField('logout_token'))
+    const tokens = await within(remaining(), verified).catch((error: unknown) => {
       if (isDeadline(error)) finishLate(verified, options)
       throw error
     })
-    const { replayed, error } = await engine.end(orderOf(token), remaining())
-    if (replayed) return replayAnswer(token, emit)
-    if (error === undefined) return LOGGED_OUT
-    return refusal(error, token.provider.transientFailureStatus)
+    return await endEach(tokens, remaining, options)
   } catch (thrown) {
     const error = asError(thrown)
-    const answer = refusal(error, error instanceof KeysUnavailableError ? error.transientFailureStatus : 400)
+    const answer = refusalAnswer(error, error instanceof KeysUnavailableError ? error.transientFailureStatus : 400)
     emit({ type: 'refused', status: answer.status, error })
     return answer
   }
 }
 
+/** A token for several of our clients is one order for each. The OP hears 200 if nothing of any of them is left. */
+async function endEach(
+  tokens: LogoutTokens,
+  remaining: () => number,
+  { engine, emit }: BackchannelOptions,
+): Promise<Answer> {
+  const ended = await Promise.all(
+    tokens.map(async (token) => ({ token, ...(await engine.end(orderOf(token), remaining())) })),
+  )
+  const failed = ended.find(({ error }) => error !== undefined)
+  if (failed?.error !== undefined) return refusalAnswer(failed.error, failed.token.provider.transientFailureStatus)
+  const replays = ended.filter(({ replayed }) => replayed).map(({ token }) => replayAnswer(token, emit))
+  return replays.length < ended.length ? LOGGED_OUT : (replays[0] ?? LOGGED_OUT)
+}
+
 /** The answer was due while keys were being fetched; a token that turns out to be good is not dropped for that. */
-function finishLate(verified: Promise<LogoutToken>, { engine, answerDeadlineSeconds, emit }: ReceiverOptions): void {
+function finishLate(verified: Promise<LogoutTokens>, { engine, answerDeadlineSeconds, emit }: BackchannelOptions) {
   verified.then(
-    (token) => engine.end(orderOf(token), answerDeadlineSeconds),
+    (tokens) => Promise.all(tokens.map((token) => engine.end(orderOf(token), answerDeadlineSeconds))),
     (thrown: unknown) => emit({ type: 'warning', error: asError(thrown) }),
   )
 }
 
 function replayAnswer({ provider }: LogoutToken, emit: EventListener): Answer {
   const replay = new LogoutError('ERR_REPLAY', 'The logout of this jti was completed before')
-  const answer = provider.replay === 'acknowledge' ? LOGGED_OUT : refusal(replay, 400)
+  const answer = provider.replay === 'acknowledge' ? LOGGED_OUT : refusalAnswer(replay, 400)
   emit({ type: 'replay', ...provider.client, status: answer.status })
   return answer
 }

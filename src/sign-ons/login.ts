@@ -2,7 +2,7 @@
 // library.
 import { LogoutError } from '../errors.js'
 import { type Client, tokenKey } from '../marks/target.js'
-import type { ProviderDirectory } from '../providers/provider-directory.js'
+import type { ProviderDirectory } from '../providers/directory.js'
 
 /** What the ID Token of a login says of the sign-on. */
 export interface Login {

@@ -4,7 +4,9 @@
 import { isJsonObject, type JsonObject, own } from '../json-object.js'
 import type { LogoutTarget } from '../marks/target.js'
 import type { Provider } from '../providers/provider.js'
+import { audiencesOf } from './compact-token.js'
 import { refusal, type TokenRefusal } from './token-refusal.js'
+import type { ClaimsContext } from './verify-token.js'
 
 /** The member of `events` that makes a JWT a Logout Token (BCL 2.4). */
 const LOGOUT_EVENT = 'http://schemas.openid.net/event/backchannel-logout'
@@ -38,16 +40,14 @@ export interface LogoutClaims {
 
 /**
  * Applies every rule (BCL 2.4 and 2.6 steps 4 to 7); throws `ERR_TOKEN` with the first that fails. Unknown claims are ignored.
- * `now` in epoch seconds. `singleAudience`: the token is keyed by the client secret, which other audiences may know.
  */
 export function checkLogoutClaims(
   claims: JsonObject,
   rules: ClaimRules,
-  now: number,
-  { singleAudience }: { readonly singleAudience: boolean },
+  { now, singleAudience, ownClientIds }: ClaimsContext,
 ): LogoutClaims {
   issuerIsExact(claims, rules)
-  audienceIsThisClient(claims, rules, singleAudience)
+  audienceIsThisClient(claims, rules, singleAudience, ownClientIds)
   authorizedPartyIsThisClient(claims, rules)
   const issuedAt = issuedByNow(claims, rules, now)
   const expiresAt = notExpired(claims, rules, now)
@@ -67,19 +67,17 @@ export function checkLogoutClaims(
   }
 }
 
-/** The audiences of unverified or verified claims; `undefined` if `aud` is absent or not what RFC 7519 4.1.3 allows. */
-export function audiencesOf(claims: JsonObject): readonly string[] | undefined {
-  const aud = own(claims, 'aud')
-  if (typeof aud === 'string') return [aud]
-  return Array.isArray(aud) && aud.every((each) => typeof each === 'string') ? aud : undefined
-}
-
 function issuerIsExact(claims: JsonObject, { client }: ClaimRules): void {
   if (!Object.hasOwn(claims, 'iss')) throw refusal('iss_missing', { claim: 'iss' })
   if (own(claims, 'iss') !== client.issuer) throw refusal('iss_mismatch', { claim: 'iss' })
 }
 
-function audienceIsThisClient(claims: JsonObject, rules: ClaimRules, singleAudience: boolean): void {
+function audienceIsThisClient(
+  claims: JsonObject,
+  rules: ClaimRules,
+  singleAudience: boolean,
+  ownClientIds: readonly string[],
+): void {
   if (!Object.hasOwn(claims, 'aud')) throw refusal('aud_missing', { claim: 'aud' })
   const audiences = audiencesOf(claims)
   if (audiences === undefined) throw refusal('aud_invalid', { claim: 'aud' })
@@ -87,7 +85,8 @@ function audienceIsThisClient(claims: JsonObject, rules: ClaimRules, singleAudie
   if (!audiences.includes(clientId)) throw refusal('aud_mismatch', { claim: 'aud' })
   // Whoever shares the secret could have made the token (OpenID Connect Core 16.19).
   if (singleAudience && audiences.length > 1) throw refusal('aud_not_single', { claim: 'aud' })
-  if (!audiences.every((each) => each === clientId || rules.trustedAudiences.includes(each))) {
+  const taken = [clientId, ...ownClientIds, ...rules.trustedAudiences]
+  if (!audiences.every((each) => taken.includes(each))) {
     throw refusal('aud_untrusted', { claim: 'aud', option: 'trustedAudiences' })
   }
 }

@@ -303,7 +303,8 @@ describe('3. provider', () => {
       const kid = JSON.parse(Buffer.from((await rp.mint.logoutToken()).split('.')[0] ?? '', 'base64url').toString()).kid
       for (const header of [{}, { kid }, { kid: undefined }]) {
         const { sub, sid } = { sub: 'alice', sid: 'alice-laptop' }
-        const forged = await other.logoutToken({ header, payload: { iss: rp.mint.issuer, sub, sid, iat: rp.clock() } })
+        const times = { iat: rp.clock(), exp: rp.clock() + 120 }
+        const forged = await other.logoutToken({ header, payload: { iss: rp.mint.issuer, sub, sid, ...times } })
         expectRefusal(await rp.deliver(forged), 400, 'invalid_request')
       }
       expect(rp.eventsOf('refused').map(({ error }) => error.reason)).toEqual([

@@ -3,9 +3,9 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { LogoutError } from '../../src/errors.js'
 import { type Change, createTokenMint, type TokenMint } from '../../src/testing/token-mint.js'
+import { verifyLogoutToken } from '../../src/tokens/logout-token.js'
 import { TOKEN_REFUSALS } from '../../src/tokens/token-refusal.js'
-import { verifyLogoutToken } from '../../src/tokens/verify-logout-token.js'
-import { CLIENT_ID, directoryOf, ISSUER, NOW, providerOf, UNHURRIED } from './verifying.js'
+import { CLIENT_ID, directoryOf, ISSUER, NOW, providerOf } from './verifying.js'
 
 const RUNS = 2000
 const LONG = 120_000
@@ -26,7 +26,7 @@ async function setUp() {
   /** Whether it was believed; fails on anything but a documented refusal. */
   async function isBelieved(token: string): Promise<boolean> {
     try {
-      await verifyLogoutToken(token, directory, NOW, UNHURRIED)
+      await verifyLogoutToken(token, { directory, now: NOW })
       return true
     } catch (error) {
       if (!(error instanceof LogoutError)) throw error

@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { audiencesOf, type ClaimRules, checkLogoutClaims } from '../../src/tokens/logout-token-claims.js'
+import { audiencesOf } from '../../src/tokens/compact-token.js'
+import { type ClaimRules, checkLogoutClaims } from '../../src/tokens/logout-token-claims.js'
 import { CLIENT_ID, ISSUER, NOW, refusalOf } from './verifying.js'
 
 const EVENT = 'http://schemas.openid.net/event/backchannel-logout'
@@ -34,7 +35,7 @@ function claimsWith(change: Changed): Changed {
 }
 
 function check(change: Changed = {}, rules: Partial<ClaimRules> = {}, singleAudience = false) {
-  return checkLogoutClaims(claimsWith(change), { ...RULES, ...rules }, NOW, { singleAudience })
+  return checkLogoutClaims(claimsWith(change), { ...RULES, ...rules }, { now: NOW, singleAudience, ownClientIds: [] })
 }
 
 async function ruleBroken(change: Changed, rules: Partial<ClaimRules> = {}, singleAudience = false) {
@@ -218,7 +219,8 @@ describe('a jti', () => {
       fc.asyncProperty(offset, fc.option(offset, { nil: undefined }), offset, async (iat, exp, later) => {
         const rules: ClaimRules = { ...RULES, allowMissingExp: true }
         const claims = claimsWith({ iat: NOW + iat, exp: exp === undefined ? undefined : NOW + exp })
-        const at = (now: number) => () => checkLogoutClaims(claims, rules, now, { singleAudience: false })
+        const at = (now: number) => () =>
+          checkLogoutClaims(claims, rules, { now: now, singleAudience: false, ownClientIds: [] })
         const first = attempt(at(NOW))
         if (first === undefined) return
         taken += 1

@@ -2,19 +2,15 @@
 import { setMaxListeners } from 'node:events'
 import { expect } from 'vitest'
 import { LogoutError } from '../../src/errors.js'
+import { type ProviderDirectory, type ProviderSource, providerDirectory } from '../../src/providers/directory.js'
 import type { ProviderOptions } from '../../src/providers/provider.js'
-import {
-  type ProviderDirectory,
-  type ProviderSource,
-  providerDirectory,
-} from '../../src/providers/provider-directory.js'
 import {
   createTokenMint,
   type MintAlgorithm,
   type TokenMint,
   type TokenMintOptions,
 } from '../../src/testing/token-mint.js'
-import { type LogoutToken, verifyLogoutToken } from '../../src/tokens/verify-logout-token.js'
+import { type LogoutToken, verifyLogoutToken } from '../../src/tokens/logout-token.js'
 
 export const NOW = 1_760_000_000
 export const ISSUER = 'https://op.example.com'
@@ -39,8 +35,10 @@ export function directoryOf(source: ProviderSource): ProviderDirectory {
   return providerDirectory(source, { clock: () => NOW })
 }
 
-export function verify(token: string, source: ProviderSource, now = NOW): Promise<LogoutToken> {
-  return verifyLogoutToken(token, directoryOf(source), now, UNHURRIED)
+/** For the first of our clients that it is for. */
+export async function verify(token: string, source: ProviderSource, now = NOW): Promise<LogoutToken> {
+  const [first] = await verifyLogoutToken(token, { directory: directoryOf(source), now })
+  return first
 }
 
 /** The error with which a verification was refused; fails if it was not, or by anything else than this package's own error. */

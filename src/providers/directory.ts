@@ -1,7 +1,7 @@
 // Which providers are trusted: one, a list, or whatever a function of the issuer says. Believes no issuer, only looks it up.
 import { isDeepStrictEqual } from 'node:util'
 import { LRUCache } from 'lru-cache'
-import { unlessAborted } from '../deadline.js'
+import { type GiveUp, unlessAborted } from '../deadline.js'
 import { KeysUnavailableError } from './keys-unavailable.js'
 import { type Provider, type ProviderOptions, resolveProvider } from './provider.js'
 
@@ -18,7 +18,7 @@ export interface ProviderDirectory {
    * The trusted providers with exactly this issuer identifier. Rejects with `ERR_KEYS_UNAVAILABLE` where the application's
    * function throws, gives no valid options, or does not answer in time.
    */
-  forIssuer(issuer: string, signal?: AbortSignal): Promise<readonly Provider[]>
+  forIssuer(issuer: string, giveUp?: GiveUp): Promise<readonly Provider[]>
   /** Fetches metadata and keys of the configured providers. Rejects with `ERR_KEYS_UNAVAILABLE`, after trying all. */
   prepare(signal: AbortSignal): Promise<void>
 }
@@ -95,12 +95,12 @@ class LookedUpProviders implements ProviderDirectory {
     return []
   }
 
-  async forIssuer(issuer: string, signal?: AbortSignal): Promise<readonly Provider[]> {
+  async forIssuer(issuer: string, giveUp?: GiveUp): Promise<readonly Provider[]> {
     if (issuer === '' || issuer.length > MAX_ISSUER_LENGTH) return []
     const deadline = AbortSignal.timeout(LOOKUP_TIMEOUT_SECONDS * 1000)
     try {
       const asked = unlessAborted(this.#ask(issuer), deadline)
-      const options = await (signal === undefined ? asked : unlessAborted(asked, signal))
+      const options = await (giveUp === undefined ? asked : unlessAborted(asked, giveUp()))
       return options === undefined ? [] : [this.#provider(issuer, options)]
     } catch (cause) {
       throw new KeysUnavailableError('provider_lookup_failed', cause)

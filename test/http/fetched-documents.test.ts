@@ -1,7 +1,7 @@
 import { createServer, type RequestListener } from 'node:http'
 import { gzipSync } from 'node:zlib'
 import { afterEach, describe, expect, it } from 'vitest'
-import { fetchDocument } from '../../src/http/fetch-json.js'
+import { fetchDocument } from '../../src/http/fetched-documents.js'
 import { UNHURRIED } from '../tokens/verifying.js'
 
 const MEBIBYTE = 1_048_576

@@ -1,13 +1,12 @@
-// The keys of one provider: which one signed, which one decrypts, how old they may be. Knows no claim.
-import { createLocalJWKSet, errors, type JSONWebKeySet, type JWK, type LocalJWKSet } from 'jose'
-import { allowInsecureRequests, customFetch, discoveryRequest, processDiscoveryResponse } from 'oauth4webapi'
-import { unlessAborted } from '../deadline.js'
-import { fetchDocument } from '../http/fetch-json.js'
-import { isJsonObject, jsonObjectIn, own } from '../json-object.js'
-import { refusal } from '../tokens/token-refusal.js'
+// The keys that one provider signs with: which one signed, how old they may be, when they are fetched. Refuses nothing and knows no claim.
+import { createLocalJWKSet, errors, type JSONWebKeySet, type LocalJWKSet } from 'jose'
+import { type GiveUp, unlessAborted } from '../deadline.js'
+import { fetchDocument } from '../http/fetched-documents.js'
+import { safeUrl } from '../http/safe-url.js'
+import { jsonObjectIn, own } from '../json-object.js'
+import { isJwk } from './jwk.js'
 import { type KeysUnavailable, KeysUnavailableError } from './keys-unavailable.js'
-
-export type { JSONWebKeySet, JWK } from 'jose'
+import { fetchMetadata, InvalidMetadataError } from './metadata.js'
 
 /** Keys older than this are still used, and fetched again beside the request. */
 const FRESH_SECONDS = 600
@@ -42,14 +41,26 @@ export type PublishedKeysSource =
       readonly transientFailureStatus: 400 | 503
     }
 
-/** The key that fits; if that does not verify either and was of an ageing set, the one of a newer set. */
+/** What came of looking for a key. To refuse a token for it is the caller's. */
+export type KeyLookup =
+  | FoundKey
+  /** No key fits, one cannot be imported, or several fit and the choice does not tell them apart. */
+  | { readonly found: 'none' }
+  | { readonly found: 'unusable'; readonly cause: unknown }
+  | { readonly found: 'ambiguous'; readonly named: boolean; readonly cause: unknown }
+  /** The keys cannot be had now. */
+  | { readonly found: 'not now'; readonly error: KeysUnavailableError }
+
+/** The key that fits. */
 export interface FoundKey {
+  readonly found: 'key'
   readonly key: VerificationKey
-  readonly newer?: () => Promise<VerificationKey | undefined>
+  /** If it does not verify and was of an ageing set: what a newer set has. */
+  readonly newer?: () => Promise<KeyLookup>
 }
 
 interface PublishedKeys {
-  keyFor(choice: SigningKeyChoice, signal: AbortSignal | undefined): Promise<FoundKey | undefined>
+  keyFor(choice: SigningKeyChoice, giveUp: GiveUp | undefined): Promise<KeyLookup>
   prepare(): Promise<void>
   state(): KeysState
 }
@@ -60,11 +71,13 @@ export interface KeysState {
   readonly fetchedAt?: number
 }
 
+const NONE: KeyLookup = { found: 'none' }
+
 /**
  * The verification keys of one provider. HMAC algorithms are answered by the client secret alone and all others by the
  * published keys alone, so that neither can ever stand in for the other (RFC 8725 2.1).
  */
-export class ProviderKeys {
+export class SigningKeys {
   readonly #secret: Uint8Array | undefined
   readonly #published: PublishedKeys | undefined
 
@@ -75,13 +88,10 @@ export class ProviderKeys {
     else this.#published = 'jwks' in source ? new StaticKeys(source.jwks) : new RemoteKeys(source, clock)
   }
 
-  /**
-   * The key to verify with; `undefined` if none fits. Rejects with `ERR_TOKEN` where the choice is ambiguous, with
-   * `ERR_KEYS_UNAVAILABLE` where the keys cannot be had.
-   */
-  async keyFor(choice: SigningKeyChoice, signal?: AbortSignal): Promise<FoundKey | undefined> {
-    if (!isHmac(choice.alg)) return this.#published?.keyFor(choice, signal)
-    return this.#secret === undefined ? undefined : { key: this.#secret }
+  /** The key to verify with. `giveUp` ends the wait for keys, not their fetch. */
+  async keyFor(choice: SigningKeyChoice, giveUp?: GiveUp): Promise<KeyLookup> {
+    if (!isHmac(choice.alg)) return (await this.#published?.keyFor(choice, giveUp)) ?? NONE
+    return this.#secret === undefined ? NONE : { found: 'key', key: this.#secret }
   }
 
   /** Fetches what is fetched from the provider, unless it is here. Rejects with `ERR_KEYS_UNAVAILABLE`. */
@@ -106,9 +116,8 @@ class StaticKeys implements PublishedKeys {
     this.#keySet = createLocalJWKSet(jwks)
   }
 
-  async keyFor(choice: SigningKeyChoice): Promise<FoundKey | undefined> {
-    const key = await keyIn(this.#keySet, choice)
-    return key && { key }
+  keyFor(choice: SigningKeyChoice): Promise<KeyLookup> {
+    return keyIn(this.#keySet, choice)
   }
 
   async prepare(): Promise<void> {}
@@ -142,22 +151,23 @@ class RemoteKeys implements PublishedKeys {
     this.#clock = clock
   }
 
-  async keyFor(choice: SigningKeyChoice, signal: AbortSignal | undefined): Promise<FoundKey | undefined> {
-    const before = this.#keys
-    const keys = this.#usableNow() ?? (await this.#fetchOnce(signal))
-    const key = await keyIn(keys.keySet, choice)
-    if (key !== undefined) {
-      return {
-        key,
-        newer: async () => {
-          const newer = await this.#newerThan(keys, signal)
-          return newer && keyIn(newer.keySet, choice)
-        },
+  keyFor(choice: SigningKeyChoice, giveUp: GiveUp | undefined): Promise<KeyLookup> {
+    return orNotNow(async () => {
+      const before = this.#keys
+      const keys = this.#usableNow() ?? (await this.#fetchOnce(giveUp))
+      const lookup = await keyIn(keys.keySet, choice)
+      if (lookup.found === 'key') {
+        const newer = () =>
+          orNotNow(async () => {
+            const newerKeys = await this.#newerThan(keys, giveUp)
+            return newerKeys === undefined ? NONE : keyIn(newerKeys.keySet, choice)
+          })
+        return { ...lookup, newer }
       }
-    }
-    const found = await this.#lookFor(choice.kid ?? '', keys !== before, signal)
-    const foundKey = found && (await keyIn(found.keySet, choice))
-    return foundKey && { key: foundKey }
+      if (lookup.found !== 'none') return lookup
+      const refreshed = await this.#lookFor(choice.kid ?? '', keys !== before, giveUp)
+      return refreshed === undefined ? NONE : keyIn(refreshed.keySet, choice)
+    })
   }
 
   async prepare(): Promise<void> {
@@ -179,27 +189,27 @@ class RemoteKeys implements PublishedKeys {
   }
 
   /** For a signature that an ageing key did not verify: the fetch is under way already. */
-  async #newerThan(keys: FetchedKeys, signal: AbortSignal | undefined): Promise<FetchedKeys | undefined> {
+  async #newerThan(keys: FetchedKeys, giveUp: GiveUp | undefined): Promise<FetchedKeys | undefined> {
     if (!this.#isAgeing(keys)) return undefined
-    return this.#keys === keys ? this.#fetchOnce(signal) : this.#keys
+    return this.#keys === keys ? this.#fetchOnce(giveUp) : this.#keys
   }
 
   /** One fetch for a key id that the set does not have, unless the set is the outcome of this very request. */
-  async #lookFor(kid: string, justFetched: boolean, signal: AbortSignal | undefined): Promise<FetchedKeys | undefined> {
+  async #lookFor(kid: string, justFetched: boolean, giveUp: GiveUp | undefined): Promise<FetchedKeys | undefined> {
     for (const [known, at] of this.#lookedFor) {
       if (!this.#isWithin(COOL_DOWN_SECONDS, at)) this.#lookedFor.delete(known)
     }
     if (this.#lookedFor.has(kid) || this.#lookedFor.size >= LOOKUPS_PER_COOL_DOWN) return undefined
-    const keys = justFetched ? undefined : await this.#fetchOnce(signal)
+    const keys = justFetched ? undefined : await this.#fetchOnce(giveUp)
     // Only a fetch that succeeded says that the key is not there.
     if (this.#lookedFor.size < LOOKUPS_PER_COOL_DOWN) this.#lookedFor.set(kid, this.#clock())
     return keys
   }
 
-  #fetchOnce(signal: AbortSignal | undefined): Promise<FetchedKeys> {
+  #fetchOnce(giveUp: GiveUp | undefined): Promise<FetchedKeys> {
     const running = this.#startFetch()
-    if (signal === undefined) return running
-    return unlessAborted(running, signal).catch((error: unknown) => {
+    if (giveUp === undefined) return running
+    return unlessAborted(running, giveUp()).catch((error: unknown) => {
       throw error instanceof KeysUnavailableError ? error : this.#unavailable('deadline', error)
     })
   }
@@ -249,19 +259,12 @@ class RemoteKeys implements PublishedKeys {
   /** OpenID Connect Discovery 4. */
   async #discover(signal: AbortSignal): Promise<string> {
     const { issuer, dangerouslyAllowHttp } = this.#source
-    const url = new URL(issuer)
-    const response = await unlessAborted(
-      // Whether the issuer may be plain http was decided when the options were read.
-      discoveryRequest(url, { signal, [allowInsecureRequests]: true, [customFetch]: withSignal(signal) }),
-      signal,
-    ).catch((cause: unknown) => {
-      throw this.#unavailable('metadata_fetch_failed', cause)
+    const metadata = await fetchMetadata(issuer, { signal }).catch((cause: unknown) => {
+      const reason = cause instanceof InvalidMetadataError ? 'metadata_invalid' : 'metadata_fetch_failed'
+      throw this.#unavailable(reason, cause)
     })
     try {
-      const metadata = await processDiscoveryResponse(url, response)
-      // The library compares parsed URLs; an issuer is a string, and a slash more is another one (Discovery 4.3).
-      if (metadata.issuer !== issuer) throw new Error('The metadata is of another issuer')
-      return secureUrl(metadata.jwks_uri, dangerouslyAllowHttp)
+      return safeUrl(metadata.jwks_uri, dangerouslyAllowHttp)
     } catch (cause) {
       throw this.#unavailable('metadata_invalid', cause)
     }
@@ -289,71 +292,23 @@ class RemoteKeys implements PublishedKeys {
   }
 }
 
-/** The one key that fits; `undefined` if none does. */
-async function keyIn(keySet: LocalJWKSet, { alg, kid }: SigningKeyChoice): Promise<VerificationKey | undefined> {
+async function keyIn(keySet: LocalJWKSet, { alg, kid }: SigningKeyChoice): Promise<KeyLookup> {
   try {
-    return await keySet(kid === undefined ? { alg } : { alg, kid })
+    return { found: 'key', key: await keySet(kid === undefined ? { alg } : { alg, kid }) }
   } catch (cause) {
-    if (cause instanceof errors.JWKSNoMatchingKey) return undefined
-    if (!(cause instanceof errors.JWKSMultipleMatchingKeys)) throw refusal('key_unusable', { claim: 'kid', cause })
-    throw refusal(kid === undefined ? 'kid_missing_ambiguous' : 'kid_ambiguous', { claim: 'kid', cause })
+    if (cause instanceof errors.JWKSNoMatchingKey) return NONE
+    if (!(cause instanceof errors.JWKSMultipleMatchingKeys)) return { found: 'unusable', cause }
+    return { found: 'ambiguous', named: kid !== undefined, cause }
   }
 }
 
-/** What of a JWE header decides whether a key can open it. */
-export interface DecryptionKeyChoice {
-  readonly alg: string
-  readonly enc: string
-}
-
-/** The Relying Party's own private keys for encrypted Logout Tokens. */
-export class DecryptionKeys {
-  readonly #keys: readonly JWK[]
-
-  constructor(keys: readonly JWK[]) {
-    this.#keys = keys.map((key) => structuredClone(key))
+async function orNotNow(lookup: () => Promise<KeyLookup>): Promise<KeyLookup> {
+  try {
+    return await lookup()
+  } catch (error) {
+    if (error instanceof KeysUnavailableError) return { found: 'not now', error }
+    throw error
   }
-
-  /** The keys that fit the algorithm. */
-  keysFor(choice: DecryptionKeyChoice): readonly JWK[] {
-    return this.#keys.filter((key) => fits(key, choice))
-  }
-}
-
-function fits(key: JWK, { alg, enc }: DecryptionKeyChoice): boolean {
-  if (key.use !== undefined && key.use !== 'enc') return false
-  if (key.alg !== undefined && key.alg !== (alg === 'dir' ? enc : alg)) return false
-  if (alg.startsWith('RSA')) return key.kty === 'RSA'
-  if (alg.startsWith('ECDH')) return key.kty === 'EC' || key.kty === 'OKP'
-  return key.kty === 'oct'
-}
-
-/** RFC 7517 4: an object with a key type. What else it needs is found out by using it. */
-export function isJwk(value: unknown): value is JWK {
-  return isJsonObject(value) && typeof own(value, 'kty') === 'string'
-}
-
-/**
- * A URL from which keys may be fetched: `https`, or plain `http` to this machine itself, or to anywhere if `dangerouslyAllowHttp`.
- * Throws a `TypeError`.
- */
-export function secureUrl(value: unknown, dangerouslyAllowHttp: boolean): string {
-  if (typeof value !== 'string' || /\s/.test(value) || !URL.canParse(value)) {
-    throw new TypeError('it must be an absolute URL')
-  }
-  const { protocol, hostname, username, password } = new URL(value)
-  if (username !== '' || password !== '') throw new TypeError('it must not hold a user name or password')
-  if (protocol === 'https:' || (protocol === 'http:' && (dangerouslyAllowHttp || isLoopback(hostname)))) return value
-  throw new TypeError('it must be an https URL; plain http is for loopback addresses')
-}
-
-function isLoopback(hostname: string): boolean {
-  return hostname === 'localhost' || hostname === '[::1]' || /^127\.\d+\.\d+\.\d+$/.test(hostname)
-}
-
-function withSignal(signal: AbortSignal) {
-  return (url: string, { headers }: { readonly headers: Record<string, string> }): Promise<Response> =>
-    fetchDocument(url, { headers, signal })
 }
 
 /** Somebody may be waiting for this or not: a background failure is not an unhandled rejection. */

@@ -3,20 +3,9 @@ import type { JWK } from 'jose'
 import { describe, expect, it } from 'vitest'
 import type { DecryptionOptions, ProviderOptions } from '../../src/providers/provider.js'
 import { type Change, DEFECTS, type Defect, type MintAlgorithm } from '../../src/testing/token-mint.js'
+import { verifyLogoutToken } from '../../src/tokens/logout-token.js'
 import type { TokenRefusal } from '../../src/tokens/token-refusal.js'
-import { verifyLogoutToken } from '../../src/tokens/verify-logout-token.js'
-import {
-  CLIENT_ID,
-  directoryOf,
-  ISSUER,
-  mintOf,
-  NOW,
-  providerOf,
-  refusalOf,
-  ruleOf,
-  UNHURRIED,
-  verify,
-} from './verifying.js'
+import { CLIENT_ID, directoryOf, ISSUER, mintOf, NOW, providerOf, refusalOf, ruleOf, verify } from './verifying.js'
 
 type Rule = readonly [reason: TokenRefusal, claim?: string | undefined, option?: string]
 
@@ -450,7 +439,7 @@ describe('whatever is thrown', () => {
     const mint = await mintOf()
     const cause = new TypeError('inner')
     const broken = { ...directoryOf(providerOf(mint)), forIssuer: () => Promise.reject(cause) }
-    const attempt = verifyLogoutToken(await mint.logoutToken(), broken, NOW, UNHURRIED)
+    const attempt = verifyLogoutToken(await mint.logoutToken(), { directory: broken, now: NOW })
     await expect(attempt).rejects.toMatchObject({ code: 'ERR_TOKEN', reason: 'unverifiable', cause })
   })
 

@@ -1,11 +1,13 @@
 import { describe, expect, it } from 'vitest'
+import { type ProviderLookup, type ProviderSource, providerDirectory } from '../../src/providers/directory.js'
 import type { ProviderOptions } from '../../src/providers/provider.js'
-import { type ProviderLookup, type ProviderSource, providerDirectory } from '../../src/providers/provider-directory.js'
+import { verifyLogoutToken } from '../../src/tokens/logout-token.js'
 import {
   CLIENT_ID,
   directoryOf,
   ISSUER,
   mintOf,
+  NOW,
   providerOf,
   refusalOf,
   ruleOf,
@@ -77,13 +79,22 @@ describe('several clients of one issuer', () => {
     })
   })
 
-  it('both in the audience: the one that trusts the other decides', async () => {
+  it('both in the audience: it is the token of both', async () => {
     const mint = await mintOf({ clientId: 'a' })
+    const directory = directoryOf([providerOf(mint), providerOf(mint, { clientId: 'b' })])
     const token = await mint.logoutToken({ payload: { aud: ['a', 'b'] } })
+    const tokens = await verifyLogoutToken(token, { directory, now: NOW })
+    expect(tokens.map(({ target }) => target.clientId)).toEqual(['a', 'b'])
+  })
+
+  it('both in the audience and a stranger: it is the token of the one that trusts the stranger', async () => {
+    const mint = await mintOf({ clientId: 'a' })
+    const token = await mint.logoutToken({ payload: { aud: ['a', 'b', 'c'] } })
     const wary = [providerOf(mint), providerOf(mint, { clientId: 'b' })]
     expect(await ruleOf(verify(token, wary))).toMatchObject({ reason: 'aud_untrusted', option: 'trustedAudiences' })
-    const trusting = [providerOf(mint), providerOf(mint, { clientId: 'b', trustedAudiences: ['a'] })]
-    expect((await verify(token, trusting)).target.clientId).toBe('b')
+    const directory = directoryOf([providerOf(mint), providerOf(mint, { clientId: 'b', trustedAudiences: ['c'] })])
+    const tokens = await verifyLogoutToken(token, { directory, now: NOW })
+    expect(tokens.map(({ target }) => target.clientId)).toEqual(['b'])
   })
 })
 
@@ -160,7 +171,7 @@ describe('a function of the issuer', () => {
 
   it('that hangs is given up with the request', async () => {
     const request = new AbortController()
-    const asked = ruleOf(directoryOf(() => new Promise(() => {})).forIssuer(ISSUER, request.signal))
+    const asked = ruleOf(directoryOf(() => new Promise(() => {})).forIssuer(ISSUER, () => request.signal))
     request.abort()
     expect(await asked).toEqual(LOOKUP_FAILED)
   })

@@ -1,0 +1,43 @@
+// Careful GETs of somebody else's documents: no redirects, only 200, a bounded body. Knows no metadata and no keys.
+import { collected } from './bounded-body.js'
+
+/** Metadata and JWK Sets are a few kilobytes; what is larger by this much is a mistake or an attack. */
+const MAX_BODY_BYTES = 1_048_576
+
+/** The global `fetch`, or one like it: through a proxy, with a client certificate, to an internal address. */
+export type Fetch = (url: string, init: RequestInit) => Promise<Response>
+
+/** What an OP is asked with, beside the URL. */
+export interface DocumentRequest {
+  readonly headers: Readonly<Record<string, string>>
+  readonly signal: AbortSignal
+  /** Default: the global `fetch`. */
+  readonly fetch?: Fetch | undefined
+}
+
+/** The document was answered with another status than 200, a redirect among them. */
+export class DocumentStatusError extends Error {
+  readonly status: number
+
+  constructor(status: number) {
+    super(`The document was answered with status ${status}`)
+    this.status = status
+  }
+}
+
+/**
+ * Fetches a document and hands back its response with the whole body read. Rejects for every other status than 200, for
+ * a redirect (which could lead inside the network that this process sees), and for a body over 1 MiB, decompressed.
+ */
+export async function fetchDocument(
+  url: string,
+  { headers, signal, fetch: send = fetch }: DocumentRequest,
+): Promise<Response> {
+  const response = await send(url, { headers, redirect: 'manual', signal })
+  if (response.status !== 200) {
+    await response.body?.cancel()
+    throw new DocumentStatusError(response.status)
+  }
+  const body = await collected(response.body ?? [], MAX_BODY_BYTES, () => new Error('The document is too large'))
+  return new Response(body, { headers: { 'Content-Type': response.headers.get('Content-Type') ?? '' } })
+}

@@ -1,0 +1,42 @@
+// Whether one of a provider's keys made this signature (RFC 7515 5.2). Knows no claim.
+import { compactVerify, errors } from 'jose'
+import type { GiveUp } from '../deadline.js'
+import type { KeyLookup, SigningKeys, VerificationKey } from '../providers/signing-keys.js'
+import type { SignedToken } from './compact-token.js'
+import { refusal } from './token-refusal.js'
+
+/** Resolves if so; rejects with `ERR_TOKEN`, or with `ERR_KEYS_UNAVAILABLE` where the keys cannot be had now. */
+export async function verifySignature(signed: SignedToken, keys: SigningKeys, giveUp: GiveUp | undefined) {
+  const lookup = await keys.keyFor(signed, giveUp)
+  try {
+    await verifiedBy(keyIn(lookup), signed)
+  } catch (failure) {
+    const newer = lookup.found === 'key' ? await lookup.newer?.() : undefined
+    if (newer === undefined || newer.found === 'none') throw failure
+    await verifiedBy(keyIn(newer), signed)
+  }
+}
+
+function keyIn(lookup: KeyLookup): VerificationKey {
+  switch (lookup.found) {
+    case 'key':
+      return lookup.key
+    case 'none':
+      throw refusal('key_unknown', { claim: 'kid' })
+    case 'ambiguous':
+      throw refusal(lookup.named ? 'kid_ambiguous' : 'kid_missing_ambiguous', { claim: 'kid', cause: lookup.cause })
+    case 'unusable':
+      throw refusal('key_unusable', { claim: 'kid', cause: lookup.cause })
+    case 'not now':
+      throw lookup.error
+  }
+}
+
+async function verifiedBy(key: VerificationKey, { token, alg, payload }: SignedToken): Promise<void> {
+  const verified = await compactVerify(token, key, { algorithms: [alg] }).catch((cause: unknown) => {
+    const isForged = cause instanceof errors.JWSSignatureVerificationFailed
+    throw refusal(isForged ? 'signature_invalid' : 'key_unusable', { cause })
+  })
+  // The claims were read before they were verified: they are believed if what was verified is byte for byte what was read.
+  if (Buffer.compare(verified.payload, payload) !== 0) throw refusal('payload_invalid')
+}
