@@ -3,7 +3,7 @@
 import { randomUUID } from 'node:crypto'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { createRemoteJWKSet, type JWTVerifyGetKey, jwtVerify } from 'jose'
-import { BoundedBody } from '../http/form.js'
+import { readNodeBody } from '../http/bounded-body.js'
 import { assertOptions, type OptionNames } from '../option-checks.js'
 import { memoryStore } from '../stores/memory-store.js'
 import type { MarksStore } from './claims-cache.js'
@@ -42,8 +42,7 @@ export interface RelayReceiver {
 
 const DEFAULT_BOUND_SECONDS = 5
 const ALGORITHMS = ['ES256', 'EdDSA', 'Ed25519', 'RS256', 'PS256']
-const BODY_LIMIT_BYTES = 16_384
-const BODY_DEADLINE_SECONDS = 5
+const BODY_BOUNDS = { bodyLimitBytes: 16_384, bodyDeadlineSeconds: 5 }
 
 const NAMES: OptionNames<RelayReceiverOptions> = {
   issuer: true,
@@ -113,7 +112,7 @@ export function createRelayReceiver(options: RelayReceiverOptions): RelayReceive
   const answerTo = async (req: IncomingMessage): Promise<number> => {
     if (req.method !== 'POST') return 405
     if (req.headers['content-type']?.split(';', 1)[0]?.trim().toLowerCase() !== NOTICE_TYPE) return 400
-    const verified = await jwtVerify(await bodyOf(req), keys, rules)
+    const verified = await jwtVerify(await readNodeBody(req, BODY_BOUNDS), keys, rules)
     const notice = noticeOf(verified.payload)
     if (notice === undefined) return 400
     await take(notice)
@@ -146,24 +145,6 @@ function orderOf({ target, issuedAt, seenSecondsAgo, lastsSeconds }: RelayedMark
     toleranceSeconds: 60,
     mayDestroy: false,
   }
-}
-
-function bodyOf(req: IncomingMessage): Promise<string> {
-  return new Promise((resolve, reject) => {
-    const body = new BoundedBody(BODY_LIMIT_BYTES, req.headers['content-length'])
-    const late = setTimeout(() => reject(new Error('late')), BODY_DEADLINE_SECONDS * 1000)
-    req.on('data', (chunk: Buffer) => {
-      try {
-        body.push(chunk)
-      } catch (error) {
-        req.pause()
-        reject(error)
-      }
-    })
-    req.on('end', () => resolve(body.text()))
-    req.on('error', reject)
-    req.on('close', () => clearTimeout(late))
-  })
 }
 
 function send(res: ServerResponse, status: number, nonce: string | undefined): void {

@@ -1,6 +1,6 @@
 // Whether this process could do its part of a logout now: the store, the providers' keys, what is still pending. Fetches no keys.
 import { within } from '../deadline.js'
-import type { ProviderDirectory } from '../providers/provider-directory.js'
+import type { ProviderDirectory } from '../providers/directory.js'
 import type { LogoutStore } from '../stores/logout-store.js'
 
 /** What `health()` of the receiver says. */
