@@ -1,9 +1,13 @@
 // Where a page of a logout ended, as text: the next one goes on there, with the dates of the first. Knows no store.
 
-/** Dates of the logout, and the last session of one of its parts that was looked at. */
-export interface LogoutPosition {
+/** When the OP issued the Logout Token, if there was one, and when the store first saw the logout. */
+export interface LogoutDates {
   readonly issuedAt: number | undefined
   readonly seenAt: number
+}
+
+/** Dates of the logout, and where one of its lists of sessions was left. */
+export interface LogoutPosition extends LogoutDates {
   /** Which of the target's lists of sessions. */
   readonly part: number
   /** A position in that list, in the store's own terms. */

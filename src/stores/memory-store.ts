@@ -5,7 +5,7 @@ import { covers, type Mark, sidlessMark } from '../marks/covering.js'
 import { MarksByKey } from '../marks/marks-by-key.js'
 import type { TargetKey } from '../marks/target.js'
 import { assertOptions } from '../option-checks.js'
-import { type LogoutPosition, positionOf, writtenPosition } from './logout-position.js'
+import { type LogoutDates, type LogoutPosition, positionOf, writtenPosition } from './logout-position.js'
 import {
   type BeginLogout,
   type BegunLogout,
@@ -51,11 +51,6 @@ interface OpenedLogout {
   /** Of the first time; absent where it was completed without having been opened. */
   readonly dates: LogoutDates | undefined
   readonly completed: boolean
-}
-
-interface LogoutDates {
-  readonly issuedAt: number | undefined
-  readonly seenAt: number
 }
 
 /** Sessions that one page of a logout looks at: what else the process has to do waits for no more than those. */

@@ -1,7 +1,8 @@
-// The store on a Redis Cluster: no script spans slots, so safety comes from the order of steps (law 7). Whoever creates
+// The store on a Redis Cluster: no script spans slots, so safety comes from the order of steps. Whoever creates
 // access writes and then reads the marks; whoever ends it writes the mark and then looks. Knows no driver.
-import type { Mark } from '../../marks/covering.js'
+import { type Mark, sidlessMark } from '../../marks/covering.js'
 import type { LogPage, LogStore } from '../log-store.js'
+import { type LogoutDates, type LogoutPosition, positionOf, writtenPosition } from '../logout-position.js'
 import type {
   BeginLogout,
   BegunLogout,
@@ -18,6 +19,8 @@ import { type RedisCommand, RedisScripts } from './command.js'
 import {
   bindingOf,
   field,
+  issuedField,
+  loginDates,
   markOf,
   marksOf,
   microseconds,
@@ -25,6 +28,7 @@ import {
   nameOfKey,
   nameOfSession,
   optional,
+  rememberedUntil,
   secondsOf,
   textsOf,
   unescaped,
@@ -38,6 +42,8 @@ type Step = keyof typeof CLUSTER_SCRIPTS
 
 /** Sessions worked on at the same time, so that a subject with many does not fill the driver's queue. */
 const AT_ONCE = 64
+/** As in the scripts: sessions that one page has, more or less. */
+const PAGE = 500
 /** A change of id gives way to a login on the old id; more than a few in a row are not an accident. */
 const REBIND_TRIES = 8
 
@@ -46,6 +52,7 @@ type Ended = {
   readonly sessionId: string
   readonly expiresAt: number
   readonly tokens: readonly string[]
+  readonly hasSid: boolean
 }
 
 /** What is known of a session id; `signOn` also if it was left behind and still hands its sign-on on. */
@@ -74,12 +81,15 @@ export class ClusterRedisStore implements LogStore {
 
   /** Index entries of a replaced binding stay until they expire: to remove one here could remove that of a login at the same time. */
   async bind(login: NewBinding): Promise<BoundState> {
-    const { sessionId, subKey, sidKey, issuedAt, expiresAt } = login
-    const boundAt = await this.#index({ sessionId, subKey, sidKey, expiresAt })
-    const binding: Binding = { sessionId, subKey, sidKey, issuedAt, boundAt, expiresAt }
+    const { sessionId, subKey, sidKey, issuedAt, startedAt, expiresAt } = login
+    const before = await this.#marksAgainst({ subKey, sidKey })
+    const now = await this.#index({ sessionId, subKey, sidKey, expiresAt })
+    // A clock that was set back, or the same tick: a login is dated after the marks that it met.
+    const boundAt = before.reduce((latest, mark) => Math.max(latest, mark.seenAt + 1e-6), now)
+    const binding: Binding = { sessionId, subKey, sidKey, issuedAt, startedAt, boundAt, expiresAt }
     const [flag, replaced] = await this.#put(binding, login.tokenKeys ?? [], true)
     if (numberOf(replaced) === 1) await this.#append([sessionEntry(sessionId)])
-    return { ended: textOf(flag) !== '', binding, now: boundAt, marks: await this.#marksAgainst(binding) }
+    return { ended: textOf(flag) !== '', binding, now, marks: await this.#marksAgainst(binding) }
   }
 
   async rebind(fromSessionId: string, toSessionId: string, expiresAt: number): Promise<SessionState> {
@@ -99,7 +109,7 @@ export class ClusterRedisStore implements LogStore {
   }
 
   async addTokens(sessionId: string, tokenKeys: readonly string[]): Promise<SessionState> {
-    await this.#sessionStep('addTokens', nameOfSession(sessionId), tokenKeys.map(field))
+    await this.#sessionStep('addTokens', nameOfSession(sessionId), tokenKeys.map(field), tokenKeys.length > 0)
     return this.read(sessionId)
   }
 
@@ -161,39 +171,45 @@ export class ClusterRedisStore implements LogStore {
   }
 
   async begin(logout: BeginLogout): Promise<BegunLogout> {
-    const { target, jti } = logout
-    const dates = await this.#open(logout)
+    const { target, jti, marksExpireAt, mayDestroy } = logout
+    const from = positionOf(logout.cursor)
+    const dates = await this.#open(logout, from)
     if (dates === undefined) return { replayed: true }
-    const { mark, names } = await this.#mark({ ...target, ...dates, expiresAt: logout.marksExpireAt })
-    const looked = await inBatches(names, (name) => this.#endIfCovered(name, mark, logout))
+    const mark = await this.#mark({ ...target, ...dates, expiresAt: marksExpireAt })
+    const sidless = sidlessMark(mark)
+    if (sidless !== undefined) await this.#mark(sidless)
+    const { found, next } = await this.#page([mark, ...(sidless ? [sidless] : [])], from)
+    const looked = await inBatches(found, ([by, name]) => this.#endIfCovered(name, by))
     const covered = looked.filter(({ outcome }) => outcome === 'covered')
     const tokens = covered.flatMap(({ tokens, expiresAt }) => tokens.map((key) => ({ key, expiresAt })))
     const tokenMarks = await inBatches(tokens, (token) => this.#mark({ scope: 'token', ...dates, ...token }))
-    const sessionIds = covered.map(({ sessionId }) => sessionId)
+    const sessionIds = [...new Set(covered.map(({ sessionId }) => sessionId))]
     // Last: a reader that sees the entry must find what it tells of.
     await this.#append([
       markEntry(mark),
-      ...tokenMarks.map((each) => markEntry(each.mark)),
+      ...(sidless ? [markEntry(sidless)] : []),
+      ...tokenMarks.map(markEntry),
       ...sessionIds.map(sessionEntry),
     ])
-    const finished = logout.mayDestroy && sessionIds.length === 0
-    if (finished) await this.#close(jti)
+    const finished = mayDestroy && sessionIds.length === 0 && from === undefined && next === undefined
+    if (finished) await this.#close(jti, true)
     return {
       replayed: false,
       mark,
       sessionIds,
       tokenKeys: tokens.map(({ key }) => key),
       mismatched: looked.filter(({ outcome }) => outcome === 'mismatched').length,
+      withoutSid: target.scope === 'sid' ? covered.filter(({ hasSid }) => !hasSid).length : 0,
       finished,
-      withoutSid: 0,
       notDeleted: 0,
-      more: false,
+      more: next !== undefined,
+      cursor: next && writtenPosition({ ...dates, ...next }),
     }
   }
 
   async complete(logout: CompleteLogout): Promise<void> {
     await inBatches(logout.destroyedIds, (id) => this.#unbind(id))
-    if (logout.done) await this.#close(logout.jti)
+    await this.#close(logout.jti, logout.done)
   }
 
   pull(cursor?: string): Promise<LogPage> {
@@ -203,7 +219,7 @@ export class ClusterRedisStore implements LogStore {
 
   /** Whether the sign-on got to its new id; not if the old id was bound anew on the way. */
   async #carryOn(fromSessionId: string, toSessionId: string, expiresAt: number): Promise<boolean> {
-    const { signOn, tokens } = await this.#look(fromSessionId)
+    const { signOn, tokens } = await this.#lookWithTokens(fromSessionId)
     const until = Math.max(signOn?.expiresAt ?? 0, expiresAt)
     if (signOn !== undefined) {
       const moved: Binding = { ...signOn, sessionId: toSessionId, expiresAt: until }
@@ -221,7 +237,7 @@ export class ClusterRedisStore implements LogStore {
     if (flag === 'changed') return false
     const toName = nameOfSession(toSessionId)
     const further = listOf(kept).map(textOf)
-    if (further.length > 0) await this.#sessionStep('addTokens', toName, further)
+    if (further.length > 0) await this.#sessionStep('addTokens', toName, further, true)
     if (flag === 'x' || flag === 'i') {
       await this.#sessionStep('inherit', toName, [String(Math.max(numberOf(till), expiresAt))])
     }
@@ -242,59 +258,83 @@ export class ClusterRedisStore implements LogStore {
   }
 
   async #look(sessionId: string): Promise<Looked> {
-    const [flag, bound, signOn, tokens] = await this.#sessionStep('look', nameOfSession(sessionId))
-    return {
-      ended: textOf(flag) !== '',
-      bound: numberOf(bound) === 1,
-      signOn: signOn === undefined ? undefined : bindingOf(sessionId, listOf(signOn)),
-      tokens: signOn === undefined ? [] : textsOf(tokens),
-    }
+    return lookedAt(sessionId, await this.#step('look', [this.#ofName('s', nameOfSession(sessionId))]))
+  }
+
+  async #lookWithTokens(sessionId: string): Promise<Looked> {
+    return lookedAt(sessionId, await this.#sessionStep('lookWithTokens', nameOfSession(sessionId)))
   }
 
   /** Dates of this logout: its first ones, if its jti was opened before. `undefined`: it was completed before. */
-  async #open(logout: BeginLogout): Promise<{ issuedAt: number; seenAt: number } | undefined> {
+  async #open(logout: BeginLogout, from: LogoutPosition | undefined): Promise<LogoutDates | undefined> {
+    const { target, jti, seenSecondsAgo } = logout
     // The clock of the target's own slot, which dates the bindings of a sub as well.
-    const { target, issuedAt = Date.now() / 1000, jti, seenSecondsAgo } = logout
-    const seenAt = (await this.#now(this.#ofName('m', nameOfKey(field(target.key))))) - seenSecondsAgo
+    const now = async () => (await this.#now(this.#ofName('m', nameOfKey(field(target.key))))) - seenSecondsAgo
+    const { issuedAt, seenAt } = from ?? { issuedAt: logout.issuedAt, seenAt: await now() }
     if (jti === undefined) return { issuedAt, seenAt }
-    const dates = [String(issuedAt), microseconds(seenAt), milliseconds(jti.expiresAt)]
+    const dates = [issuedField(issuedAt), microseconds(seenAt), rememberedUntil(jti)]
     const [first, seen] = await this.#step('open', [this.#jti(jti.key)], dates)
-    return first === 'replayed' ? undefined : { issuedAt: numberOf(first), seenAt: secondsOf(seen) }
+    if (first === 'replayed') return undefined
+    return { issuedAt: first === '-' ? undefined : numberOf(first), seenAt: secondsOf(seen) }
   }
 
-  async #close(jti: CompleteLogout['jti']): Promise<void> {
-    if (jti !== undefined) await this.#step('close', [this.#jti(jti.key)], [milliseconds(jti.expiresAt)])
+  async #close(jti: CompleteLogout['jti'], done: boolean): Promise<void> {
+    if (jti !== undefined) await this.#step('close', [this.#jti(jti.key)], [done ? '1' : '', rememberedUntil(jti)])
   }
 
-  /** Writes a mark, then looks for the sessions under its key. */
-  async #mark({ scope, key, subKey, issuedAt, seenAt, expiresAt }: Mark): Promise<{ mark: Mark; names: string[] }> {
+  async #mark({ scope, key, subKey, issuedAt, seenAt, expiresAt }: Mark): Promise<Mark> {
     const name = nameOfKey(field(key))
     const until = milliseconds(expiresAt)
     await this.#step('register', [this.#registry()], [name, until])
-    const dates = [String(issuedAt), microseconds(seenAt), String(expiresAt)]
-    const [mark, names] = await this.#step(
+    const dates = [issuedField(issuedAt), microseconds(seenAt), String(expiresAt)]
+    const [mark] = await this.#step(
       'mark',
-      [this.#ofName('m', name), this.#ofName('i', name)],
+      [this.#ofName('m', name)],
       [until, scope, field(key), optional(subKey), ...dates],
     )
-    return { mark: markOf(mark), names: listOf(names).map(textOf) }
+    return markOf(mark)
   }
 
-  async #endIfCovered(name: string, mark: Mark, logout: BeginLogout): Promise<Ended> {
-    const [outcome, id, expiresAt, tokens] = await this.#sessionStep('finishCovered', name, [
+  /** Names of sessions, a page of them, each with the mark by which it is to be judged; and where the next page begins. */
+  async #page(
+    marks: readonly Mark[],
+    from: LogoutPosition | undefined,
+  ): Promise<{
+    found: readonly (readonly [Mark, string])[]
+    next: Pick<LogoutPosition, 'part' | 'after'> | undefined
+  }> {
+    const found: (readonly [Mark, string])[] = []
+    for (const [part, mark] of marks.entries()) {
+      if (part < (from?.part ?? 0) || mark.scope === 'token') continue
+      if (found.length > 0 && found.length >= PAGE) return { found, next: { part, after: '' } }
+      const index = this.#ofName(mark.scope === 'sidless' ? 'u' : 'i', nameOfKey(field(mark.key)))
+      const [after, names] = await this.#step('page', [index], [part === from?.part ? from.after : ''])
+      found.push(...listOf(names).map((name) => [mark, textOf(name)] as const))
+      if (after !== '') return { found, next: { part, after: textOf(after) } }
+    }
+    return { found, next: undefined }
+  }
+
+  async #endIfCovered(name: string, mark: Mark): Promise<Ended> {
+    const [outcome, id, expiresAt, tokens, sid] = await this.#sessionStep('finishCovered', name, [
       mark.scope,
       field(mark.key),
-      optional(logout.target.subKey),
-      String(mark.issuedAt),
+      optional(mark.subKey),
+      issuedField(mark.issuedAt),
       microseconds(mark.seenAt),
-      '60',
-      String(logout.marksExpireAt),
+      String(mark.expiresAt),
     ])
-    if (outcome !== 'covered') return { outcome, sessionId: '', expiresAt: 0, tokens: [] }
-    return { outcome, sessionId: unescaped(textOf(id)), expiresAt: numberOf(expiresAt), tokens: textsOf(tokens) }
+    if (outcome !== 'covered') return { outcome, sessionId: '', expiresAt: 0, tokens: [], hasSid: false }
+    return {
+      outcome,
+      sessionId: unescaped(textOf(id)),
+      expiresAt: numberOf(expiresAt),
+      tokens: textsOf(tokens),
+      hasSid: sid !== '',
+    }
   }
 
-  async #marksAgainst({ subKey, sidKey }: Binding): Promise<readonly Mark[]> {
+  async #marksAgainst({ subKey, sidKey }: Pick<Binding, 'subKey' | 'sidKey'>): Promise<readonly Mark[]> {
     return (await this.marks(sidKey === undefined ? [subKey] : [sidKey, subKey])).marks
   }
 
@@ -309,42 +349,39 @@ export class ClusterRedisStore implements LogStore {
     return secondsOf(now)
   }
 
-  /** Resolves to when the sub's slot saw it. */
-  async #index({
-    sessionId,
-    subKey,
-    sidKey,
-    expiresAt,
-  }: Pick<Binding, 'sessionId' | 'subKey' | 'sidKey' | 'expiresAt'>): Promise<number> {
-    const args = [nameOfSession(sessionId), String(expiresAt)]
-    const add = (key: string) => {
-      const name = nameOfKey(key)
-      return this.#step('index', [this.#ofName('i', name), this.#ofName('m', name)], [key, ...args])
-    }
-    const bySid = sidKey === undefined ? undefined : add(field(sidKey))
-    const [[boundAt]] = await Promise.all([add(field(subKey)), bySid])
-    return secondsOf(boundAt)
+  /** Resolves to when both slots have seen it, by the clock that is behind: no mark that is written later is dated before that. */
+  async #index(session: Pick<Binding, 'sessionId' | 'subKey' | 'sidKey' | 'expiresAt'>): Promise<number> {
+    const args = [nameOfSession(session.sessionId), String(session.expiresAt)]
+    const indexes = this.#indexesOf(field(session.subKey), optional(session.sidKey))
+    const replies = await Promise.all(indexes.map((index) => this.#step('index', [index], args)))
+    return Math.min(...replies.map(([now]) => secondsOf(now)))
+  }
+
+  /** By the fields of both keys, the second empty where there is none. */
+  #indexesOf(sub: string, sid: string): readonly string[] {
+    const other = sid === '' ? this.#ofName('u', nameOfKey(sub)) : this.#ofName('i', nameOfKey(sid))
+    return [this.#ofName('i', nameOfKey(sub)), other]
   }
 
   /** By the fields of both keys, the second empty where there is none. */
   async #unindex(sessionId: string, sub: string, sid: string): Promise<void> {
     const name = nameOfSession(sessionId)
-    const remove = (key: string) => this.#step('unindex', [this.#ofName('i', nameOfKey(key))], [name])
-    await Promise.all([remove(sub), sid === '' ? undefined : remove(sid)])
+    await Promise.all(this.#indexesOf(sub, sid).map((index) => this.#step('unindex', [index], [name])))
   }
 
   #put(binding: Binding, tokens: readonly string[], liftInherited: boolean): Promise<readonly unknown[]> {
-    const { sessionId, subKey, sidKey, issuedAt, boundAt, expiresAt } = binding
-    return this.#sessionStep('put', nameOfSession(sessionId), [
+    const { sessionId, subKey, sidKey, boundAt, expiresAt } = binding
+    const args = [
       liftInherited ? '1' : '',
       field(sessionId),
       field(subKey),
       optional(sidKey),
-      issuedAt === undefined ? '' : String(issuedAt),
+      loginDates(binding),
       microseconds(boundAt),
       String(expiresAt),
       ...tokens.map(field),
-    ])
+    ]
+    return this.#sessionStep('put', nameOfSession(sessionId), args, tokens.length > 0)
   }
 
   async #append(entries: readonly (readonly [string, string])[]): Promise<void> {
@@ -363,15 +400,27 @@ export class ClusterRedisStore implements LogStore {
     return marks
   }
 
-  #sessionStep(step: Step, name: string, args: readonly string[] = []): Promise<readonly unknown[]> {
-    return this.#step(step, [this.#ofName('s', name), this.#ofName('t', name)], args)
+  /**
+   * The key of the tokens is named only where there are any: while a slot is on its way to another node, a step that names a key
+   * which is not there is refused (TRYAGAIN).
+   */
+  async #sessionStep(
+    step: Step,
+    name: string,
+    args: readonly string[] = [],
+    withTokens = false,
+  ): Promise<readonly unknown[]> {
+    const [session, tokens] = [this.#ofName('s', name), this.#ofName('t', name)]
+    if (withTokens) return this.#step(step, [session, tokens], args)
+    const reply = await this.#step(step, [session], args)
+    return reply[0] === 'with tokens' ? this.#step(step, [session, tokens], args) : reply
   }
 
   async #step(step: Step, keys: readonly string[], args: readonly string[] = []): Promise<readonly unknown[]> {
     return listOf(await scripts.run(this.#command, step, keys, args))
   }
 
-  #ofName(kind: 'i' | 'm' | 's' | 't', name: string): string {
+  #ofName(kind: 'i' | 'm' | 's' | 't' | 'u', name: string): string {
     return `${this.#prefix}${kind}{${name}}`
   }
 
@@ -385,6 +434,16 @@ export class ClusterRedisStore implements LogStore {
 
   #registry(): string {
     return `${this.#prefix}marks`
+  }
+}
+
+function lookedAt(sessionId: string, reply: readonly unknown[]): Looked {
+  const [flag, bound, signOn, tokens] = reply
+  return {
+    ended: textOf(flag) !== '',
+    bound: numberOf(bound) === 1,
+    signOn: signOn === undefined ? undefined : bindingOf(sessionId, listOf(signOn)),
+    tokens: tokens === undefined ? [] : textsOf(tokens),
   }
 }
 

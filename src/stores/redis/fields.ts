@@ -1,8 +1,8 @@
 // How keys, ids, marks and bindings lie in Redis: lines of fields with a space between them, so that scripts can put them
 // together and take them apart at little cost. Knows no command.
 import { hash } from 'node:crypto'
-import type { Mark } from '../../marks/covering.js'
-import type { Binding, SessionState } from '../logout-store.js'
+import type { Mark, SignOn } from '../../marks/covering.js'
+import { type Binding, JTI_SPARE_SECONDS, type JtiKey, type SessionState } from '../logout-store.js'
 import { listOf, numberOf, textOf, unexpected } from '../reply.js'
 
 const UNSAFE = /[^!-$&-~\u0080-\uffff]/g
@@ -46,6 +46,11 @@ export function milliseconds(time: number): string {
   return String(Math.ceil(time * 1000))
 }
 
+/** Until when a jti is remembered, in milliseconds. */
+export function rememberedUntil(jti: JtiKey): string {
+  return milliseconds(jti.expiresAt + JTI_SPARE_SECONDS)
+}
+
 /** The store's clock, as records and marks have it. */
 export function microseconds(time: number): string {
   return String(Math.round(time * 1_000_000))
@@ -56,17 +61,28 @@ export function secondsOf(microsecondsText: unknown): number {
   return numberOf(microsecondsText) / 1_000_000
 }
 
+/** The date of a Logout Token; `-` where there was none. */
+export function issuedField(issuedAt: number | undefined): string {
+  return issuedAt === undefined ? '-' : String(issuedAt)
+}
+
+/** The dates of a login: its `iat`, and after a slash when it was begun, where that is known. */
+export function loginDates({ issuedAt, startedAt }: Pick<SignOn, 'issuedAt' | 'startedAt'>): string {
+  const issued = issuedAt === undefined ? '' : String(issuedAt)
+  return startedAt === undefined ? issued : `${issued}/${startedAt}`
+}
+
 export function markLine({ scope, key, subKey, issuedAt, seenAt, expiresAt }: Mark): string {
-  return `${scope} ${field(key)} ${optional(subKey)} ${issuedAt} ${microseconds(seenAt)} ${expiresAt}`
+  return `${scope} ${field(key)} ${optional(subKey)} ${issuedField(issuedAt)} ${microseconds(seenAt)} ${expiresAt}`
 }
 
 export function markOf(line: unknown): Mark {
   const [scope, key, subKey, issuedAt, seenAt, expiresAt] = textOf(line).split(' ')
-  if (scope !== 'sid' && scope !== 'sub' && scope !== 'token') throw unexpected()
+  if (scope !== 'sid' && scope !== 'sub' && scope !== 'sidless' && scope !== 'token') throw unexpected()
   const mark: Mark = {
     scope,
     key: unescaped(textOf(key)),
-    issuedAt: numberOf(issuedAt),
+    ...(issuedAt !== '-' && { issuedAt: numberOf(issuedAt) }),
     seenAt: secondsOf(seenAt),
     expiresAt: numberOf(expiresAt),
   }
@@ -83,12 +99,14 @@ export function marksOf(lines: unknown, now: number, key?: string): readonly Mar
 
 /** A sign-on as a script tells it. */
 export function bindingOf(sessionId: string, signOn: readonly unknown[]): Binding {
-  const [issuedAt, boundAt, expiresAt, sub, sid] = signOn
+  const [dates, boundAt, expiresAt, sub, sid] = signOn
+  const [issuedAt = '', startedAt = ''] = textOf(dates).split('/')
   return {
     sessionId,
     subKey: unescaped(textOf(sub)),
     sidKey: sid === '' ? undefined : unescaped(textOf(sid)),
     issuedAt: issuedAt === '' ? undefined : numberOf(issuedAt),
+    startedAt: startedAt === '' ? undefined : numberOf(startedAt),
     boundAt: secondsOf(boundAt),
     expiresAt: numberOf(expiresAt),
   }

@@ -13,6 +13,12 @@ const MOVED = `local MOVED = '(%S+) (%S+) (%S+) (%S*)'`
 
 const MARK = `local MARK = '(%S+) (%S+) (%S*) (%S+) (%S+) (%S+)'`
 
+const SKEW_SECONDS = `local SKEW_SECONDS = 5`
+
+const UNDER_WAY_SECONDS = `local UNDER_WAY_SECONDS = 60`
+
+const PAGE = `local PAGE = 500`
+
 const clock = `local clock, clock_text`
 
 const now = `local function now()
@@ -148,45 +154,87 @@ const index_add = `local function index_add(key, name, exp)
   if ends_before(left, score * 1000) then redis.call('PEXPIREAT', key, score * 1000) end
 end`
 
-const covers = `local function covers(scope, mark_iat, seen, tolerance, iat, at)
+const covers = `local function covers(scope, mark_iat, seen, dates, at)
+  local iat, begun = string.match(dates, '^([^/]*)/?(.*)$')
+  if begun ~= '' and begun * 1000000 - seen > 0 then return false end
+  local bound = at - seen <= 0
+  if mark_iat == '-' then return bound end
   if iat == '' then return true end
-  local within = iat - mark_iat <= tonumber(tolerance)
-  if scope == 'sid' then return within end
-  return iat - mark_iat <= 0 or (within and at - seen <= 0)
+  local after = iat - mark_iat
+  return after <= 0 or (bound and after <= SKEW_SECONDS) or (scope == 'sid' and after <= UNDER_WAY_SECONDS)
+end`
+
+const covers_all_of = `local function covers_all_of(scope, sub, iat, seen, of_scope, of_sub, of_iat, of_seen)
+  if scope ~= of_scope and not (scope == 'sub' and of_scope == 'sidless') then return false end
+  if scope == 'token' then return true end
+  if sub ~= '' and sub ~= of_sub then return false end
+  if seen - of_seen < 0 then return false end
+  if iat == '-' or of_iat == '-' then return iat == of_iat end
+  return iat - of_iat >= 0
 end`
 
 const write_mark = `local function write_mark(name, till, scope, key, sub, iat, seen, exp)
-  local head = scope .. ' ' .. key .. ' ' .. sub .. ' '
-  local mark = head .. iat .. ' ' .. seen .. ' ' .. exp
+  local head = scope .. ' ' .. key .. ' ' .. sub .. ' ' .. iat .. ' ' .. seen .. ' '
+  local mark = head .. exp
   local old = redis.call('SET', name, mark, 'PXAT', till, 'GET')
-  if not old then return mark, iat, seen, exp end
-  local marks, last = {}, exp
+  if not old then return mark, exp end
+  local marks, last, is_kept = {}, exp, true
   for line in string.gmatch(old, '[^\\n]+') do
-    local _, of, named, old_iat, old_seen, old_exp = string.match(line, MARK)
-    if tonumber(old_exp) * 1000000 > now() then
-      last = later(last, old_exp)
-      if of ~= key or named ~= sub then
+    local of_scope, of, of_sub, of_iat, of_seen, of_exp = string.match(line, MARK)
+    if tonumber(of_exp) * 1000000 > now() then
+      last = later(last, of_exp)
+      if of ~= key then
         marks[#marks + 1] = line
+      elseif is_kept and covers_all_of(of_scope, of_sub, of_iat, of_seen, scope, sub, iat, seen) then
+        is_kept = false
+        marks[#marks + 1] = table.concat({ of_scope, of, of_sub, of_iat, of_seen, later(exp, of_exp) }, ' ')
+      elseif covers_all_of(scope, sub, iat, seen, of_scope, of_sub, of_iat, of_seen) then
+        exp = later(exp, of_exp)
       else
-        local newer = tonumber(iat) - tonumber(old_iat)
-        if newer < 0 or (newer == 0 and tonumber(seen) <= tonumber(old_seen)) then iat, seen = old_iat, old_seen end
-        exp = later(exp, old_exp)
+        marks[#marks + 1] = line
       end
     end
   end
-  mark = head .. iat .. ' ' .. seen .. ' ' .. exp
-  marks[#marks + 1] = mark
+  if is_kept then marks[#marks + 1] = head .. exp end
   redis.call('SET', name, table.concat(marks, '\\n'), 'PXAT', milliseconds(last))
-  return mark, iat, seen, exp
+  return mark, last
 end`
 
-const bound_after = `local function bound_after(key, marks)
-  local at = now()
-  for line in string.gmatch(marks or '', '[^\\n]+') do
-    local scope, of, _, _, seen = string.match(line, MARK)
-    if scope == 'sub' and of == key then at = math.max(at, tonumber(seen) + 1) end
+const page_of = `local function page_of(index_key, after, room)
+  if after == '' then
+    local names = redis.call('ZRANGE', index_key, 0, room)
+    if #names <= room then return names, nil end
+    after = '0'
   end
-  return at == now() and clock_text or string.format('%.0f', at)
+  local page = redis.call('ZSCAN', index_key, after, 'COUNT', room)
+  local names = {}
+  for i = 1, #page[2], 2 do names[#names + 1] = page[2][i] end
+  return names, page[1] ~= '0' and page[1] or nil
+end`
+
+const bound_after = `local function bound_after(key, marks, at)
+  for line in string.gmatch(marks or '', '[^\\n]+') do
+    local _, of, _, _, seen = string.match(line, MARK)
+    if of == key then at = math.max(at, tonumber(seen) + 1) end
+  end
+  return at
+end`
+
+const dates_of = `local function dates_of(opened)
+  return string.match(opened, '(%S+) (%S+)$')
+end`
+
+const close_jti = `local function close_jti(key, done, till)
+  local opened = redis.call('GET', key)
+  local iat, seen = dates_of(opened or '')
+  local dates = iat and iat .. ' ' .. seen or ''
+  if done then
+    redis.call('SET', key, 'completed ' .. dates, 'PXAT', till)
+  elseif iat then
+    redis.call('SET', key, dates, 'PXAT', till)
+  elseif opened then
+    redis.call('DEL', key)
+  end
 end`
 
 const register_mark = `local function register_mark(registry, name, till)
@@ -260,14 +308,19 @@ const state_of = `local function state_of(name)
   return { record, clock_text, marks[1] or '', marks[2] or '' }
 end`
 
+const other_index = `local function other_index(sub, sid)
+  if sid == '' then return of_key('u', sub) end
+  return of_key('i', sid)
+end`
+
 const index = `local function index(name, session)
   index_add(of_key('i', session.sub), name, session.exp)
-  if session.sid ~= '' then index_add(of_key('i', session.sid), name, session.exp) end
+  index_add(other_index(session.sub, session.sid), name, session.exp)
 end`
 
 const unindex = `local function unindex(name, session)
   redis.call('ZREM', of_key('i', session.sub), name)
-  if session.sid ~= '' then redis.call('ZREM', of_key('i', session.sid), name) end
+  redis.call('ZREM', other_index(session.sub, session.sid), name)
 end`
 
 const put = `local function put(name, signon, list, first, lift_inherited)
@@ -300,18 +353,29 @@ const row_of = `local function row_of(rows, id)
   return rows .. string.gsub(id, '%%(%x%x)', function(hex) return string.char(tonumber(hex, 16)) end)
 end`
 
+const end_tokens = `local function end_tokens(tokens_key, till, iat, seen, exp, fields, tokens)
+  for _, token in ipairs(redis.call('SMEMBERS', tokens_key)) do
+    local name = name_of(token)
+    local mark, last = write_mark(prefix .. 'm' .. name, till, 'token', token, '', iat, seen, exp)
+    register_mark(prefix .. 'marks', name, milliseconds(last))
+    fields[#fields + 1], fields[#fields + 2] = 'm', mark
+    tokens[#tokens + 1] = token
+  end
+end`
+
 export const STANDALONE_SCRIPTS = {
-  bind: [LOG_SECONDS, SPARE_SECONDS, RECORD, ENDING, MARK, clock, now, name_of, later, milliseconds, ends_before, keep_until, load, save, add_tokens, put_tokens, index_add, bound_after, append_log, prefix, of_session, of_key, marks_against, index, unindex, put, `local function run()
+  bind: [LOG_SECONDS, SPARE_SECONDS, RECORD, ENDING, MARK, clock, now, name_of, later, milliseconds, ends_before, keep_until, load, save, add_tokens, put_tokens, index_add, bound_after, append_log, prefix, of_session, of_key, marks_against, other_index, index, unindex, put, `local function run()
   local name, id, sub, sid, iat, exp = unpack(ARGV, 2, 7)
   local marks = marks_against(sub, sid)
-  local at = bound_after(sub, marks[1])
+  local at = bound_after(sid, marks[2] or '', bound_after(sub, marks[1], now()))
+  at = at == now() and clock_text or string.format('%.0f', at)
   local session = put(name, { id = id, sub = sub, sid = sid, iat = iat, at = at, exp = exp }, ARGV, 8, true)
   -- Nothing comes between: the marks are still the same.
   return { at, session.flag, clock_text, marks[1] or '', marks[2] or '' }
 end
 return run()
 `].join('\n'),
-  rebind: [LOG_SECONDS, SPARE_SECONDS, RECORD, ENDING, clock, now, name_of, later, milliseconds, ends_before, keep_until, load, save, set_end, moved_to, add_tokens, put_tokens, tokens_of, leave_behind, index_add, append_log, prefix, of_session, of_key, marks_against, state_of, index, unindex, put, `local function run()
+  rebind: [LOG_SECONDS, SPARE_SECONDS, RECORD, ENDING, clock, now, name_of, later, milliseconds, ends_before, keep_until, load, save, set_end, moved_to, add_tokens, put_tokens, tokens_of, leave_behind, index_add, append_log, prefix, of_session, of_key, marks_against, state_of, other_index, index, unindex, put, `local function run()
   local from_name, from_id, to_name, to_id, exp = unpack(ARGV, 2, 6)
   local from_key, tokens_key = of_session(from_name)
   local from = load(from_key)
@@ -338,7 +402,7 @@ return run()
 end
 return run()
 `].join('\n'),
-  renew: [RECORD, ENDING, clock, now, name_of, later, milliseconds, ends_before, keep_until, load, save, index_add, prefix, of_session, of_key, index, `local function run()
+  renew: [RECORD, ENDING, clock, now, name_of, later, milliseconds, ends_before, keep_until, load, save, index_add, prefix, of_session, of_key, other_index, index, `local function run()
   local name, exp = ARGV[2], ARGV[3]
   local key, tokens_key = of_session(name)
   local session = load(key)
@@ -406,7 +470,7 @@ return run()
 end
 return run()
 `].join('\n'),
-  unbind: [LOG_SECONDS, SPARE_SECONDS, RECORD, ENDING, clock, now, name_of, later, milliseconds, ends_before, load, save, append_log, prefix, of_session, of_key, unindex, unbind, `local function run()
+  unbind: [LOG_SECONDS, SPARE_SECONDS, RECORD, ENDING, clock, now, name_of, later, milliseconds, ends_before, load, save, append_log, prefix, of_session, of_key, other_index, unindex, unbind, `local function run()
   local fields = {}
   for i = 2, #ARGV, 2 do
     unbind(ARGV[i])
@@ -417,86 +481,111 @@ return run()
 end
 return run()
 `].join('\n'),
-  begin: [LOG_SECONDS, SPARE_SECONDS, RECORD, MARK, clock, now, name_of, later, milliseconds, ends_before, covers, write_mark, register_mark, append_log, prefix, row_of, `local function run()
+  begin: [LOG_SECONDS, SPARE_SECONDS, RECORD, MARK, SKEW_SECONDS, UNDER_WAY_SECONDS, PAGE, clock, now, name_of, later, milliseconds, ends_before, covers, covers_all_of, write_mark, page_of, dates_of, register_mark, append_log, prefix, of_key, other_index, row_of, end_tokens, `local function run()
   local call = redis.call
-  local scope, key, sub, iat, exp, till, tolerance, ago, jti, jti_till, may_finish, rows = unpack(ARGV, 2, 13)
+  local scope, key, sub, iat, exp, till, ago, jti, jti_till, may_destroy, from, after, seen, rows = unpack(ARGV, 2, 15)
   local opened = jti ~= '' and call('GET', prefix .. 'j' .. jti)
-  if opened == 'completed' then return { 'replayed' } end
+  if opened and string.sub(opened, 1, 9) == 'completed' then return { 'replayed' } end
 
   local name, log = name_of(key), prefix .. 'log'
-  local index_key, names, records = prefix .. 'i' .. name, {}, {}
-  if scope ~= 'token' then names = call('ZRANGE', index_key, 0, -1) end
-  local seen = now()
-  if ago == '0' then seen = clock_text else seen = string.format('%.0f', seen - ago) end
+  local indexes = { prefix .. 'i' .. name }
+  if scope == 'token' then indexes = {} elseif scope == 'sid' and sub ~= '' then indexes[2] = of_key('u', sub) end
+  local names, records, of_index, next_index, next_after = {}, {}, {}, '', ''
+  for i = tonumber(from), #indexes do
+    if #names >= PAGE then
+      next_index, next_after = i, ''
+      break
+    end
+    local more, position = page_of(indexes[i], after, PAGE - #names)
+    for _, each in ipairs(more) do
+      names[#names + 1] = each
+      of_index[#names] = i
+    end
+    if position then
+      next_index, next_after = i, position
+      break
+    end
+    after = ''
+  end
+
+  local is_first = seen == ''
+  if is_first then seen = ago == '0' and now() and clock_text or string.format('%.0f', now() - ago) end
   for i, each in ipairs(names) do
     local record = call('GET', prefix .. 's' .. each)
     records[i] = record
     -- A clock that was set back must not date a logout before the logins that it ends; a late retry is meant to.
-    local at = ago == '0' and record and string.match(record, '^[13]%a? %S* (%S+)')
+    local at = is_first and ago == '0' and record and string.match(record, '^[13]%a? %S* (%S+)')
     if at and at - seen > 0 then seen = at end
   end
-  if opened then iat, seen = string.match(opened, '(%S+) (%S+)') end
+  if opened then iat, seen = dates_of(opened) end
 
-  local mark, mark_iat, mark_seen, mark_exp = write_mark(prefix .. 'm' .. name, till, scope, key, sub, iat, seen, exp)
-  register_mark(prefix .. 'marks', name, mark_exp == exp and till or milliseconds(mark_exp))
-  local fields, ids, tokens, mismatched = { 'm', mark }, {}, {}, 0
-  local destroys = may_finish == '1' and rows ~= nil
+  local mark, last = write_mark(prefix .. 'm' .. name, till, scope, key, sub, iat, seen, exp)
+  register_mark(prefix .. 'marks', name, last == exp and till or milliseconds(last))
+  local fields, ids, tokens, mismatched, without_sid, not_deleted = { 'm', mark }, {}, {}, 0, 0, 0
+  if indexes[2] then
+    local named = name_of(sub)
+    fields[3] = 'm'
+    fields[4], last = write_mark(prefix .. 'm' .. named, till, 'sidless', sub, '', iat, seen, exp)
+    register_mark(prefix .. 'marks', named, milliseconds(last))
+  end
+  local destroys = may_destroy == '1' and rows ~= nil and is_first and next_index == ''
+  local all_gone = destroys
   for i, each in ipairs(names) do
-    local state, flag, s_iat, at, s_exp, s_sub, s_sid, id, kept = string.match(records[i] or '', RECORD)
+    local state, flag, dates, at, s_exp, s_sub, s_sid, id, kept = string.match(records[i] or '', RECORD)
     if (state ~= '1' and state ~= '3') or (flag ~= '' and s_exp * 1000000 <= now()) then
       -- The index name is shared by keys that begin alike: only an entry of nobody is dead wood.
-      call('ZREM', index_key, each)
-    elseif (scope == 'sid' and s_sid or s_sub) == key then
-      if sub ~= '' and sub ~= s_sub then
-        mismatched = mismatched + 1
-      elseif covers(scope, mark_iat, mark_seen, tolerance, s_iat, at) then
+      call('ZREM', indexes[of_index[i]], each)
+    else
+      local kind = of_index[i] == 2 and 'sidless' or scope
+      local is_named
+      if kind == 'sidless' then is_named = s_sid == '' and s_sub == sub
+      elseif (scope == 'sid' and s_sid or s_sub) ~= key then is_named = false
+      elseif sub ~= '' and sub ~= s_sub then mismatched = mismatched + 1
+      else is_named = true end
+      if is_named and covers(kind, iat, seen, dates, at) then
         local ended, ended_till = exp, till
         if s_exp - exp > 0 then ended, ended_till = s_exp, milliseconds(s_exp) end
         if flag ~= '' and kept - ended > 0 then ended, ended_till = kept, milliseconds(kept) end
-        if state == '3' then
-          for _, token in ipairs(call('SMEMBERS', prefix .. 't' .. each)) do
-            local token_name = name_of(token)
-            fields[#fields + 1] = 'm'
-            fields[#fields + 1] =
-              write_mark(prefix .. 'm' .. token_name, ended_till, 'token', token, '', iat, seen, ended)
-            register_mark(prefix .. 'marks', token_name, ended_till)
-            tokens[#tokens + 1] = token
-          end
+        if state == '3' then end_tokens(prefix .. 't' .. each, ended_till, iat, seen, ended, fields, tokens) end
+        local gone = destroys and redis.pcall('UNLINK', row_of(rows, id))
+        -- Whoever may not delete rows has them destroyed one by one; what was not there is somewhere else, if it is.
+        if gone and type(gone) ~= 'number' then
+          destroys, all_gone, gone = false, false, false
+        elseif gone == 0 then
+          all_gone, gone, not_deleted = false, false, not_deleted + 1
         end
-        local record = '0x ' .. ended
-        if destroys then
-          local row = row_of(rows, id)
-          local gone = names[2] and redis.pcall('UNLINK', row) or redis.pcall('UNLINK', row, index_key)
-          -- Whoever may not delete rows has them destroyed one by one.
-          destroys = type(gone) == 'number'
-        end
-        if destroys then
-          if names[2] then call('ZREM', index_key, each) end
+        local record
+        if gone then
+          record = '0x ' .. ended
+          call('ZREM', of_key('i', s_sub), each)
+          call('ZREM', other_index(s_sub, s_sid), each)
           if state == '3' then call('DEL', prefix .. 't' .. each) end
-          local other = scope == 'sid' and s_sub or s_sid
-          if other ~= '' then call('ZREM', prefix .. 'i' .. name_of(other), each) end
         else
-          record = state .. 'x ' .. s_iat .. ' ' .. at .. ' ' .. s_exp .. ' ' .. s_sub .. ' ' .. s_sid .. ' ' .. id .. ' ' .. ended
+          record = state .. 'x ' .. dates .. ' ' .. at .. ' ' .. s_exp .. ' ' .. s_sub .. ' ' .. s_sid .. ' ' .. id .. ' ' .. ended
         end
         call('SET', prefix .. 's' .. each, record, 'PXAT', ended_till)
         ids[#ids + 1] = id
+        if scope == 'sid' and s_sid == '' then without_sid = without_sid + 1 end
         fields[#fields + 1] = 's'
         fields[#fields + 1] = id
       end
     end
   end
   append_log(log, fields)
-  local finished = destroys or (may_finish == '1' and not ids[1])
+  local finished = all_gone or (may_destroy == '1' and is_first and next_index == '' and not ids[1])
   if jti ~= '' then
-    call('SET', prefix .. 'j' .. jti, finished and 'completed' or iat .. ' ' .. seen, 'PXAT', jti_till)
+    call('SET', prefix .. 'j' .. jti, (finished and 'completed ' or '') .. iat .. ' ' .. seen, 'PXAT', jti_till)
   end
-  return { mark, finished and 1 or 0, mismatched, table.concat(ids, ' '), table.concat(tokens, ' ') }
+  return {
+    mark, finished and 1 or 0, mismatched, table.concat(ids, ' '), table.concat(tokens, ' '), without_sid, not_deleted,
+    next_index, next_after,
+  }
 end
 return run()
 `].join('\n'),
-  complete: [RECORD, ENDING, clock, now, name_of, later, milliseconds, load, save, prefix, of_session, of_key, unindex, unbind, `local function run()
-  for i = 4, #ARGV do unbind(ARGV[i]) end
-  if ARGV[2] ~= '' then redis.call('SET', prefix .. 'j' .. ARGV[2], 'completed', 'PXAT', ARGV[3]) end
+  complete: [RECORD, ENDING, clock, now, name_of, later, milliseconds, load, save, dates_of, close_jti, prefix, of_session, of_key, other_index, unindex, unbind, `local function run()
+  for i = 5, #ARGV do unbind(ARGV[i]) end
+  if ARGV[2] ~= '' then close_jti(prefix .. 'j' .. ARGV[2], ARGV[4] == '1', ARGV[3]) end
   return {}
 end
 return run()
@@ -524,9 +613,10 @@ export const CLUSTER_SCRIPTS = {
 end
 return run()
 `].join('\n'),
-  index: [MARK, clock, now, ends_before, index_add, bound_after, `local function run()
-  index_add(KEYS[1], ARGV[2], ARGV[3])
-  return { bound_after(ARGV[1], redis.call('GET', KEYS[2])) }
+  index: [clock, now, ends_before, index_add, `local function run()
+  index_add(KEYS[1], ARGV[1], ARGV[2])
+  now()
+  return { clock_text }
 end
 return run()
 `].join('\n'),
@@ -538,6 +628,7 @@ return run()
 `].join('\n'),
   put: [RECORD, ENDING, clock, now, later, milliseconds, ends_before, keep_until, load, save, add_tokens, put_tokens, `local function run()
   local older, session = load(KEYS[1]), { bound = true }
+  if older.tokens and not KEYS[2] then return { 'with tokens' } end
   session.flag, session.till, session.to = older.flag, older.till, older.to
   if ARGV[1] == '1' and session.flag == 'i' then session.flag, session.till = '', '0' end
   session.id, session.sub, session.sid, session.iat, session.at, session.exp = unpack(ARGV, 2, 7)
@@ -547,8 +638,17 @@ return run()
 end
 return run()
 `].join('\n'),
-  look: [RECORD, ENDING, clock, now, load, tokens_of, `local function run()
+  look: [RECORD, ENDING, clock, now, load, `local function run()
   local session = load(KEYS[1])
+  local reply = { session.flag, session.bound and 1 or 0 }
+  if session.sub then reply[3] = { session.iat, session.at, session.exp, session.sub, session.sid } end
+  return reply
+end
+return run()
+`].join('\n'),
+  lookWithTokens: [RECORD, ENDING, clock, now, load, tokens_of, `local function run()
+  local session = load(KEYS[1])
+  if session.tokens and not KEYS[2] then return { 'with tokens' } end
   local reply = { session.flag, session.bound and 1 or 0 }
   if session.sub then
     reply[3], reply[4] = { session.iat, session.at, session.exp, session.sub, session.sid }, tokens_of(KEYS[2], session)
@@ -559,6 +659,7 @@ return run()
 `].join('\n'),
   leave: [RECORD, ENDING, clock, now, later, milliseconds, ends_before, keep_until, load, save, set_end, is_signon, moved_to, tokens_of, leave_behind, `local function run()
   local session = load(KEYS[1])
+  if session.tokens and not KEYS[2] then return { 'with tokens' } end
   local at, sub, sid, exp, to_name = unpack(ARGV, 1, 5)
   if not session.sub then return { session.flag, session.till, {} } end
   if not is_signon(session, at, sub, sid) or tonumber(session.exp) > tonumber(exp) then return { 'changed' } end
@@ -581,6 +682,7 @@ return run()
 `].join('\n'),
   renew: [RECORD, ENDING, clock, now, later, milliseconds, ends_before, keep_until, load, save, `local function run()
   local session = load(KEYS[1])
+  if session.tokens and not KEYS[2] then return { 'with tokens' } end
   if not session.bound or tonumber(session.exp) >= tonumber(ARGV[1]) then return {} end
   session.exp = ARGV[1]
   save(KEYS[1], session)
@@ -601,6 +703,7 @@ return run()
 `].join('\n'),
   finish: [RECORD, ENDING, MOVED, clock, now, later, milliseconds, load, save, set_end, is_signon, end_locally, tokens_of, pointers_of, `local function run()
   local session = load(KEYS[1])
+  if session.tokens and not KEYS[2] then return { 'with tokens' } end
   local tokens, id = tokens_of(KEYS[2], session), session.id or ''
   local till, at, sub, sid = unpack(ARGV, 1, 4)
   local ended = end_locally(session, till, at, sub, sid)
@@ -609,22 +712,25 @@ return run()
 end
 return run()
 `].join('\n'),
-  finishCovered: [RECORD, ENDING, clock, now, later, milliseconds, load, save, set_end, tokens_of, covers, `local function run()
-  local scope, key, sub, iat, seen, tolerance, exp = unpack(ARGV, 1, 7)
+  finishCovered: [RECORD, ENDING, SKEW_SECONDS, UNDER_WAY_SECONDS, clock, now, later, milliseconds, load, save, set_end, tokens_of, covers, `local function run()
+  local scope, key, sub, iat, seen, exp = unpack(ARGV, 1, 6)
   local session = load(KEYS[1])
+  if session.tokens and not KEYS[2] then return { 'with tokens' } end
   -- Left behind a moment ago it is still found here, with the tokens that moved on.
   if not session.sub or (scope == 'sid' and session.sid or session.sub) ~= key then return { 'none' } end
+  if scope == 'sidless' and session.sid ~= '' then return { 'none' } end
   if sub ~= '' and sub ~= session.sub then return { 'mismatched' } end
-  if not covers(scope, iat, seen, tolerance, session.iat, session.at) then return { 'none' } end
+  if not covers(scope, iat, seen, session.iat, session.at) then return { 'none' } end
   local till = later(exp, session.exp)
   set_end(session, 'x', till)
   save(KEYS[1], session)
-  return { 'covered', session.id, till, tokens_of(KEYS[2], session) }
+  return { 'covered', session.id, till, tokens_of(KEYS[2], session), session.sid }
 end
 return run()
 `].join('\n'),
   unbind: [RECORD, ENDING, clock, now, later, milliseconds, load, save, `local function run()
   local session = load(KEYS[1])
+  if session.tokens and not KEYS[2] then return { 'with tokens' } end
   if not session.bound then return {} end
   local reply = { session.flag, session.sub, session.sid }
   if session.tokens then redis.call('DEL', KEYS[2]) end
@@ -634,10 +740,14 @@ return run()
 end
 return run()
 `].join('\n'),
-  mark: [MARK, clock, now, later, milliseconds, write_mark, `local function run()
-  local mark = write_mark(KEYS[1], unpack(ARGV, 1, 7))
-  if ARGV[2] == 'token' then return { mark, {} } end
-  return { mark, redis.call('ZRANGEBYSCORE', KEYS[2], '(' .. math.floor(now() / 1000000), '+inf') }
+  mark: [MARK, clock, now, later, milliseconds, covers_all_of, write_mark, `local function run()
+  return { (write_mark(KEYS[1], unpack(ARGV, 1, 7))) }
+end
+return run()
+`].join('\n'),
+  page: [PAGE, page_of, `local function run()
+  local names, after = page_of(KEYS[1], ARGV[1], PAGE)
+  return { after or '', names }
 end
 return run()
 `].join('\n'),
@@ -647,18 +757,18 @@ return run()
 end
 return run()
 `].join('\n'),
-  open: [`local function run()
+  open: [dates_of, `local function run()
   local opened = redis.call('GET', KEYS[1])
-  if opened == 'completed' then return { 'replayed' } end
+  if opened and string.sub(opened, 1, 9) == 'completed' then return { 'replayed' } end
   local iat, seen = ARGV[1], ARGV[2]
-  if opened then iat, seen = string.match(opened, '(%S+) (%S+)') end
+  if opened then iat, seen = dates_of(opened) end
   redis.call('SET', KEYS[1], iat .. ' ' .. seen, 'PXAT', ARGV[3])
   return { iat, seen }
 end
 return run()
 `].join('\n'),
-  close: [`local function run()
-  redis.call('SET', KEYS[1], 'completed', 'PXAT', ARGV[1])
+  close: [dates_of, close_jti, `local function run()
+  close_jti(KEYS[1], ARGV[1] == '1', ARGV[2])
   return {}
 end
 return run()

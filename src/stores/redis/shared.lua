@@ -11,7 +11,8 @@ local LOG_SECONDS = 300
 -- What every logout writes to is kept so much longer than it must, and pruned whenever that is used up.
 local SPARE_SECONDS = 60
 
--- The record of a session id: whether it is bound (1) and has tokens (2), how it ended, iat, bound at, expires at, sub,
+-- The record of a session id: whether it is bound (1) and has tokens (2), how it ended, iat and begun at with a slash
+-- between them (the slash only with the latter), bound at, expires at, sub,
 -- sid, session id, and until when the end is kept. Ends: none, 'x' (ended), 'i' (inherited), 'm' (moved on; whoever else is
 -- regenerated from it gets the sign-on).
 local RECORD = '^(%d)(%a?) (%S*) (%S+) (%S+) (%S+) (%S*) (%S+) ?(%S*)'
@@ -20,8 +21,15 @@ local ENDING = '^(%d)(%a) (%S+)'
 -- Further lines: where sign-ons moved on to. Name, and by what the sign-on is known: bound at, sub, sid.
 local MOVED = '(%S+) (%S+) (%S+) (%S*)'
 
--- Scope, key, sub, iat, seen at, expires at. Marks of one name lie together, one on each line, since a name is cut short.
+-- Scope, key, sub, iat or '-', seen at, expires at. Marks of one name lie together, one on each line, since a name is cut short.
 local MARK = '(%S+) (%S+) (%S*) (%S+) (%S+) (%S+)'
+
+-- DEFAULT_SKEW_SECONDS and UNDER_WAY_SECONDS of src/marks/covering.ts.
+local SKEW_SECONDS = 5
+local UNDER_WAY_SECONDS = 60
+
+-- Sessions that one script looks at, at most: what waits for Redis meanwhile waits some 10 ms.
+local PAGE = 500
 
 local clock, clock_text
 
@@ -171,48 +179,95 @@ local function index_add(key, name, exp)
 end
 
 -- The covering rule of src/marks/covering.ts; the store contract proves that both decide the same.
-local function covers(scope, mark_iat, seen, tolerance, iat, at)
+local function covers(scope, mark_iat, seen, dates, at)
+  local iat, begun = string.match(dates, '^([^/]*)/?(.*)$')
+  if begun ~= '' and begun * 1000000 - seen > 0 then return false end
+  local bound = at - seen <= 0
+  if mark_iat == '-' then return bound end
   if iat == '' then return true end
-  local within = iat - mark_iat <= tonumber(tolerance)
-  if scope == 'sid' then return within end
-  return iat - mark_iat <= 0 or (within and at - seen <= 0)
+  local after = iat - mark_iat
+  return after <= 0 or (bound and after <= SKEW_SECONDS) or (scope == 'sid' and after <= UNDER_WAY_SECONDS)
 end
 
--- Two marks of one target become the greater by (iat, seen), whole; the expiry is the later of both.
--- Returns the mark as it now stands, and its dates.
+-- Whether one mark ends everything that another of the same key ends.
+local function covers_all_of(scope, sub, iat, seen, of_scope, of_sub, of_iat, of_seen)
+  if scope ~= of_scope and not (scope == 'sub' and of_scope == 'sidless') then return false end
+  if scope == 'token' then return true end
+  if sub ~= '' and sub ~= of_sub then return false end
+  if seen - of_seen < 0 then return false end
+  if iat == '-' or of_iat == '-' then return iat == of_iat end
+  return iat - of_iat >= 0
+end
+
+-- Puts a mark beside those of its key. One that ends nothing beyond what another ends is dropped, and the other kept until
+-- the later end of both. Returns the mark by itself, and until when the marks of that name are kept.
 local function write_mark(name, till, scope, key, sub, iat, seen, exp)
-  local head = scope .. ' ' .. key .. ' ' .. sub .. ' '
-  local mark = head .. iat .. ' ' .. seen .. ' ' .. exp
+  local head = scope .. ' ' .. key .. ' ' .. sub .. ' ' .. iat .. ' ' .. seen .. ' '
+  local mark = head .. exp
   local old = redis.call('SET', name, mark, 'PXAT', till, 'GET')
-  if not old then return mark, iat, seen, exp end
-  local marks, last = {}, exp
+  if not old then return mark, exp end
+  local marks, last, is_kept = {}, exp, true
   for line in string.gmatch(old, '[^\n]+') do
-    local _, of, named, old_iat, old_seen, old_exp = string.match(line, MARK)
-    if tonumber(old_exp) * 1000000 > now() then
-      last = later(last, old_exp)
-      if of ~= key or named ~= sub then
+    local of_scope, of, of_sub, of_iat, of_seen, of_exp = string.match(line, MARK)
+    if tonumber(of_exp) * 1000000 > now() then
+      last = later(last, of_exp)
+      if of ~= key then
         marks[#marks + 1] = line
+      elseif is_kept and covers_all_of(of_scope, of_sub, of_iat, of_seen, scope, sub, iat, seen) then
+        is_kept = false
+        marks[#marks + 1] = table.concat({ of_scope, of, of_sub, of_iat, of_seen, later(exp, of_exp) }, ' ')
+      elseif covers_all_of(scope, sub, iat, seen, of_scope, of_sub, of_iat, of_seen) then
+        exp = later(exp, of_exp)
       else
-        local newer = tonumber(iat) - tonumber(old_iat)
-        if newer < 0 or (newer == 0 and tonumber(seen) <= tonumber(old_seen)) then iat, seen = old_iat, old_seen end
-        exp = later(exp, old_exp)
+        marks[#marks + 1] = line
       end
     end
   end
-  mark = head .. iat .. ' ' .. seen .. ' ' .. exp
-  marks[#marks + 1] = mark
+  if is_kept then marks[#marks + 1] = head .. exp end
   redis.call('SET', name, table.concat(marks, '\n'), 'PXAT', milliseconds(last))
-  return mark, iat, seen, exp
+  return mark, last
+end
+
+-- The names in an index after a position, so many at most, and the position that they end at; none at its end. The first
+-- look is at whole indexes, as nearly all are small; a long one is scanned, whatever comes and goes meanwhile.
+local function page_of(index_key, after, room)
+  if after == '' then
+    local names = redis.call('ZRANGE', index_key, 0, room)
+    if #names <= room then return names, nil end
+    after = '0'
+  end
+  local page = redis.call('ZSCAN', index_key, after, 'COUNT', room)
+  local names = {}
+  for i = 1, #page[2], 2 do names[#names + 1] = page[2][i] end
+  return names, page[1] ~= '0' and page[1] or nil
 end
 
 -- When a sign-on is bound: a login dated by the same clock tick as an earlier logout is still known to be the later one.
-local function bound_after(key, marks)
-  local at = now()
+local function bound_after(key, marks, at)
   for line in string.gmatch(marks or '', '[^\n]+') do
-    local scope, of, _, _, seen = string.match(line, MARK)
-    if scope == 'sub' and of == key then at = math.max(at, tonumber(seen) + 1) end
+    local _, of, _, _, seen = string.match(line, MARK)
+    if of == key then at = math.max(at, tonumber(seen) + 1) end
   end
-  return at == now() and clock_text or string.format('%.0f', at)
+  return at
+end
+
+-- Of an opened or completed jti: the first dates, where they are known.
+local function dates_of(opened)
+  return string.match(opened, '(%S+) (%S+)$')
+end
+
+-- Remembers a jti as completed, or, where it was completed and is not done after all, as opened.
+local function close_jti(key, done, till)
+  local opened = redis.call('GET', key)
+  local iat, seen = dates_of(opened or '')
+  local dates = iat and iat .. ' ' .. seen or ''
+  if done then
+    redis.call('SET', key, 'completed ' .. dates, 'PXAT', till)
+  elseif iat then
+    redis.call('SET', key, dates, 'PXAT', till)
+  elseif opened then
+    redis.call('DEL', key)
+  end
 end
 
 -- Which names hold live marks: only for readers that have to start afresh.

@@ -2,9 +2,11 @@
 
 import type { Mark } from '../../marks/covering.js'
 import type { LogPage, LogStore } from '../log-store.js'
+import { positionOf, writtenPosition } from '../logout-position.js'
 import type {
   BeginLogout,
   BegunLogout,
+  Binding,
   BoundState,
   CompleteLogout,
   FoundMarks,
@@ -16,6 +18,8 @@ import { listOf, numberOf, textOf } from '../reply.js'
 import { type RedisCommand, RedisScripts } from './command.js'
 import {
   field,
+  issuedField,
+  loginDates,
   markOf,
   marksAgainst,
   marksOf,
@@ -23,6 +27,7 @@ import {
   milliseconds,
   nameOfSession,
   optional,
+  rememberedUntil,
   secondsOf,
   stateOf,
   textsOf,
@@ -45,17 +50,17 @@ export class StandaloneRedisStore implements LogStore {
   }
 
   async bind(login: NewBinding): Promise<BoundState> {
-    const { sessionId, subKey, sidKey, issuedAt, expiresAt, tokenKeys = [] } = login
+    const { sessionId, subKey, sidKey, issuedAt, startedAt, expiresAt, tokenKeys = [] } = login
     const [at, flag, now, bySub, bySid] = await this.#run('bind', [
       nameOfSession(sessionId),
       field(sessionId),
       field(subKey),
       optional(sidKey),
-      issuedAt === undefined ? '' : String(issuedAt),
+      loginDates(login),
       String(expiresAt),
       ...tokenKeys.map(field),
     ])
-    const binding = { sessionId, subKey, sidKey, issuedAt, boundAt: secondsOf(at), expiresAt }
+    const binding = { sessionId, subKey, sidKey, issuedAt, startedAt, boundAt: secondsOf(at), expiresAt }
     return {
       ended: textOf(flag) !== '',
       binding,
@@ -99,38 +104,52 @@ export class StandaloneRedisStore implements LogStore {
 
   async begin(logout: BeginLogout): Promise<BegunLogout> {
     const { target, jti, marksExpireAt } = logout
-    const [mark, finished, mismatched, ids, tokens] = await this.#run('begin', [
+    const from = positionOf(logout.cursor)
+    const dates = from ?? logout
+    const [mark, finished, mismatched, ids, tokens, withoutSid, notDeleted, part, after] = await this.#run('begin', [
       target.scope,
       field(target.key),
       optional(target.subKey),
-      String(logout.issuedAt ?? Date.now() / 1000),
+      issuedField(dates.issuedAt),
       String(marksExpireAt),
       milliseconds(marksExpireAt),
-      '60',
       microseconds(logout.seenSecondsAgo),
       jti === undefined ? '' : field(jti.key),
-      jti === undefined ? '' : milliseconds(jti.expiresAt),
+      jti === undefined ? '' : rememberedUntil(jti),
       logout.mayDestroy ? '1' : '',
+      String(from?.part ?? 1),
+      from?.after ?? '',
+      from === undefined ? '' : microseconds(from.seenAt),
       ...this.#sessionPrefix,
     ])
     if (mark === 'replayed') return { replayed: true }
+    const written = markOf(mark)
+    const more = part !== ''
     return {
       replayed: false,
-      mark: markOf(mark),
+      mark: written,
       sessionIds: fieldsOf(ids),
       tokenKeys: fieldsOf(tokens),
       mismatched: numberOf(mismatched),
+      withoutSid: numberOf(withoutSid),
       finished: numberOf(finished) === 1,
-      withoutSid: 0,
-      notDeleted: 0,
-      more: false,
+      notDeleted: numberOf(notDeleted),
+      more,
+      cursor: more
+        ? writtenPosition({
+            issuedAt: written.issuedAt,
+            seenAt: written.seenAt,
+            part: numberOf(part),
+            after: textOf(after),
+          })
+        : undefined,
     }
   }
 
   async complete(logout: CompleteLogout): Promise<void> {
-    const { jti } = logout
-    const closed = logout.done && jti !== undefined ? [field(jti.key), milliseconds(jti.expiresAt)] : ['', '']
-    await this.#run('complete', [...closed, ...logout.destroyedIds.map(nameOfSession)])
+    const { jti, done, destroyedIds } = logout
+    const closed = jti === undefined ? ['', ''] : [field(jti.key), rememberedUntil(jti)]
+    await this.#run('complete', [...closed, done ? '1' : '', ...destroyedIds.map(nameOfSession)])
   }
 
   pull(cursor?: string): Promise<LogPage> {

@@ -33,14 +33,20 @@ local function state_of(name)
   return { record, clock_text, marks[1] or '', marks[2] or '' }
 end
 
+-- The other index of a sign-on beside that of its sub: of its sid, or of those of its sub that have none.
+local function other_index(sub, sid)
+  if sid == '' then return of_key('u', sub) end
+  return of_key('i', sid)
+end
+
 local function index(name, session)
   index_add(of_key('i', session.sub), name, session.exp)
-  if session.sid ~= '' then index_add(of_key('i', session.sid), name, session.exp) end
+  index_add(other_index(session.sub, session.sid), name, session.exp)
 end
 
 local function unindex(name, session)
   redis.call('ZREM', of_key('i', session.sub), name)
-  if session.sid ~= '' then redis.call('ZREM', of_key('i', session.sid), name) end
+  redis.call('ZREM', other_index(session.sub, session.sid), name)
 end
 
 -- Writes a sign-on under a session id, in place of what was bound there. The tokens: a list from a position on.
@@ -69,11 +75,12 @@ local function unbind(name)
   save(key, session)
 end
 
--- ARGV: session's name, session id, sub, sid, iat, expiry, tokens.
+-- ARGV: session's name, session id, sub, sid, iat and begun at, expiry, tokens.
 function operations.bind()
   local name, id, sub, sid, iat, exp = unpack(ARGV, 2, 7)
   local marks = marks_against(sub, sid)
-  local at = bound_after(sub, marks[1])
+  local at = bound_after(sid, marks[2] or '', bound_after(sub, marks[1], now()))
+  at = at == now() and clock_text or string.format('%.0f', at)
   local session = put(name, { id = id, sub = sub, sid = sid, iat = iat, at = at, exp = exp }, ARGV, 8, true)
   -- Nothing comes between: the marks are still the same.
   return { at, session.flag, clock_text, marks[1] or '', marks[2] or '' }
@@ -191,89 +198,126 @@ local function row_of(rows, id)
   return rows .. string.gsub(id, '%%(%x%x)', function(hex) return string.char(tonumber(hex, 16)) end)
 end
 
--- ARGV: scope, key, sub, iat, the marks' expiry, the same in milliseconds, tolerance, microseconds ago, jti, its expiry in
--- milliseconds, whether it may finish, and the prefix of the rows where they are destroyed here.
+-- Marks the tokens of a session that is ended, and lists them.
+local function end_tokens(tokens_key, till, iat, seen, exp, fields, tokens)
+  for _, token in ipairs(redis.call('SMEMBERS', tokens_key)) do
+    local name = name_of(token)
+    local mark, last = write_mark(prefix .. 'm' .. name, till, 'token', token, '', iat, seen, exp)
+    register_mark(prefix .. 'marks', name, milliseconds(last))
+    fields[#fields + 1], fields[#fields + 2] = 'm', mark
+    tokens[#tokens + 1] = token
+  end
+end
+
+-- ARGV: scope, key, sub, iat, the marks' expiry, the same in milliseconds, microseconds ago, jti, its expiry in
+-- milliseconds, whether it may destroy, where the page before ended (index, position, when the mark was seen), and the
+-- prefix of the rows where they are destroyed here.
 -- Every logout runs this: each table and function made here is paid for again when Lua collects its garbage.
 function operations.begin()
   local call = redis.call
-  local scope, key, sub, iat, exp, till, tolerance, ago, jti, jti_till, may_finish, rows = unpack(ARGV, 2, 13)
+  local scope, key, sub, iat, exp, till, ago, jti, jti_till, may_destroy, from, after, seen, rows = unpack(ARGV, 2, 15)
   local opened = jti ~= '' and call('GET', prefix .. 'j' .. jti)
-  if opened == 'completed' then return { 'replayed' } end
+  if opened and string.sub(opened, 1, 9) == 'completed' then return { 'replayed' } end
 
   local name, log = name_of(key), prefix .. 'log'
-  local index_key, names, records = prefix .. 'i' .. name, {}, {}
-  if scope ~= 'token' then names = call('ZRANGE', index_key, 0, -1) end
-  local seen = now()
-  if ago == '0' then seen = clock_text else seen = string.format('%.0f', seen - ago) end
+  local indexes = { prefix .. 'i' .. name }
+  if scope == 'token' then indexes = {} elseif scope == 'sid' and sub ~= '' then indexes[2] = of_key('u', sub) end
+  local names, records, of_index, next_index, next_after = {}, {}, {}, '', ''
+  for i = tonumber(from), #indexes do
+    if #names >= PAGE then
+      next_index, next_after = i, ''
+      break
+    end
+    local more, position = page_of(indexes[i], after, PAGE - #names)
+    for _, each in ipairs(more) do
+      names[#names + 1] = each
+      of_index[#names] = i
+    end
+    if position then
+      next_index, next_after = i, position
+      break
+    end
+    after = ''
+  end
+
+  local is_first = seen == ''
+  if is_first then seen = ago == '0' and now() and clock_text or string.format('%.0f', now() - ago) end
   for i, each in ipairs(names) do
     local record = call('GET', prefix .. 's' .. each)
     records[i] = record
     -- A clock that was set back must not date a logout before the logins that it ends; a late retry is meant to.
-    local at = ago == '0' and record and string.match(record, '^[13]%a? %S* (%S+)')
+    local at = is_first and ago == '0' and record and string.match(record, '^[13]%a? %S* (%S+)')
     if at and at - seen > 0 then seen = at end
   end
-  if opened then iat, seen = string.match(opened, '(%S+) (%S+)') end
+  if opened then iat, seen = dates_of(opened) end
 
-  local mark, mark_iat, mark_seen, mark_exp = write_mark(prefix .. 'm' .. name, till, scope, key, sub, iat, seen, exp)
-  register_mark(prefix .. 'marks', name, mark_exp == exp and till or milliseconds(mark_exp))
-  local fields, ids, tokens, mismatched = { 'm', mark }, {}, {}, 0
-  local destroys = may_finish == '1' and rows ~= nil
+  local mark, last = write_mark(prefix .. 'm' .. name, till, scope, key, sub, iat, seen, exp)
+  register_mark(prefix .. 'marks', name, last == exp and till or milliseconds(last))
+  local fields, ids, tokens, mismatched, without_sid, not_deleted = { 'm', mark }, {}, {}, 0, 0, 0
+  if indexes[2] then
+    local named = name_of(sub)
+    fields[3] = 'm'
+    fields[4], last = write_mark(prefix .. 'm' .. named, till, 'sidless', sub, '', iat, seen, exp)
+    register_mark(prefix .. 'marks', named, milliseconds(last))
+  end
+  local destroys = may_destroy == '1' and rows ~= nil and is_first and next_index == ''
+  local all_gone = destroys
   for i, each in ipairs(names) do
-    local state, flag, s_iat, at, s_exp, s_sub, s_sid, id, kept = string.match(records[i] or '', RECORD)
+    local state, flag, dates, at, s_exp, s_sub, s_sid, id, kept = string.match(records[i] or '', RECORD)
     if (state ~= '1' and state ~= '3') or (flag ~= '' and s_exp * 1000000 <= now()) then
       -- The index name is shared by keys that begin alike: only an entry of nobody is dead wood.
-      call('ZREM', index_key, each)
-    elseif (scope == 'sid' and s_sid or s_sub) == key then
-      if sub ~= '' and sub ~= s_sub then
-        mismatched = mismatched + 1
-      elseif covers(scope, mark_iat, mark_seen, tolerance, s_iat, at) then
+      call('ZREM', indexes[of_index[i]], each)
+    else
+      local kind = of_index[i] == 2 and 'sidless' or scope
+      local is_named
+      if kind == 'sidless' then is_named = s_sid == '' and s_sub == sub
+      elseif (scope == 'sid' and s_sid or s_sub) ~= key then is_named = false
+      elseif sub ~= '' and sub ~= s_sub then mismatched = mismatched + 1
+      else is_named = true end
+      if is_named and covers(kind, iat, seen, dates, at) then
         local ended, ended_till = exp, till
         if s_exp - exp > 0 then ended, ended_till = s_exp, milliseconds(s_exp) end
         if flag ~= '' and kept - ended > 0 then ended, ended_till = kept, milliseconds(kept) end
-        if state == '3' then
-          for _, token in ipairs(call('SMEMBERS', prefix .. 't' .. each)) do
-            local token_name = name_of(token)
-            fields[#fields + 1] = 'm'
-            fields[#fields + 1] =
-              write_mark(prefix .. 'm' .. token_name, ended_till, 'token', token, '', iat, seen, ended)
-            register_mark(prefix .. 'marks', token_name, ended_till)
-            tokens[#tokens + 1] = token
-          end
+        if state == '3' then end_tokens(prefix .. 't' .. each, ended_till, iat, seen, ended, fields, tokens) end
+        local gone = destroys and redis.pcall('UNLINK', row_of(rows, id))
+        -- Whoever may not delete rows has them destroyed one by one; what was not there is somewhere else, if it is.
+        if gone and type(gone) ~= 'number' then
+          destroys, all_gone, gone = false, false, false
+        elseif gone == 0 then
+          all_gone, gone, not_deleted = false, false, not_deleted + 1
         end
-        local record = '0x ' .. ended
-        if destroys then
-          local row = row_of(rows, id)
-          local gone = names[2] and redis.pcall('UNLINK', row) or redis.pcall('UNLINK', row, index_key)
-          -- Whoever may not delete rows has them destroyed one by one.
-          destroys = type(gone) == 'number'
-        end
-        if destroys then
-          if names[2] then call('ZREM', index_key, each) end
+        local record
+        if gone then
+          record = '0x ' .. ended
+          call('ZREM', of_key('i', s_sub), each)
+          call('ZREM', other_index(s_sub, s_sid), each)
           if state == '3' then call('DEL', prefix .. 't' .. each) end
-          local other = scope == 'sid' and s_sub or s_sid
-          if other ~= '' then call('ZREM', prefix .. 'i' .. name_of(other), each) end
         else
-          record = state .. 'x ' .. s_iat .. ' ' .. at .. ' ' .. s_exp .. ' ' .. s_sub .. ' ' .. s_sid .. ' ' .. id .. ' ' .. ended
+          record = state .. 'x ' .. dates .. ' ' .. at .. ' ' .. s_exp .. ' ' .. s_sub .. ' ' .. s_sid .. ' ' .. id .. ' ' .. ended
         end
         call('SET', prefix .. 's' .. each, record, 'PXAT', ended_till)
         ids[#ids + 1] = id
+        if scope == 'sid' and s_sid == '' then without_sid = without_sid + 1 end
         fields[#fields + 1] = 's'
         fields[#fields + 1] = id
       end
     end
   end
   append_log(log, fields)
-  local finished = destroys or (may_finish == '1' and not ids[1])
+  local finished = all_gone or (may_destroy == '1' and is_first and next_index == '' and not ids[1])
   if jti ~= '' then
-    call('SET', prefix .. 'j' .. jti, finished and 'completed' or iat .. ' ' .. seen, 'PXAT', jti_till)
+    call('SET', prefix .. 'j' .. jti, (finished and 'completed ' or '') .. iat .. ' ' .. seen, 'PXAT', jti_till)
   end
-  return { mark, finished and 1 or 0, mismatched, table.concat(ids, ' '), table.concat(tokens, ' ') }
+  return {
+    mark, finished and 1 or 0, mismatched, table.concat(ids, ' '), table.concat(tokens, ' '), without_sid, not_deleted,
+    next_index, next_after,
+  }
 end
 
--- ARGV: jti, its expiry in milliseconds, sessions' names.
+-- ARGV: jti, its expiry in milliseconds, whether it is done, sessions' names.
 function operations.complete()
-  for i = 4, #ARGV do unbind(ARGV[i]) end
-  if ARGV[2] ~= '' then redis.call('SET', prefix .. 'j' .. ARGV[2], 'completed', 'PXAT', ARGV[3]) end
+  for i = 5, #ARGV do unbind(ARGV[i]) end
+  if ARGV[2] ~= '' then close_jti(prefix .. 'j' .. ARGV[2], ARGV[4] == '1', ARGV[3]) end
   return {}
 end
 
