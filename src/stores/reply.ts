@@ -1,5 +1,6 @@
 // Reads what a database answers, and takes nothing for an answer that is not of the expected shape.
 import type { Mark } from '../marks/covering.js'
+import { writtenPosition } from './logout-position.js'
 import type { BegunLogout, Binding, SessionState } from './logout-store.js'
 
 /** One reply. Every reader throws if the reply is not of that shape: a store that is not understood has not answered. */
@@ -42,13 +43,14 @@ export class Reply {
   binding(sessionId: string): Binding | undefined {
     const signOn = this.#members.get('signon')
     if (signOn === undefined) return undefined
-    const [sub, sid, issuedAt, boundAt, expiresAt] = listOf(signOn)
+    const [sub, sid, issuedAt, boundAt, expiresAt, startedAt] = listOf(signOn)
     const sidKey = textOf(sid)
     return {
       sessionId,
       subKey: textOf(sub),
       sidKey: sidKey === '' ? undefined : sidKey,
       issuedAt: issuedAt === '' ? undefined : numberOf(issuedAt),
+      startedAt: startedAt === null ? undefined : numberOf(startedAt),
       boundAt: numberOf(boundAt),
       expiresAt: numberOf(expiresAt),
     }
@@ -68,24 +70,36 @@ export class Reply {
 
   begunLogout(): BegunLogout {
     if (this.flag('replayed')) return { replayed: true }
+    const mark = this.mark('mark')
     return {
       replayed: false,
-      mark: this.mark('mark'),
+      mark,
       sessionIds: this.texts('ids'),
       tokenKeys: this.texts('tokens'),
       mismatched: this.number('mismatched'),
+      withoutSid: this.number('withoutSid'),
       finished: this.flag('finished'),
-      withoutSid: 0,
-      notDeleted: 0,
-      more: false,
+      notDeleted: this.number('notDeleted'),
+      ...this.#next(mark),
     }
+  }
+
+  #next({ issuedAt, seenAt }: Mark): { readonly more: boolean; readonly cursor?: string } {
+    const next = this.#members.get('next')
+    if (next === undefined) return { more: false }
+    const [part, after] = listOf(next)
+    return { more: true, cursor: writtenPosition({ issuedAt, seenAt, part: numberOf(part), after: textOf(after) }) }
   }
 }
 
 function markOf(value: unknown): Mark {
   const [scope, key, subKey, issuedAt, seenAt, expiresAt] = listOf(value)
-  if (scope !== 'sid' && scope !== 'sub' && scope !== 'token') throw unexpected()
-  const dates = { issuedAt: numberOf(issuedAt), seenAt: numberOf(seenAt), expiresAt: numberOf(expiresAt) }
+  if (scope !== 'sid' && scope !== 'sub' && scope !== 'sidless' && scope !== 'token') throw unexpected()
+  const dates = {
+    ...(issuedAt !== null && { issuedAt: numberOf(issuedAt) }),
+    seenAt: numberOf(seenAt),
+    expiresAt: numberOf(expiresAt),
+  }
   const named = textOf(subKey)
   return named === '' ? { scope, key: textOf(key), ...dates } : { scope, key: textOf(key), subKey: named, ...dates }
 }

@@ -4,7 +4,7 @@ import type { PostgresPool } from './postgres-store.js'
 import { SCHEMA } from './schema.js'
 
 /** As in `bcl_version()` of schema.sql. */
-const SCHEMA_VERSION = 2
+const SCHEMA_VERSION = 3
 
 /**
  * Creates the tables and functions of the logout store in the first schema of the `search_path`. May be called at every start

@@ -2,6 +2,7 @@
 // shape and imports no driver.
 import { assertOptions } from '../../option-checks.js'
 import type { LogPage, LogStore } from '../log-store.js'
+import { positionOf } from '../logout-position.js'
 import type {
   BeginLogout,
   BegunLogout,
@@ -12,6 +13,7 @@ import type {
   NewBinding,
   SessionState,
 } from '../logout-store.js'
+import { JTI_SPARE_SECONDS } from '../logout-store.js'
 import { Reply } from '../reply.js'
 
 /** A pool of `pg`, or anything that runs one parametrized statement on the **primary**. */
@@ -61,10 +63,11 @@ class PostgresStore implements LogStore {
       sub: login.subKey,
       sid: login.sidKey,
       iat: login.issuedAt,
+      started: login.startedAt,
       exp: login.expiresAt,
       tokens: login.tokenKeys,
     })
-    return { ...reply.boundState(login.sessionId), now: Date.now() / 1000 }
+    return { ...reply.boundState(login.sessionId), now: reply.number('now') }
   }
 
   async rebind(fromSessionId: string, toSessionId: string, expiresAt: number): Promise<SessionState> {
@@ -100,25 +103,29 @@ class PostgresStore implements LogStore {
   }
 
   async begin(logout: BeginLogout): Promise<BegunLogout> {
+    const from = positionOf(logout.cursor)
     const reply = await this.#call('bcl_begin', {
       scope: logout.target.scope,
       key: logout.target.key,
       sub: logout.target.subKey ?? '',
-      iat: logout.issuedAt ?? Date.now() / 1000,
+      iat: from === undefined ? logout.issuedAt : from.issuedAt,
+      seen: from?.seenAt,
+      part: from?.part,
+      after: from?.after,
       jti: logout.jti?.key,
-      jtiExp: logout.jti?.expiresAt,
+      jtiExp: logout.jti && logout.jti.expiresAt + JTI_SPARE_SECONDS,
       marksExp: logout.marksExpireAt,
-      tolerance: 60,
       ago: logout.seenSecondsAgo,
-      mayFinish: logout.mayDestroy,
+      mayDestroy: logout.mayDestroy,
       sessionTable: this.#sessionTable,
     })
     return reply.begunLogout()
   }
 
   async complete(logout: CompleteLogout): Promise<void> {
-    const jti = logout.done ? logout.jti : undefined
-    await this.#call('bcl_complete', { ids: logout.destroyedIds, jti: jti?.key, jtiExp: jti?.expiresAt })
+    const { jti, done, destroyedIds } = logout
+    const remembered = jti && { jti: jti.key, jtiExp: jti.expiresAt + JTI_SPARE_SECONDS }
+    await this.#call('bcl_complete', { ids: destroyedIds, done, ...remembered })
   }
 
   async pull(cursor?: string): Promise<LogPage> {
