@@ -190,7 +190,8 @@ class Line {
   }
 
   async #push({ marks, now }: LogPage, instance: string | undefined): Promise<void> {
-    const left = marks.filter((mark) => mark.expiresAt > now)
+    // The mark of a `sid` and its `sub` brings that of sign-ons without a `sid` with it.
+    const left = marks.filter((mark) => mark.expiresAt > now && mark.scope !== 'sidless')
     const one = async () => {
       for (let mark = left.pop(); mark !== undefined && this.#instance === instance; mark = left.pop()) {
         await this.#post(endedClaims(mark, now))

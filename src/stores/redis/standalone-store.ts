@@ -6,7 +6,6 @@ import { positionOf, writtenPosition } from '../logout-position.js'
 import type {
   BeginLogout,
   BegunLogout,
-  Binding,
   BoundState,
   CompleteLogout,
   FoundMarks,
