@@ -2,6 +2,7 @@
 // it may be one of several.
 import type { LogoutEvent } from 'oidc-backchannel-logout'
 import { listen } from './listen.js'
+import { providerSettings } from './provider-settings.js'
 import { createRp, type RpConfig } from './relying-party.js'
 import { openStores } from './stores.js'
 import { untilStopped } from './until-stopped.js'
@@ -42,6 +43,7 @@ async function main(): Promise<void> {
     clientId: required('CLIENT_ID'),
     clientSecret: required('CLIENT_SECRET'),
     sessionSecret: required('SESSION_SECRET'),
+    provider: providerSettings(env),
   }
   const stopped = untilStopped()
   const { sessionStore, logoutStore, close } = await openStores(env, console.warn)

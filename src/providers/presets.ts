@@ -40,6 +40,16 @@ const PRESETS = {
   'open-liberty': {},
   'better-auth': { algorithms: ['EdDSA'] },
   connect2id: {},
+  /** Documented, not tried: one attempt, 2 s to connect and 5 s to read, no retry. */
+  'id-porten': {},
+  /** OIDC OP 4.1 and later. Documented, not tried: register only the back-channel URI, and no encryption key, or set `decryption`. */
+  shibboleth: {},
+  /** IBM Verify, Verify Identity Access. Documented, not tried. */
+  'ibm-verify': {},
+  /** Documented, not tried. */
+  'airlock-iam': {},
+  /** Documented, not tried. */
+  pingfederate: {},
 } as const satisfies Record<string, ProviderPreset>
 
 /** The name of a known provider. */

@@ -69,6 +69,11 @@ const HABITS: Record<PresetName, Habit> = {
   'open-liberty': { needs: [] },
   'better-auth': { algorithm: 'EdDSA', needs: ['algorithms'] },
   connect2id: { needs: [] },
+  'id-porten': { needs: [] },
+  shibboleth: { needs: [] },
+  'ibm-verify': { needs: [] },
+  'airlock-iam': { needs: [] },
+  pingfederate: { needs: [] },
 }
 
 function event(): string {
