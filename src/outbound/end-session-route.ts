@@ -1,0 +1,152 @@
+// The mounted POST route of a logout that begins here, for Node's http and everything connect-style: who may ask, in which order,
+// and what the browser hears. Knows no protocol of the OP's.
+import { createHash } from 'node:crypto'
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { EndSessionDeparture, EndSessionRecord, EndSessionStart, EndSessions } from './end-session.js'
+
+/** The attributes with which the session's cookie was set. */
+export interface SessionCookie {
+  readonly name: string
+  readonly path?: string | undefined
+  readonly domain?: string | undefined
+  readonly secure?: boolean | 'auto' | undefined
+  readonly sameSite?: boolean | 'lax' | 'strict' | 'none' | undefined
+  readonly httpOnly?: boolean | undefined
+  readonly partitioned?: boolean | undefined
+}
+
+export interface EndSessionRouteOptions<Req> {
+  /** What `record` made at the login, wherever you keep it. It is read before the session ends. */
+  readonly record?: ((req: Req) => EndSessionRecord | undefined) | undefined
+  /** Name, scope and so on. A function may look at the request; what it returns is checked against the fixed list all the same. */
+  readonly start: EndSessionStart | ((req: Req) => EndSessionStart | Promise<EndSessionStart>)
+  /** Ends the local session. */
+  readonly endLocally: (req: Req) => Promise<unknown>
+  /** Taken away with the attributes it was set with. */
+  readonly sessionCookie?: SessionCookie | undefined
+}
+
+export type EndSessionHandler<Req> = (
+  req: Req & IncomingMessage,
+  res: ServerResponse,
+  next?: (error?: unknown) => void,
+) => void
+
+/** Who may not: anything but a POST, a request that another site made, one that nobody asked for. `undefined`: may. */
+export function refusedLogout(req: IncomingMessage, origins: readonly string[]): 403 | 405 | undefined {
+  if (req.method !== 'POST') return 405
+  const { headers } = req
+  const header = (name: string) => [headers[name]].flat()[0]
+  const purpose = `${header('sec-purpose') ?? ''} ${header('purpose') ?? ''} ${header('x-moz') ?? ''}`.toLowerCase()
+  if (purpose.includes('prefetch') || header('next-router-prefetch') !== undefined) return 403
+  const site = header('sec-fetch-site')
+  if (site !== undefined) return site === 'same-origin' ? undefined : 403
+  // Every browser sends Origin with a POST: who sends neither is no browser, and nobody's cookies are at stake.
+  const origin = header('origin')
+  return origin === undefined || origins.includes(origin) ? undefined : 403
+}
+
+export function endSessionRoute<Req>(
+  endSessions: EndSessions,
+  options: EndSessionRouteOptions<Req>,
+): EndSessionHandler<Req> {
+  const handle = async (req: Req & IncomingMessage, res: ServerResponse): Promise<void> => {
+    const refused = refusedLogout(req, endSessions.origins)
+    if (refused !== undefined) {
+      res.writeHead(refused, {
+        'Cache-Control': 'no-store',
+        'Content-Length': '0',
+        ...(refused === 405 && { Allow: 'POST' }),
+      })
+      res.end()
+      return
+    }
+    const start = typeof options.start === 'function' ? await options.start(req) : options.start
+    const record = options.record?.(req)
+    // A name that is not configured is refused before anybody is logged out.
+    const departure = endSessions.start(record, start)
+    departure.catch(() => {})
+    if (!endSessions.knows(start.to)) await departure
+    await options.endLocally(req)
+    send(req, res, await departure, options.sessionCookie)
+  }
+  return (req, res, next) => {
+    handle(req, res).catch((error: unknown) => {
+      if (next !== undefined) return next(error)
+      if (!res.headersSent)
+        res.writeHead(503, { 'Cache-Control': 'no-store', 'Retry-After': '1', 'Content-Length': '0' })
+      res.end()
+    })
+  }
+}
+
+function send(
+  req: IncomingMessage,
+  res: ServerResponse,
+  departure: EndSessionDeparture,
+  sessionCookie: SessionCookie | undefined,
+): void {
+  const { url, form, provider, upstream, cookie } = departure
+  res.appendHeader('Set-Cookie', cookie)
+  if (sessionCookie !== undefined) res.appendHeader('Set-Cookie', clearing(sessionCookie, url))
+  res.setHeader('Cache-Control', 'no-store')
+  if (wantsJson(req)) {
+    const body = JSON.stringify({ url, ...(form && { form }), provider, upstream })
+    res.writeHead(200, { 'Content-Type': 'application/json', 'Content-Length': Buffer.byteLength(body) })
+    res.end(body)
+    return
+  }
+  if (form === undefined) {
+    res.writeHead(303, { Location: url, 'Content-Length': '0' })
+    res.end()
+    return
+  }
+  const body = postingPage(url, form)
+  res.writeHead(200, {
+    'Content-Type': 'text/html; charset=utf-8',
+    'Content-Length': Buffer.byteLength(body),
+    'Content-Security-Policy': `default-src 'none'; script-src 'sha256-${SCRIPT_HASH}'; frame-ancestors 'none'; base-uri 'none'`,
+    'Referrer-Policy': 'no-referrer',
+  })
+  res.end(body)
+}
+
+function wantsJson(req: IncomingMessage): boolean {
+  return (req.headers.accept ?? '').split(',').some((type) => type.trim().toLowerCase().startsWith('application/json'))
+}
+
+const SCRIPT = 'document.forms[0].submit()'
+const SCRIPT_HASH = createHash('sha256').update(SCRIPT).digest('base64')
+
+/** A page that posts its form by itself, and has a button where scripts are off. */
+function postingPage(action: string, fields: Readonly<Record<string, string>>): string {
+  const inputs = Object.entries(fields).map(
+    ([name, value]) => `<input type="hidden" name="${escaped(name)}" value="${escaped(value)}">`,
+  )
+  return `<!doctype html><html lang="en"><meta charset="utf-8"><title>Logging out</title>
+<form method="post" action="${escaped(action)}">${inputs.join('')}<button>Go on</button></form>
+<script>${SCRIPT}</script></html>`
+}
+
+function escaped(text: string): string {
+  return text.replace(/[&<>"']/g, (character) => `&#${character.charCodeAt(0)};`)
+}
+
+/** A cookie goes only if name, domain, path and partition are those with which it was set (RFC 6265 5.3). */
+function clearing(
+  { name, path = '/', domain, secure, sameSite, httpOnly, partitioned }: SessionCookie,
+  url: string,
+): string {
+  const isSecure = secure === 'auto' ? url.startsWith('https:') : (secure ?? false)
+  const site = sameSite === true ? 'strict' : sameSite === false ? undefined : sameSite
+  return [
+    `${name}=`,
+    `Path=${path}`,
+    'Expires=Thu, 01 Jan 1970 00:00:00 GMT',
+    ...(domain ? [`Domain=${domain}`] : []),
+    ...((httpOnly ?? true) ? ['HttpOnly'] : []),
+    ...(isSecure ? ['Secure'] : []),
+    ...(site ? [`SameSite=${site[0]?.toUpperCase()}${site.slice(1)}`] : []),
+    ...(partitioned ? ['Partitioned'] : []),
+  ].join('; ')
+}

@@ -1,0 +1,73 @@
+// What an application holds of RP-Initiated Logout 1.0: a record at the login, a route, and the page to come back to.
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import {
+  type EndSessionDeparture,
+  type EndSessionOptions,
+  type EndSessionPorts,
+  type EndSessionRecord,
+  type EndSessionReturn,
+  type EndSessionStart,
+  EndSessions,
+} from './end-session.js'
+import { type EndSessionHandler, type EndSessionRouteOptions, endSessionRoute } from './end-session-route.js'
+
+/** The route's options, as an application gives them: how the local session ends is known here. */
+export interface LogoutRouteOptions<Req> extends Omit<EndSessionRouteOptions<Req>, 'endLocally'> {
+  /** Ends the local session. Default: `logout.unbind(req)`. For sessions in a cookie: end the sign-on, and empty the cookie. */
+  readonly endLocally?: ((req: Req) => Promise<unknown>) | undefined
+}
+
+/** Made by `logout.rpInitiatedLogout(options)`. OpenID Connect RP-Initiated Logout 1.0. */
+export interface RpInitiatedLogout<Req = unknown> {
+  /**
+   * What to keep in the session at a login, or again after a refresh: `before` keeps the older ID Token where the refresh brought
+   * none. Resolves to `before` if the claims are of no configured provider.
+   */
+  record(
+    claims: Readonly<Record<string, unknown>> | undefined,
+    idToken?: string,
+    before?: EndSessionRecord,
+  ): Promise<EndSessionRecord | undefined>
+  /**
+   * The route for `POST /logout`: ends the local session, clears its cookie, and sends the browser to the OP and from there to a
+   * page of yours. Any other method is answered 405, a request of another site or of a prefetch 403; neither logs anybody out.
+   * With `Accept: application/json` the answer is `{ url }` (and `form` where a URL would be too long), for the page's own script.
+   */
+  route(options: LogoutRouteOptions<Req>): EndSessionHandler<Req>
+  /**
+   * The same as data, for frameworks without such a route: end the session first, then call this, send `cookie` as `Set-Cookie`,
+   * and redirect by 303 to `url`, or post `form` there.
+   *
+   * @throws LogoutError `ERR_REQUEST` with reason `redirect_unknown` if `to` is not a name out of `redirectUris`
+   */
+  start(record: EndSessionRecord | undefined, start: EndSessionStart): Promise<EndSessionDeparture>
+  /** On the page to come back to: what became of it. Needs no session. Sets the cookie that makes the way back a single one. */
+  returned(req: IncomingMessage, res: ServerResponse): EndSessionReturn
+  /** At the next sign-in: `login`, once, after a logout that asked for it. Give it to the OP as `prompt`. */
+  promptOnce(req: IncomingMessage, res: ServerResponse): 'login' | undefined
+}
+
+/** @throws TypeError for options that cannot be meant */
+export function rpInitiatedLogout<Req>(
+  options: EndSessionOptions,
+  ports: EndSessionPorts,
+  unbind: (req: Req) => Promise<unknown>,
+): RpInitiatedLogout<Req> {
+  const endSessions = new EndSessions(options, ports)
+  return {
+    record: (claims, idToken, before) => endSessions.record(claims, idToken, before),
+    route: ({ endLocally = unbind, ...rest }) => endSessionRoute(endSessions, { ...rest, endLocally }),
+    start: (record, start) => endSessions.start(record, start),
+    returned(req, res) {
+      const { searchParams } = new URL(req.url ?? '/', 'http://localhost')
+      const back = endSessions.returned(req.headers.cookie, searchParams.get('state'))
+      for (const cookie of back.cookies) res.appendHeader('Set-Cookie', cookie)
+      return back
+    },
+    promptOnce(req, res) {
+      const { prompt, cookie } = endSessions.promptOnce(req.headers.cookie)
+      if (cookie !== undefined) res.appendHeader('Set-Cookie', cookie)
+      return prompt
+    },
+  }
+}

@@ -1,0 +1,343 @@
+// RP-Initiated Logout by HTTP: who may log out, in which order it happens, where browsers are sent, and what comes back.
+import { once } from 'node:events'
+import { createServer, type IncomingMessage, type Server } from 'node:http'
+import fc from 'fast-check'
+import { afterEach, describe, expect, it } from 'vitest'
+import type { EndSessionPorts, EndSessionRecord, EndSessionStart } from '../../src/outbound/end-session.js'
+import { type LogoutRouteOptions, rpInitiatedLogout } from '../../src/outbound/rp-initiated-logout.js'
+import type { EndSessionDialect } from '../../src/providers/end-session-dialect.js'
+
+const ISSUER = 'https://op.example.com'
+const ENDPOINT = 'https://op.example.com/session/end?keep=1'
+const BACK = 'https://app.example.com/logged-out'
+const SECRET = 'a secret of more than thirty-two characters'
+const CLAIMS = { iss: ISSUER, aud: 'rp', sub: 'ada', sid: 'laptop', exp: 2000 }
+
+interface Settings {
+  readonly dialect?: EndSessionDialect
+  readonly endpoint?: () => Promise<string | undefined>
+  readonly secret?: string | readonly string[]
+  readonly now?: () => number
+  readonly issuers?: readonly string[]
+}
+
+function logoutWith({ dialect = {}, endpoint, secret = SECRET, now = () => 1000, issuers = [ISSUER] }: Settings = {}) {
+  const ended: IncomingMessage[] = []
+  const providers = issuers.map((issuer) => ({
+    client: { issuer, clientId: 'rp' },
+    endSession: dialect,
+    endpoint: endpoint ?? (async () => ENDPOINT.replace(ISSUER, issuer)),
+  }))
+  const ports: EndSessionPorts = {
+    providers: async (issuer) => providers.filter(({ client }) => issuer === undefined || client.issuer === issuer),
+    clock: now,
+  }
+  const options = { redirectUris: { 'logged-out': BACK }, secret }
+  const logout = rpInitiatedLogout<IncomingMessage>(options, ports, async (req) => ended.push(req))
+  return { logout, ended }
+}
+
+const servers: Server[] = []
+afterEach(async () => {
+  for (const server of servers.splice(0)) {
+    server.close()
+    server.closeAllConnections()
+  }
+})
+
+interface Rp extends Settings {
+  readonly record?: EndSessionRecord | undefined
+  readonly start?: EndSessionStart
+  readonly route?: Partial<LogoutRouteOptions<IncomingMessage>>
+}
+
+async function rp({ record, start = { to: 'logged-out' }, route = {}, ...settings }: Rp = {}) {
+  const { logout, ended } = logoutWith(settings)
+  const returns: unknown[] = []
+  const handler = logout.route({ record: () => record, start, sessionCookie: { name: 'sid', secure: true }, ...route })
+  const server = createServer((req, res) => {
+    if (req.url?.startsWith('/logout')) return handler(req, res)
+    if (req.url === '/login') return void res.end(logout.promptOnce(req, res) ?? 'silent')
+    returns.push(logout.returned(req, res))
+    res.end()
+  })
+  servers.push(server)
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const address = server.address()
+  if (address === null || typeof address === 'string') throw new Error('no port')
+  const origin = `http://127.0.0.1:${address.port}`
+  const call = (path: string, init: RequestInit = {}) => fetch(origin + path, { redirect: 'manual', ...init })
+  const post = (headers: Record<string, string> = { 'sec-fetch-site': 'same-origin' }) =>
+    call('/logout', { method: 'POST', headers })
+  return { logout, ended, returns, call, post }
+}
+
+const location = (answer: Response) => new URL(answer.headers.get('location') ?? '')
+const cookieOf = (answer: Response) => answer.headers.getSetCookie()[0]?.split(';')[0] ?? ''
+
+describe('where the browser is sent', () => {
+  it('by the letter: hint, client_id, redirect and state, and the query of the endpoint is kept (2)', async () => {
+    const { logout } = logoutWith()
+    const record = await logout.record(CLAIMS, 'eyJ.id.token')
+    expect(JSON.stringify(record)).not.toContain('eyJ')
+    const { url, form } = await logout.start(record, { to: 'logged-out' })
+    expect(form).toBeUndefined()
+    expect(Object.fromEntries(new URL(url).searchParams)).toEqual({
+      keep: '1',
+      id_token_hint: 'eyJ.id.token',
+      client_id: 'rp',
+      post_logout_redirect_uri: BACK,
+      state: expect.stringMatching(/^[\w-]{43}$/),
+    })
+  })
+
+  it('a hint of 6 KB goes by a form that posts itself; nothing of it is in a URL', async () => {
+    const { logout } = logoutWith()
+    const hint = `e30.${'a'.repeat(6000)}.x`
+    const record = await logout.record(CLAIMS, hint)
+    const departure = await logout.start(record, { to: 'logged-out' })
+    expect(departure.url).toBe(ENDPOINT)
+    expect(departure.form).toMatchObject({ id_token_hint: hint, client_id: 'rp', post_logout_redirect_uri: BACK })
+
+    const long = await rp({ record })
+    const page = await long.post()
+    expect(page.status).toBe(200)
+    expect(page.headers.get('content-security-policy')).toContain("script-src 'sha256-")
+    expect(page.headers.get('cache-control')).toBe('no-store')
+    const html = await page.text()
+    expect(html).toContain(`value="${hint}"`)
+    expect(html).toContain('<button>')
+  })
+
+  it.each<[string, EndSessionDialect, Record<string, string>]>([
+    [
+      'Entra ID: a long hint stays here',
+      { tooLong: 'logout-hint', logoutHintClaim: 'login_hint' },
+      { logout_hint: 'O.abc' },
+    ],
+    ['Auth0 v2', { kind: 'auth0-v2', endpoint: 'https://op.example.com/v2/logout' }, { returnTo: BACK }],
+    ['Cognito', { kind: 'cognito', endpoint: 'https://op.example.com/logout' }, { logout_uri: BACK }],
+  ])('%s', async (_name, dialect, expected) => {
+    const { logout } = logoutWith({ dialect })
+    const record = await logout.record({ ...CLAIMS, login_hint: 'O.abc' }, `e30.${'a'.repeat(6000)}.x`)
+    const { url, form } = await logout.start(record, { to: 'logged-out' })
+    expect(form).toBeUndefined()
+    expect(url.length).toBeLessThan(2000)
+    const query = Object.fromEntries(new URL(url).searchParams)
+    expect(query).toMatchObject({ client_id: 'rp', ...expected })
+    expect(query).not.toHaveProperty('id_token_hint')
+  })
+
+  it('an expired hint is sent (4), or dropped where the provider refuses it', async () => {
+    const hintOf = async (dialect: EndSessionDialect) => {
+      const { logout } = logoutWith({ dialect, now: () => CLAIMS.exp })
+      const { url } = await logout.start(await logout.record(CLAIMS, 'e30.e30.x'), { to: 'logged-out' })
+      return new URL(url).searchParams.get('id_token_hint')
+    }
+    expect(await hintOf({})).toBe('e30.e30.x')
+    expect(await hintOf({ expiredHint: 'drop' })).toBeNull()
+  })
+
+  it('the hint survives a refresh without an ID Token, and a change of the secret', async () => {
+    const { logout } = logoutWith()
+    const before = await logout.record(CLAIMS, 'e30.e30.x')
+    const after = await logout.record(CLAIMS, undefined, before)
+    const rotated = logoutWith({ secret: [`another ${SECRET}`, SECRET] }).logout
+    const { url } = await rotated.start(after, { to: 'logged-out' })
+    expect(new URL(url).searchParams.get('id_token_hint')).toBe('e30.e30.x')
+    const foreign = logoutWith({ secret: `another ${SECRET}` }).logout
+    const without = await foreign.start(after, { to: 'logged-out' })
+    expect(new URL(without.url).searchParams.get('id_token_hint')).toBeNull()
+  })
+
+  it('goes to the issuer of the sign-on, never to the first of a list; without a record to the only one', async () => {
+    const other = 'https://other.example.com'
+    const { logout } = logoutWith({ issuers: [other, ISSUER] })
+    const { url } = await logout.start(await logout.record(CLAIMS, undefined), { to: 'logged-out' })
+    expect(new URL(url).origin).toBe(ISSUER)
+    expect(await logout.start(undefined, { to: 'logged-out' })).toMatchObject({ url: BACK, provider: 'not-asked' })
+    expect(new URL((await logoutWith().logout.start(undefined, { to: 'logged-out' })).url).origin).toBe(ISSUER)
+  })
+
+  it('a local logout is complete where the provider has no such endpoint, cannot be reached, or is not to be asked', async () => {
+    const outcome = async (settings: Settings, scope?: 'local' | 'provider' | 'upstream') => {
+      const { url, provider, upstream } = await logoutWith(settings).logout.start(undefined, {
+        to: 'logged-out',
+        scope,
+      })
+      return { stays: url === BACK, provider, upstream }
+    }
+    const away = async () => Promise.reject(new Error('away'))
+    expect(await outcome({ dialect: { kind: 'none' } })).toEqual({
+      stays: true,
+      provider: 'unsupported',
+      upstream: 'not-asked',
+    })
+    expect(await outcome({ endpoint: async () => undefined })).toMatchObject({ stays: true, provider: 'unsupported' })
+    expect(await outcome({ endpoint: away })).toMatchObject({ stays: true, provider: 'unreachable' })
+    expect(await outcome({}, 'local')).toMatchObject({ stays: true, provider: 'not-asked' })
+    expect(await outcome({}, 'upstream')).toMatchObject({ provider: 'asked', upstream: 'unsupported' })
+    expect(await outcome({ dialect: { upstreamParameter: 'federated' } }, 'upstream')).toMatchObject({
+      upstream: 'asked',
+    })
+  })
+
+  it('no name outside the list is ever gone to, and nobody is logged out by one', async () => {
+    const { logout } = logoutWith()
+    const tricks = [
+      '//evil.example',
+      'https://evil.example',
+      '\\\\evil.example',
+      '/\t/evil.example',
+      `${BACK}@evil.example`,
+    ]
+    const names = fc.oneof(
+      fc.string(),
+      fc.webUrl(),
+      fc.constantFrom(...tricks, BACK, '__proto__', 'constructor', 'LOGGED-OUT'),
+    )
+    await fc.assert(
+      fc.asyncProperty(names, async (to) => {
+        fc.pre(to !== 'logged-out')
+        await expect(logout.start(undefined, { to })).rejects.toMatchObject({
+          code: 'ERR_REQUEST',
+          reason: 'redirect_unknown',
+        })
+      }),
+    )
+    const { ended, post } = await rp({ start: { to: 'https://evil.example' } })
+    expect((await post()).status).toBe(503)
+    expect(ended).toEqual([])
+  })
+
+  it('refuses at boot a list that is not one of whole URIs', () => {
+    const configured = (uri: string) => () =>
+      rpInitiatedLogout(
+        { redirectUris: { a: uri }, secret: SECRET },
+        { providers: async () => [], clock: () => 0 },
+        async () => {},
+      )
+    for (const uri of [
+      '/logged-out',
+      'javascript:alert(1)',
+      'https://user@app.example.com/',
+      'https://app.example.com/#x',
+      '',
+    ]) {
+      expect(configured(uri)).toThrow(/redirectUris\.a must be/)
+    }
+    expect(configured(BACK)).not.toThrow()
+    expect(() => logoutWith({ secret: 'short' })).toThrow(/secret of 32 characters/)
+  })
+})
+
+describe('who may log out', () => {
+  it.each<[string, string, Record<string, string>, number]>([
+    ['a GET', 'GET', {}, 405],
+    ['a HEAD', 'HEAD', {}, 405],
+    ['a form of another site', 'POST', { 'sec-fetch-site': 'cross-site' }, 403],
+    ['a form of a sibling domain', 'POST', { 'sec-fetch-site': 'same-site' }, 403],
+    ['a form of another origin, in an old browser', 'POST', { origin: 'https://evil.example' }, 403],
+    ['a sandboxed frame', 'POST', { origin: 'null' }, 403],
+    ['a prefetch', 'POST', { 'sec-fetch-site': 'same-origin', 'sec-purpose': 'prefetch;prerender' }, 403],
+    ['a prefetch of Next.js', 'POST', { 'sec-fetch-site': 'same-origin', 'next-router-prefetch': '1' }, 403],
+  ])('%s does not', async (_name, method, headers, status) => {
+    const { ended, call } = await rp()
+    const answer = await call('/logout', { method, headers })
+    expect(answer.status).toBe(status)
+    expect(answer.headers.getSetCookie()).toEqual([])
+    expect(ended).toEqual([])
+  })
+
+  it.each<[string, Record<string, string>]>([
+    ['the page itself', { 'sec-fetch-site': 'same-origin' }],
+    ['the page itself, in an old browser', { origin: 'https://app.example.com' }],
+    ['a program that is no browser', {}],
+  ])('%s does', async (_name, headers) => {
+    const { ended, post } = await rp()
+    expect((await post(headers)).status).toBe(303)
+    expect(ended).toHaveLength(1)
+  })
+})
+
+describe('the answer', () => {
+  it('ends the session first, takes its cookie away, changes an HttpOnly cookie, and is stored by nobody', async () => {
+    const { post } = await rp()
+    const answer = await post()
+    expect(location(answer).origin).toBe(ISSUER)
+    expect(answer.headers.get('cache-control')).toBe('no-store')
+    const [onItsWay, session] = answer.headers.getSetCookie()
+    expect(onItsWay).toMatch(/^oidc_logout_[0-9a-f]{8}=[\w-]+; Path=\/; HttpOnly; SameSite=Lax; Secure; Max-Age=600$/)
+    expect(session).toBe('sid=; Path=/; Expires=Thu, 01 Jan 1970 00:00:00 GMT; HttpOnly; Secure')
+  })
+
+  it('sends nobody on whose session could not be ended', async () => {
+    const { post } = await rp({ route: { endLocally: () => Promise.reject(new Error('store away')) } })
+    const answer = await post()
+    expect(answer.status).toBe(503)
+    expect(answer.headers.get('location')).toBeNull()
+    expect(answer.headers.getSetCookie()).toEqual([])
+  })
+
+  it('is JSON for a page that asks by script', async () => {
+    const { post } = await rp()
+    const answer = await post({ 'sec-fetch-site': 'same-origin', accept: 'application/json' })
+    expect(answer.status).toBe(200)
+    expect(await answer.json()).toMatchObject({ url: expect.stringContaining(ENDPOINT), provider: 'asked' })
+  })
+})
+
+describe('coming back', () => {
+  async function there(settings: Rp = {}) {
+    const here = await rp(settings)
+    const answer = await here.post()
+    const state = location(answer).searchParams.get('state') ?? ''
+    const back = (query: string, cookie = cookieOf(answer)) => here.call(`/logged-out${query}`, { headers: { cookie } })
+    return { ...here, state, back, cookie: cookieOf(answer) }
+  }
+
+  it('with the state of this very browser', async () => {
+    const { state, back, returns } = await there()
+    const answer = await back(`?state=${state}`)
+    expect(returns[0]).toMatchObject({ state: 'matched', provider: 'asked' })
+    expect(answer.headers.getSetCookie()[0]).toContain('Max-Age=0')
+  })
+
+  it.each([
+    ['without state', () => '', 'missing'],
+    ['with another state', () => '?state=other', 'changed'],
+    ['with a state that is nearly right', (state: string) => `?state=${state}x`, 'changed'],
+  ])('%s is noticed', async (_name, query, expected) => {
+    const { state, back, returns } = await there()
+    expect((await back(query(state))).status).toBe(200)
+    expect(returns[0]).toMatchObject({ state: expected })
+  })
+
+  it('a state without its browser, a second time, ten minutes late, or with a cookie of nobody means nothing', async () => {
+    let now = 1000
+    const { state, back, returns } = await there({ now: () => now })
+    await back(`?state=${state}`, '')
+    const name = (await back(`?state=${state}`)).headers.getSetCookie()[0]?.split(';')[0] ?? ''
+    await back(`?state=${state}`, name)
+    await back(`?state=${state}`, `${name.split('=')[0]}=${'A'.repeat(80)}`)
+    now += 600
+    await back(`?state=${state}`)
+    expect(returns.map((each) => Object(each).state)).toEqual([
+      'not-expected',
+      'matched',
+      'not-expected',
+      'not-expected',
+      'not-expected',
+    ])
+  })
+
+  it('the next sign-in asks for the password, once', async () => {
+    const { state, back, call } = await there({ start: { to: 'logged-out', askForPassword: true } })
+    const landed = cookieOf(await back(`?state=${state}`))
+    const first = await call('/login', { headers: { cookie: landed } })
+    expect(await first.text()).toBe('login')
+    expect(await (await call('/login', { headers: { cookie: cookieOf(first) } })).text()).toBe('silent')
+    expect(await (await call('/login')).text()).toBe('silent')
+  })
+})
