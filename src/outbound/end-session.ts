@@ -40,7 +40,7 @@ export interface EndSessionStart {
   /** A name out of `redirectUris`. */
   readonly to: string
   /** Default `provider`. */
-  readonly scope?: LogoutScope
+  readonly scope?: LogoutScope | undefined
   /** The next sign-in of this browser is asked for a password: see `EndSession.promptOnce`. */
   readonly askForPassword?: boolean
 }
