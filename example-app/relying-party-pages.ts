@@ -24,8 +24,29 @@ ${hasOrders ? html`<div class="actions"><a class="button primary" href="/orders"
   return page({ ...look, title: `Hello, ${sub}`, body })
 }
 
-export function loggedOutPage(look: Look): string {
-  return page({ ...look, title: 'You are logged out', body: html`<p>Your session here has ended.</p>${signInAgain}` })
+interface LoggedOut extends Look {
+  /** Whether the OP handed back what this browser took along. */
+  readonly state: 'matched' | 'missing' | 'changed' | 'not-expected'
+  readonly provider: 'asked' | 'not-asked' | 'unsupported' | 'unreachable'
+}
+
+/** Says what was ended and what was not: the session here has ended in every case. */
+export function loggedOutPage({ state, provider, ...look }: LoggedOut): string {
+  const body = html`<p>Your session here has ended.</p>${atTheProvider(state, provider)}${signInAgain}`
+  return page({ ...look, title: 'You are logged out', body })
+}
+
+function atTheProvider(state: LoggedOut['state'], provider: LoggedOut['provider']) {
+  if (provider === 'unsupported')
+    return html`<p>You are still signed in at your OpenID Provider, which has no logout.</p>`
+  if (provider === 'unreachable') {
+    return html`<p>Your OpenID Provider did not answer, so you may still be signed in there.</p>`
+  }
+  if (state === 'matched') return html`<p>Your OpenID Provider was told as well.</p>`
+  if (state === 'missing' || state === 'changed') {
+    return html`<p>The answer of your OpenID Provider was not the expected one, so you may still be signed in there.</p>`
+  }
+  return undefined
 }
 
 export function endedPage(look: Look): string {

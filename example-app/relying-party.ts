@@ -8,6 +8,7 @@ import { importJWK } from 'jose'
 import {
   type BackchannelLogoutOptions,
   createBackchannelLogout,
+  type EndSessionRecord,
   expressSessions,
   type LogoutEvent,
   type ProviderOptions,
@@ -35,8 +36,11 @@ declare module 'express-session' {
     signOn: {
       readonly sub: string
       readonly sid?: string | undefined
-      readonly idToken: string
+      readonly issuer: string
+      readonly issuedAt: number
       readonly accessToken: string
+      /** What the logout will need of this login; the ID Token in it is sealed. */
+      readonly record?: EndSessionRecord | undefined
     }
   }
 }
@@ -97,10 +101,18 @@ export function createRp(config: RpConfig): Rp {
 
   // Before sessions, CSRF checks and login walls: the OP has no cookie, and would take a login page's 200 for success.
   app.all('/backchannel-logout', logout.receiver())
+  // The same for an OP that tells browsers instead. A client registers one of the two.
+  app.all('/frontchannel-logout', logout.frontchannelReceiver())
+
+  const rpInitiated = logout.rpInitiatedLogout({
+    redirectUris: { 'logged-out': `${baseUrl}/logged-out` },
+    secret: createHash('sha256').update(`logout ${config.sessionSecret}`).digest('base64url'),
+  })
 
   // The OP notifies the RP that began a logout as well, so the session is gone when the browser arrives here: ask for none.
-  app.get('/logged-out', (_req, res) => {
-    res.send(loggedOutPage(look))
+  app.get('/logged-out', (req, res) => {
+    const { state, provider } = rpInitiated.returned(req, res)
+    res.set('Cache-Control', 'no-store').send(loggedOutPage({ ...look, state, provider }))
   })
 
   const cookie = {
@@ -156,6 +168,9 @@ export function createRp(config: RpConfig): Rp {
       code_challenge: await oidc.calculatePKCECodeChallenge(pending.codeVerifier),
       code_challenge_method: 'S256',
     })
+    // Who logged out on purpose is not signed in again by a click, but by a password.
+    const prompt = rpInitiated.promptOnce(req, res)
+    if (prompt) url.searchParams.set('prompt', prompt)
     res.redirect(303, url.href)
   })
 
@@ -178,19 +193,28 @@ export function createRp(config: RpConfig): Rp {
     req.session.signOn = {
       sub: claims.sub,
       sid: typeof claims.sid === 'string' ? claims.sid : undefined,
-      idToken: tokens.id_token,
+      issuer: claims.iss,
+      issuedAt: claims.iat,
       accessToken: tokens.access_token,
+      record: await rpInitiated.record(claims, tokens.id_token),
     }
     await save(req)
     res.redirect(303, '/')
   })
 
-  app.post('/logout', async (req, res) => {
-    const { signOn } = req.session
-    await logout.unbind(req)
-    res.clearCookie(cookie.name, cookie.options)
-    res.redirect(303, await endSessionUrl(signOn?.idToken))
-  })
+  // Ends the session here, then at the OP. Anything but a POST from this very site logs nobody out.
+  app.all(
+    '/logout',
+    rpInitiated.route({
+      record: (req: Request) => req.session.signOn?.record,
+      start: (req: Request) => ({
+        to: 'logged-out',
+        scope: req.session.signOn ? 'provider' : 'local',
+        askForPassword: req.session.signOn !== undefined,
+      }),
+      sessionCookie: { name: cookie.name, ...cookie.options },
+    }),
+  )
 
   app.get('/orders', async (req, res) => {
     const { signOn } = req.session
@@ -235,19 +259,6 @@ export function createRp(config: RpConfig): Rp {
       // Cancelled by the user, expired, replayed or forged: to the browser it is all the same.
       onSignInError?.(error)
       return undefined
-    }
-  }
-
-  /** Where a local logout goes on: to the OP's own logout, if it has one and can be reached. */
-  async function endSessionUrl(idToken: string | undefined): Promise<string> {
-    if (idToken === undefined) return '/logged-out'
-    try {
-      return oidc.buildEndSessionUrl(await provider(), {
-        id_token_hint: idToken,
-        post_logout_redirect_uri: `${baseUrl}/logged-out`,
-      }).href
-    } catch {
-      return '/logged-out'
     }
   }
 

@@ -1,6 +1,5 @@
 // Who is signed in where: the records of the OP, of the RPs and of the API, put together by `sid`. Changes nothing.
 import type { SessionData } from 'express-session'
-import { decodeJwt } from 'jose'
 import { LRUCache } from 'lru-cache'
 import type { Api, Kept } from './api.js'
 import type { KeptClaims } from './kept-claims.js'
@@ -94,15 +93,14 @@ export class SignOns {
 
   async #sessionsAt({ clientId, usesApi, sessions }: Place): Promise<PlaceSession[]> {
     return (await sessions()).flatMap(({ signOn }) => {
-      if (!signOn || !this.#isOfThisRun(signOn.idToken)) return []
+      if (!signOn || !this.#isOfThisRun(signOn)) return []
       return [{ clientId, sub: signOn.sub, sid: signOn.sid, accessToken: usesApi ? signOn.accessToken : undefined }]
     })
   }
 
   /** A Redis or PostgreSQL may hold sessions of an earlier run, with an OP that is no more. */
-  #isOfThisRun(idToken: string): boolean {
-    const { iss, iat = 0 } = decodeJwt(idToken)
-    return iss === this.#options.issuer && iat >= this.#startedAt
+  #isOfThisRun({ issuer, issuedAt }: { readonly issuer: string; readonly issuedAt: number }): boolean {
+    return issuer === this.#options.issuer && issuedAt >= this.#startedAt
   }
 }
 

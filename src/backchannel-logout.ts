@@ -10,8 +10,16 @@ import { type Health, healthOf } from './logout/health.js'
 import { type Client, type LogoutTarget, targetKey, tokenKey } from './marks/target.js'
 import { assertOptions } from './option-checks.js'
 import { type BackchannelLogoutOptions, resolveOptions } from './options.js'
+import type { EndSessionOptions } from './outbound/end-session.js'
+import { type RpInitiatedLogout, rpInitiatedLogout } from './outbound/rp-initiated-logout.js'
 import { providerDirectory } from './providers/directory.js'
+import { endSessionEndpoints } from './providers/end-session-endpoint.js'
 import { backchannelReceiver } from './receivers/backchannel.js'
+import {
+  type FrontchannelHandler,
+  type FrontchannelReceiverOptions,
+  frontchannelReceiver,
+} from './receivers/frontchannel.js'
 import type { LocalSession } from './sessions/session-backend.js'
 import { type ConnectHandler, type GuardOptions, statelessGuard } from './sessions/stateless-guard.js'
 import { type Login, type LoginTokens, loginOf } from './sign-ons/login.js'
@@ -65,6 +73,17 @@ export interface BackchannelLogout<Req = unknown> {
     read: (req: R) => StatelessSignOn | null | undefined | Promise<StatelessSignOn | null | undefined>,
     options?: GuardOptions<R, S>,
   ): ConnectHandler<R, S>
+  /**
+   * RP-Initiated Logout 1.0: what begins here and goes on to the OP. Make it once, beside the receiver.
+   *
+   * @throws TypeError for options that cannot be meant
+   */
+  rpInitiatedLogout(options: EndSessionOptions): RpInitiatedLogout<Req>
+  /**
+   * The handler for the `frontchannel_logout_uri` (OpenID Connect Front-Channel Logout 1.0), for OPs that have no back
+   * channel. One channel for each client is enough: register the back channel where the OP has it.
+   */
+  frontchannelReceiver(options?: FrontchannelReceiverOptions): FrontchannelHandler
   /**
    * Fetches metadata and keys ahead of the first Logout Token. Resolves even if the OP is down; the event `warning`
    * says so.
@@ -142,6 +161,30 @@ export function createBackchannelLogout<Req = unknown>(given: BackchannelLogoutO
   const login = (idToken: IdTokenClaims | undefined, tokens?: LoginTokens): Promise<Login> =>
     loginOf(idToken, tokens, directory, (error) => emit({ type: 'warning', error }))
 
+  const unbind = async (req: Req): Promise<void> => {
+    const { sessionId } = sessionOf(req, 'unbind')
+    sessions?.released(req)
+    await signOns.endLocally(sessionId, () => destroySession(sessionId))
+  }
+  /** A logout without a Logout Token. */
+  const end = async (target: LogoutTarget, reason: LogoutReason, deadlineSeconds: number): Promise<LogoutResult> => {
+    const { issuer, clientId } = target
+    const order = {
+      client: { issuer, clientId },
+      key: keyOfTarget(target),
+      issuedAt: clock(),
+      reason,
+      revokeOfflineAccess: false,
+    }
+    const { replayed: _, ...result } = await engine.end(order, deadlineSeconds)
+    return result
+  }
+  const endpointOf = endSessionEndpoints(clock)
+  const providers = async (issuer?: string) => {
+    const found = issuer === undefined ? directory.configured() : await directory.forIssuer(issuer)
+    return found.map((provider) => ({ ...provider, endpoint: () => endpointOf(provider) }))
+  }
+
   return {
     receiver: () => receiver,
     fetch: webHandler(respond, bounds),
@@ -163,11 +206,7 @@ export function createBackchannelLogout<Req = unknown>(given: BackchannelLogoutO
       const keys = [tokens.accessToken].flatMap((token) => (token === undefined ? [] : [tokenKey(token)]))
       return signOns.addTokens(sessionOf(req, 'addTokens').sessionId, keys)
     },
-    async unbind(req) {
-      const { sessionId } = sessionOf(req, 'unbind')
-      sessions?.released(req)
-      await signOns.endLocally(sessionId, () => destroySession(sessionId))
-    },
+    unbind,
     async terminate(target, options = {}) {
       assertOptions('terminate()', options, { reason: true, deadlineSeconds: true })
       const { reason = 'terminated', deadlineSeconds = 10 } = options
@@ -175,16 +214,15 @@ export function createBackchannelLogout<Req = unknown>(given: BackchannelLogoutO
       if (isUnknown(client, directory.configured())) {
         throw new TypeError('terminate() names an issuer and clientId that are not configured as a provider')
       }
-      const order = {
-        client,
-        key: keyOfTarget(target),
-        issuedAt: clock(),
-        reason,
-        revokeOfflineAccess: false,
-      }
-      const { replayed: _, ...result } = await engine.end(order, deadlineSeconds)
-      return result
+      return end(target, reason, deadlineSeconds)
     },
+    rpInitiatedLogout: (endSessionOptions) => rpInitiatedLogout(endSessionOptions, { providers, clock }, unbind),
+    frontchannelReceiver: (frontchannelOptions = {}) =>
+      frontchannelReceiver(frontchannelOptions, {
+        clients: async (issuer) => (await directory.forIssuer(issuer)).map(({ client }) => client),
+        end: (target) => end(target, 'front-channel', options.answerDeadlineSeconds),
+        monotonic: () => performance.now() / 1000,
+      }),
     signOn: async (idToken) => signOns.signOn(await login(idToken)),
     isLive: (signOn) => signOns.isLive(signOn),
     guard: (read, guardOptions) =>

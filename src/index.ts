@@ -13,10 +13,36 @@ export type { EndedSessions, LogoutResult } from './logout/engine.js'
 export type { Health, KeysHealth } from './logout/health.js'
 export type { Client, LogoutTarget } from './marks/target.js'
 export type { BackchannelLogoutOptions } from './options.js'
+export type {
+  EndSessionDeparture,
+  EndSessionOptions,
+  EndSessionRecord,
+  EndSessionReturn,
+  EndSessionStart,
+  LogoutScope,
+  ProviderLogout,
+} from './outbound/end-session.js'
+export type {
+  EndSessionHandler,
+  EndSessionRouteOptions,
+  SessionCookie,
+} from './outbound/end-session-route.js'
+export type {
+  LogoutRouteOptions,
+  RpInitiatedLogout,
+} from './outbound/rp-initiated-logout.js'
 export type { ProviderSource } from './providers/directory.js'
+export type {
+  EndSessionDialect,
+  EndSessionRequest,
+} from './providers/end-session-dialect.js'
 export type { KeysUnavailable } from './providers/keys-unavailable.js'
 export { type PresetName, preset } from './providers/presets.js'
 export type { DecryptionOptions, ProviderOptions } from './providers/provider.js'
+export type {
+  FrontchannelHandler,
+  FrontchannelReceiverOptions,
+} from './receivers/frontchannel.js'
 export {
   type ExpressSessionStore,
   type ExpressSessionsOptions,

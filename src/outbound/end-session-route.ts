@@ -111,8 +111,10 @@ function send(
   res.end(body)
 }
 
-function wantsJson(req: IncomingMessage): boolean {
-  return (req.headers.accept ?? '').split(',').some((type) => type.trim().toLowerCase().startsWith('application/json'))
+/** A script that asks for JSON; a browser that goes to a page takes JSON as well, but names HTML. */
+function wantsJson({ headers }: IncomingMessage): boolean {
+  const accept = (headers.accept ?? '').toLowerCase()
+  return accept.includes('application/json') && !accept.includes('text/html')
 }
 
 const SCRIPT = 'document.forms[0].submit()'

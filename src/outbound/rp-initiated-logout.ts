@@ -33,7 +33,7 @@ export interface RpInitiatedLogout<Req = unknown> {
    * page of yours. Any other method is answered 405, a request of another site or of a prefetch 403; neither logs anybody out.
    * With `Accept: application/json` the answer is `{ url }` (and `form` where a URL would be too long), for the page's own script.
    */
-  route(options: LogoutRouteOptions<Req>): EndSessionHandler<Req>
+  route<R extends Req = Req>(options: LogoutRouteOptions<R>): EndSessionHandler<R>
   /**
    * The same as data, for frameworks without such a route: end the session first, then call this, send `cookie` as `Set-Cookie`,
    * and redirect by 303 to `url`, or post `form` there.

@@ -1,4 +1,5 @@
 // How a provider wants to be asked to end its own session: data for presets, and the request that follows from it. Pure.
+import { assertOptions, type OptionNames } from '../option-checks.js'
 
 /** OpenID Connect RP-Initiated Logout 1.0 as a provider speaks it. Each default is the letter of the specification. */
 export interface EndSessionDialect {
@@ -23,6 +24,43 @@ export interface EndSessionDialect {
   readonly upstreamParameter?: 'federated'
 }
 
+const MAX_URL_LENGTH = 2000
+
+const NAMES: OptionNames<EndSessionDialect> = {
+  kind: true,
+  endpoint: true,
+  maxUrlLength: true,
+  tooLong: true,
+  expiredHint: true,
+  logoutHintClaim: true,
+  upstreamParameter: true,
+}
+
+const KINDS: readonly unknown[] = [undefined, 'standard', 'auth0-v2', 'cognito', 'none']
+
+/** The option `endSession` of a provider, checked. Throws a `TypeError` that names what is wrong. */
+export function endSessionDialect(given: unknown): EndSessionDialect {
+  if (given === undefined) return {}
+  assertOptions('provider option endSession', given, NAMES)
+  const dialect: EndSessionDialect = Object.freeze({ ...Object(given) })
+  const { kind, endpoint, maxUrlLength = MAX_URL_LENGTH } = dialect
+  if (!KINDS.includes(kind)) {
+    throw new TypeError('provider option endSession.kind must be standard, auth0-v2, cognito or none')
+  }
+  if (endpoint !== undefined && !(URL.canParse(endpoint) && /^https?:$/.test(new URL(endpoint).protocol))) {
+    throw new TypeError('provider option endSession.endpoint must be a whole URL, e.g. https://op.example.com/logout')
+  }
+  if ((kind === 'cognito' || kind === 'auth0-v2') && endpoint === undefined) {
+    throw new TypeError(
+      `provider option endSession.kind ${kind} needs endSession.endpoint: the metadata do not have it`,
+    )
+  }
+  if (!(typeof maxUrlLength === 'number' && maxUrlLength >= 256)) {
+    throw new TypeError('provider option endSession.maxUrlLength must be a number of characters, 256 or more')
+  }
+  return dialect
+}
+
 /** What to send, before it is known how. */
 export interface EndSessionParameters {
   readonly endpoint: string
@@ -40,8 +78,6 @@ export interface EndSessionRequest {
   /** Present: the browser posts these fields to `url`. */
   readonly form?: Readonly<Record<string, string>> | undefined
 }
-
-const MAX_URL_LENGTH = 2000
 
 /** Whether the provider hands `state` back. */
 export function returnsState({ kind = 'standard' }: EndSessionDialect): boolean {

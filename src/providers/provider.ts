@@ -5,6 +5,7 @@ import { isJsonObject, type JsonObject, own } from '../json-object.js'
 import type { Client } from '../marks/target.js'
 import { assertOptions, type OptionNames } from '../option-checks.js'
 import { DecryptionKeys } from './decryption-keys.js'
+import { type EndSessionDialect, endSessionDialect } from './end-session-dialect.js'
 import { isJwk, type JSONWebKeySet, type JWK } from './jwk.js'
 import { isHmac, SigningKeys } from './signing-keys.js'
 
@@ -60,6 +61,8 @@ export interface ProviderOptions {
   readonly dangerouslyAllowHttp?: boolean | undefined
   /** Deadline of one fetch of metadata and keys. The OP waits meanwhile; stay under the answer's own. Default: 1.5, at most 30. */
   readonly requestTimeoutSeconds?: number | undefined
+  /** How the provider ends its own session when a logout begins here. Default: by the letter of RP-Initiated Logout 1.0. */
+  readonly endSession?: EndSessionDialect | undefined
 }
 
 /** How Logout Tokens are encrypted for this client (`id_token_encrypted_response_alg` and `…_enc`). */
@@ -91,6 +94,7 @@ export interface Provider {
   readonly transientFailureStatus: 400 | 503
   readonly keys: SigningKeys
   readonly decryption: Decryption | undefined
+  readonly endSession: EndSessionDialect
 }
 
 /** Decided `DecryptionOptions`. */
@@ -139,6 +143,7 @@ const OPTION_NAMES: OptionNames<ProviderOptions> = {
   transientFailureStatus: true,
   dangerouslyAllowHttp: true,
   requestTimeoutSeconds: true,
+  endSession: true,
 }
 
 const DECRYPTION_NAMES: OptionNames<DecryptionOptions> = {
@@ -178,6 +183,7 @@ export function resolveProvider(options: ProviderOptions, clock: () => number): 
     replay: oneOf('replay', own(given, 'replay'), ['refuse', 'acknowledge']),
     transientFailureStatus,
     decryption: decryptionOf(own(given, 'decryption')),
+    endSession: endSessionDialect(own(given, 'endSession')),
     keys: new SigningKeys(
       secretOf(own(given, 'clientSecret'), algorithms),
       algorithms.every(isHmac)

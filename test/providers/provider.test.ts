@@ -36,6 +36,7 @@ describe('defaults', () => {
       replay: 'refuse',
       transientFailureStatus: 400,
       decryption: undefined,
+      endSession: {},
     })
   })
 

@@ -1,0 +1,116 @@
+// OpenID Connect Front-Channel Logout 1.0: a GET from a frame of the OP, believed for nothing but a `sid` that is bound here.
+// Cookies do not matter to it, so browsers that block them do not either.
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { LogoutResult } from '../logout/engine.js'
+import type { Client } from '../marks/target.js'
+import { assertOptions } from '../option-checks.js'
+
+export interface FrontchannelReceiverOptions {
+  /**
+   * Whose registered path this is. Then a request may leave `iss` out, as Entra ID does; one with another `iss` is refused.
+   * Without it, `iss` is required.
+   */
+  readonly issuer?: string | undefined
+  /** Who may frame the answer, beside the issuer's origin. */
+  readonly frameAncestors?: readonly string[] | undefined
+  /** Requests that end nobody, each second; more are refused for a moment, since anybody can send them. Default 10. */
+  readonly emptyRequestsPerSecond?: number | undefined
+}
+
+export interface FrontchannelPorts {
+  /** The clients of an issuer that is configured. */
+  readonly clients: (issuer: string) => Promise<readonly Client[]>
+  readonly end: (target: Client & { readonly sid: string }) => Promise<Pick<LogoutResult, 'complete' | 'found'>>
+  /** Elapsed seconds, by a clock that does not jump. */
+  readonly monotonic: () => number
+}
+
+export type FrontchannelHandler = (req: IncomingMessage, res: ServerResponse) => void
+
+/** No specification bounds a `sid`; the longest seen is a tenth of this. */
+const MAX_SID_LENGTH = 1024
+const DEFAULT_EMPTY_REQUESTS_PER_SECOND = 10
+
+/**
+ * The handler for the `frontchannel_logout_uri` (3). Answers 200, empty, whether or not a session was found, so that nobody can
+ * ask which `sid` is signed in here; 400 for what is no such request, 429 in a flood, 503 if the logout is not complete: it is
+ * completed in the background. Never by `sub`, which the request does not have.
+ */
+export function frontchannelReceiver(
+  options: FrontchannelReceiverOptions,
+  { clients, end, monotonic }: FrontchannelPorts,
+): FrontchannelHandler {
+  assertOptions('frontchannelReceiver()', options, { issuer: true, frameAncestors: true, emptyRequestsPerSecond: true })
+  const { issuer: ownIssuer, frameAncestors = [], emptyRequestsPerSecond = DEFAULT_EMPTY_REQUESTS_PER_SECOND } = options
+  const allowance = new Allowance(emptyRequestsPerSecond, monotonic)
+
+  const statusOf = async (req: IncomingMessage, iss: string | undefined, sid: string | undefined): Promise<number> => {
+    if (req.method !== 'GET') return 405
+    if (iss === undefined || sid === undefined || sid === '' || sid.length > MAX_SID_LENGTH) return 400
+    const known = ownIssuer === undefined || iss === ownIssuer ? await clients(iss) : []
+    if (known.length === 0) return 400
+    if (!allowance.take()) return 429
+    const results = await Promise.all(known.map(({ issuer, clientId }) => end({ issuer, clientId, sid })))
+    if (results.some(({ found }) => found > 0)) allowance.giveBack()
+    return results.every(({ complete }) => complete) ? 200 : 503
+  }
+
+  return (req, res) => {
+    const { searchParams } = new URL(req.url ?? '/', 'http://localhost')
+    const iss = one(searchParams, 'iss') ?? (searchParams.has('iss') ? undefined : ownIssuer)
+    const sid = one(searchParams, 'sid')
+    statusOf(req, iss, sid)
+      .catch(() => 503)
+      .then((status) => {
+        const ancestors = [iss, ...frameAncestors].flatMap((url) =>
+          url && URL.canParse(url) ? [new URL(url).origin] : [],
+        )
+        // A header that came before, of a middleware for the application's own pages, would forbid the frame.
+        res.removeHeader('X-Frame-Options')
+        res.writeHead(status, {
+          'Cache-Control': 'no-store',
+          'Content-Security-Policy': `default-src 'none'; frame-ancestors ${status === 200 ? ancestors.join(' ') : "'none'"}`,
+          'Content-Type': 'text/html; charset=utf-8',
+          'Content-Length': '0',
+          ...(status === 405 && { Allow: 'GET' }),
+          ...((status === 429 || status === 503) && { 'Retry-After': '1' }),
+        })
+        res.end()
+      })
+      .catch(() => res.destroy()) // A response that cannot be written to is the host's own trouble, and its end.
+  }
+}
+
+/** Exactly once, or not at all. */
+function one(parameters: URLSearchParams, name: string): string | undefined {
+  const [value, another] = parameters.getAll(name)
+  return another === undefined ? value : undefined
+}
+
+/** So many in a second; what was not used is not saved up beyond that. */
+class Allowance {
+  readonly #perSecond: number
+  readonly #monotonic: () => number
+  #left: number
+  #at: number
+
+  constructor(perSecond: number, monotonic: () => number) {
+    this.#perSecond = perSecond
+    this.#monotonic = monotonic
+    this.#left = perSecond
+    this.#at = monotonic()
+  }
+
+  take(): boolean {
+    const now = this.#monotonic()
+    this.#left = Math.min(this.#perSecond, this.#left + (now - this.#at) * this.#perSecond)
+    this.#at = now
+    if (this.#left < 1) return false
+    this.#left--
+    return true
+  }
+
+  giveBack(): void {
+    this.#left = Math.min(this.#perSecond, this.#left + 1)
+  }
+}
