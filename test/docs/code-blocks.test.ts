@@ -21,7 +21,7 @@ interface Block {
 
 /** What the reader is told to bring: everything else a block uses, it must declare or import. */
 const BROUGHT_BY_THE_READER = `
-declare function finishLogin(req: unknown): Promise<{ claims(): { iss: string; sub: string } & Record<string, unknown>; access_token: string }>
+declare function finishLogin(req: unknown): Promise<{ claims(): { iss: string; sub: string } & Record<string, unknown>; access_token: string; id_token?: string }>
 `
 
 function blocksOf(document: string): readonly Block[] {
