@@ -26,6 +26,7 @@ const OPTIONS: { readonly [Name in keyof Settings]-?: (value: string) => Setting
   clientSecret: String,
   jwks: (value) => JSON.parse(value),
   decryption: (value) => JSON.parse(value),
+  endSession: (value) => JSON.parse(value),
 }
 
 /** `PRESET=ory-hydra`, `ALGORITHMS=ES256,RS256`, `ALLOW_MISSING_EXP=true`, … Throws a `TypeError` for an unknown preset. */
