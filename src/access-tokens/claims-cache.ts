@@ -9,10 +9,10 @@ import type { Mark } from '../marks/covering.js'
 import { tokenKey } from '../marks/target.js'
 import type { LogoutStore } from '../stores/logout-store.js'
 import { LocalMarks } from './local-marks.js'
+import { type Judgement, judge, type LoginRecords, recordsOf } from './login-records.js'
 import { noVerdict, outline } from './no-verdict.js'
-import { tokenOutlivesMarks, userOfTwoNames } from './sign-on-reader.js'
+import { datedOnly, tokenOutlivesMarks, userOfTwoNames } from './sign-on-reader.js'
 import {
-  ends,
   evictedKey,
   expiryOf,
   namesAnother,
@@ -21,6 +21,7 @@ import {
   type TokenClaims,
   type TokenSignOn,
   type TokenStanding,
+  wasIssuedAfter,
 } from './token-claims.js'
 
 /** Whether a token may be used now. Inactive tokens are all alike: who is refused is not told why. */
@@ -45,7 +46,7 @@ export type LoadClaims<Application> = (
 ) => Promise<{ readonly claims: TokenClaims; readonly application: Application }>
 
 /** The part of the logout store that a claims cache needs. */
-export type MarksStore = Pick<LogoutStore, 'marks' | 'begin'>
+export type MarksStore = Pick<LogoutStore, 'marks' | 'begin'> & Partial<LoginRecords>
 
 export interface ClaimsCacheOptions<Application> {
   readonly load: LoadClaims<Application>
@@ -179,7 +180,7 @@ export class ClaimsCache<Application> {
     if (cached !== undefined) {
       if (!cached.active) return INACTIVE
       const { marks } = await this.#marksUnder(cached.keys)
-      const verdict = this.#weigh(key, cached, begun, marks)
+      const verdict = await this.#weigh(key, cached, begun, marks)
       if (verdict !== undefined) return verdict
     }
     return this.#ask(key, token, maxAgeSeconds, begun, 0)
@@ -209,7 +210,7 @@ export class ClaimsCache<Application> {
     const question = this.#joinable(key, maxAgeSeconds, notBefore) ?? this.#begin(key, token, now)
     const answer = await question.answer
     if (!answer.active) return INACTIVE
-    const verdict = this.#weigh(key, answer, begun, (await this.#marksUnder(answer.keys)).marks)
+    const verdict = await this.#weigh(key, answer, begun, (await this.#marksUnder(answer.keys)).marks)
     // Only a question from before this request can be distrusted, so the second time round is the last.
     return verdict ?? this.#ask(key, token, maxAgeSeconds, begun, begun)
   }
@@ -295,15 +296,17 @@ export class ClaimsCache<Application> {
    * A verdict, by marks that were read after the answer was there; or nothing where the authorization server must be asked
    * again.
    */
-  #weigh(
+  async #weigh(
     key: string,
     answer: ActiveAnswer<Application>,
     begun: number,
     marks: readonly Mark[],
-  ): Verdict<Application> | undefined {
-    const mark = marks.find((each) => ends(each, answer, answer.boundAt))
-    if (mark !== undefined) {
+  ): Promise<Verdict<Application> | undefined> {
+    const judged = marks.length > 0 ? await this.#judged(marks, answer) : undefined
+    if (judged !== undefined) {
+      const { mark, evidence } = judged
       if (namesAnother(mark, answer)) this.#warnOnce(userOfTwoNames)
+      if (evidence === 'dates' && wasIssuedAfter(mark, answer)) this.#warnOnce(datedOnly)
       return this.#end(key, mark, answer.tokenExpiresAt)
     }
     if (answer.startedAt < begun && this.#touched(answer, marks)) {
@@ -311,6 +314,15 @@ export class ClaimsCache<Application> {
       return undefined
     }
     return answer.tokenExpiresAt <= this.#options.clock() ? INACTIVE : answer.verdict
+  }
+
+  async #judged(marks: readonly Mark[], answer: ActiveAnswer<Application>): Promise<Judgement | undefined> {
+    const { store, storeTimeoutSeconds } = this.#options
+    try {
+      return await within(storeTimeoutSeconds, judge(marks, answer, answer.boundAt, recordsOf(store)))
+    } catch (cause) {
+      throw noVerdict('store_failed', cause)
+    }
   }
 
   /**

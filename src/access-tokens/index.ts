@@ -22,6 +22,7 @@ export {
   type VerifiedClaims,
   type VerifiedJwt,
 } from './jwt-check.js'
+export { type LoginRecords, withLoginRecords } from './login-records.js'
 export type { NoVerdictReason } from './no-verdict.js'
 export { createRelay, type Relay, type RelayApi, type RelayOptions } from './relay.js'
 export { createRelayReceiver, type RelayReceiver, type RelayReceiverOptions } from './relay-receiver.js'

@@ -7,16 +7,31 @@ import { tokenKey } from '../marks/target.js'
 import { assertOptions, type OptionNames } from '../option-checks.js'
 import { answer, INVALID_TOKEN, NO_VERDICT, type TokenHandler, type TokenRequest } from './bearer.js'
 import type { MarksStore } from './claims-cache.js'
+import { judge, recordsOf } from './login-records.js'
 import { noVerdict } from './no-verdict.js'
 import { type RequireJwtOptions, requireJwt } from './require-jwt.js'
 import type { AccessToken } from './require-token.js'
-import { type SignOnOf, sidless, signOnReader, tokenOutlivesMarks, userOfTwoNames } from './sign-on-reader.js'
-import { ends, namesAnother, ownKeys, standingOf, type TokenClaims } from './token-claims.js'
+import {
+  datedOnly,
+  type SignOnOf,
+  sidless,
+  signOnReader,
+  tokenOutlivesMarks,
+  userOfTwoNames,
+} from './sign-on-reader.js'
+import {
+  namesAnother,
+  ownKeys,
+  standingOf,
+  type TokenClaims,
+  type TokenStanding,
+  wasIssuedAfter,
+} from './token-claims.js'
 
 /** Options of `createJwtCheck`. */
 export interface JwtCheckOptions {
   /** The logout store that the receiver writes to, or `boundedReads` of it, or what a relay keeps in step with it. */
-  readonly store: Pick<MarksStore, 'marks'>
+  readonly store: Pick<MarksStore, 'marks' | 'read'>
   /** Issuer of tokens that name none. Default: a token without `iss` has no verdict. */
   readonly issuer?: string
   /**
@@ -91,18 +106,23 @@ export function createJwtCheck(options: JwtCheckOptions): JwtCheck {
   const warnOnce = onceEach((error) => emit({ type: 'warning', error }))
   const read = signOnReader({ issuer, signOnOf, clock, emit })
 
+  const judgedBy = async (standing: TokenStanding) => {
+    const { marks } = await store.marks(standing.keys)
+    return judge(marks, standing, undefined, recordsOf(store))
+  }
   const isEnded = async (claims: unknown, token: string | undefined): Promise<boolean> => {
     if (!isClaims(claims)) throw noVerdict('claims_malformed')
     const signOn = read(claims)
     if (typeof claims.exp === 'number' && claims.exp - clock() > marksLifetimeSeconds) warnOnce(tokenOutlivesMarks)
     if (signOn.sid === undefined && signOn.sub !== undefined && signOn.sub !== signOn.clientId) warnOnce(sidless)
     const standing = standingOf(token === undefined ? [] : ownKeys(tokenKey(token)), signOn)
-    const { marks } = await within(storeTimeoutSeconds, store.marks(standing.keys)).catch((cause: unknown) => {
+    const judged = await within(storeTimeoutSeconds, judgedBy(standing)).catch((cause: unknown) => {
       throw noVerdict('store_failed', cause)
     })
-    const mark = marks.find((each) => ends(each, standing, undefined))
-    if (mark !== undefined && namesAnother(mark, standing)) warnOnce(userOfTwoNames)
-    return mark !== undefined
+    if (judged === undefined) return false
+    if (namesAnother(judged.mark, standing)) warnOnce(userOfTwoNames)
+    if (judged.evidence === 'dates' && wasIssuedAfter(judged.mark, standing)) warnOnce(datedOnly)
+    return true
   }
   const isRevoked = async (first: unknown, second?: unknown): Promise<boolean> => {
     if (typeof second === 'string') return isEnded(first, second)

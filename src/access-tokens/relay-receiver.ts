@@ -139,7 +139,7 @@ export function createRelayReceiver(options: RelayReceiverOptions): RelayReceive
 function orderOf({ target, issuedAt, seenSecondsAgo, lastsSeconds }: RelayedMark, now: number) {
   return {
     target,
-    issuedAt: issuedAt ?? now,
+    issuedAt,
     seenSecondsAgo,
     marksExpireAt: now + lastsSeconds,
     toleranceSeconds: 60,

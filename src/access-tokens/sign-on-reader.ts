@@ -117,3 +117,13 @@ export function tokenOutlivesMarks(): LogoutError {
     { reason: 'token_outlives_marks', claim: 'exp' },
   )
 }
+
+/** Said for the first token that was refused by its dates though it was issued after the logout. */
+export function datedOnly(): LogoutError {
+  return new LogoutError(
+    'ERR_CONFIGURATION',
+    'An access token that was issued after a logout was refused by its dates alone: whether it is of a later login or was refreshed ' +
+      'from the ended one is not known; give the receiver and this check withLoginRecords(store), and tokens to bind and addTokens',
+    { reason: 'login_unknown', claim: 'auth_time' },
+  )
+}

@@ -1,6 +1,6 @@
 // What one introspection answer says of its token: whose it is, since when, until when, and whether a mark ends it. Pure.
 import type { IntrospectionResponse } from 'oauth4webapi'
-import { covers, type Mark } from '../marks/covering.js'
+import { covers, DEFAULT_TOLERANCE_SECONDS, type Mark } from '../marks/covering.js'
 import { sidKey, subKey, tokenKey } from '../marks/target.js'
 import { noVerdict } from './no-verdict.js'
 
@@ -48,7 +48,10 @@ function numberOrDate(text: string): number {
 export interface TokenStanding {
   /** The keys under which marks against this token are found; its own come first. */
   readonly keys: readonly string[]
+  /** Whether the first of them is that of the token itself: not where only its claims are at hand. */
+  readonly isWhole: boolean
   readonly subKey: string | undefined
+  readonly sidKey: string | undefined
   readonly authTime: number | undefined
   readonly issuedAt: number | undefined
 }
@@ -69,12 +72,13 @@ export function ownKeys(key: string): readonly string[] {
 /** `own`: the keys of the token itself; none where only its claims are at hand. */
 export function standingOf(own: readonly string[], signOn: TokenSignOn): TokenStanding {
   const { issuer, clientId, sub, sid, authTime, issuedAt } = signOn
-  const standing = { keys: own, subKey: undefined, authTime, issuedAt }
+  const standing = { keys: own, isWhole: own.length > 0, subKey: undefined, sidKey: undefined, authTime, issuedAt }
   if (clientId === undefined) return standing
   const client = { issuer, clientId }
   const bySub = sub === undefined ? undefined : subKey(client, sub)
   const bySid = sid === undefined ? undefined : sidKey(client, sid)
-  return { ...standing, keys: [...own, bySid, bySub].filter((each) => each !== undefined), subKey: bySub }
+  const keys = [...own, bySid, bySub].filter((each) => each !== undefined)
+  return { ...standing, keys, subKey: bySub, sidKey: bySid }
 }
 
 /**
@@ -89,8 +93,12 @@ export function ends(mark: Mark, token: TokenStanding, boundAt: number | undefin
   // That an answer names no `sid` does not say that the sign-on had none: the authorization server is asked again.
   if (mark.scope === 'sidless') return false
   const issuedAt = mark.scope === 'sid' ? token.authTime : (token.authTime ?? token.issuedAt)
-  const signOn = { subKey: mark.subKey ?? token.subKey ?? '', issuedAt, boundAt: boundAt ?? Number.NEGATIVE_INFINITY }
-  return covers(mark, signOn)
+  const signOn = { subKey: mark.subKey ?? token.subKey ?? '', issuedAt }
+  if (mark.issuedAt !== undefined) return covers(mark, { ...signOn, boundAt: boundAt ?? Number.NEGATIVE_INFINITY })
+  // With no Logout Token behind the mark, the store's clock alone dates it. A token that was first met after it may have been issued
+  // before it all the same, by a clock that is another one.
+  const issuedBy = (issuedAt ?? Number.NEGATIVE_INFINITY) - DEFAULT_TOLERANCE_SECONDS
+  return covers(mark, { ...signOn, boundAt: Math.min(boundAt ?? Number.POSITIVE_INFINITY, issuedBy) })
 }
 
 /**
@@ -99,6 +107,11 @@ export function ends(mark: Mark, token: TokenStanding, boundAt: number | undefin
  */
 export function namesAnother(mark: Mark, token: TokenStanding): boolean {
   return mark.subKey !== undefined && token.subKey !== undefined && mark.subKey !== token.subKey
+}
+
+/** Whether the token is younger than the logout: of a later login, or refreshed from the ended one. */
+export function wasIssuedAfter({ issuedAt, seenAt }: Mark, token: TokenStanding): boolean {
+  return token.issuedAt !== undefined && token.issuedAt > (issuedAt ?? seenAt)
 }
 
 /** Freezes JSON all the way down, so that no request can change what the next one sees. */

@@ -1,0 +1,105 @@
+// Which login a token comes from, as the Relying Party knew it: written beside the bindings, read where a token's own claims cannot tell
+// a later login from a refresh. Knows no token but its key, and asks no authorization server.
+import { covers, type Mark, type SignOn } from '../marks/covering.js'
+import { tokenKey } from '../marks/target.js'
+import type { Binding, LogoutStore, NewBinding } from '../stores/logout-store.js'
+import { ends, type TokenStanding } from './token-claims.js'
+
+/** The part of a store that can say it. */
+export type LoginRecords = Pick<LogoutStore, 'read'>
+
+/**
+ * A logout store that also remembers of which login each access token is that `bind` and `addTokens` record, or where they record
+ * none, of which login each `sid` is. Give it to the receiver in place of the store. `createClaims` and `createJwtCheck` over the same
+ * store then let the tokens of a later login in whose claims have the `auth_time` of the ended one (single sign-on without a
+ * password), and refuse those that were refreshed from the ended one. Costs one more write for each login and each recorded token.
+ */
+export function withLoginRecords<Store extends LogoutStore>(store: Store): Store {
+  const record = (name: string, { issuedAt, startedAt, expiresAt }: Dates): Promise<unknown> =>
+    // Under keys of its own: no logout finds it, and what a logout ends is told by its dates.
+    store.bind({ sessionId: name, subKey: tokenKey(name), issuedAt, startedAt, expiresAt })
+  const bind = async (binding: NewBinding) => {
+    const { tokenKeys = [], sidKey } = binding
+    // Before the session is bound: a logout that comes in between then ends what it ends there.
+    const names = tokenKeys.length > 0 ? tokenKeys.map(ofToken) : sidKey === undefined ? [] : [ofSid(sidKey)]
+    await Promise.all(names.map((name) => record(name, binding)))
+    return store.bind(binding)
+  }
+  const addTokens = async (sessionId: string, tokenKeys: readonly string[]) => {
+    const state = await store.addTokens(sessionId, tokenKeys)
+    const { binding, ended, marks } = state
+    // From here on a logout that ends the session marks these tokens, whatever is recorded of them.
+    if (binding !== undefined && !ended && !marks.some((mark) => covers(mark, binding))) {
+      await Promise.all(tokenKeys.map((key) => record(ofToken(key), binding)))
+    }
+    return state
+  }
+  return new Proxy(store, {
+    get(target, name) {
+      if (name === 'bind') return bind
+      if (name === 'addTokens') return addTokens
+      const member: unknown = Reflect.get(target, name, target)
+      return typeof member === 'function' ? member.bind(target) : member
+    },
+  })
+}
+
+/** Within one answer of the token endpoint an access token may be dated that much before the ID Token. */
+const ONE_ANSWER_SECONDS = 1
+
+/** The records of a store, if it has any; a relay has none. */
+export function recordsOf(store: Partial<LoginRecords> | undefined): LoginRecords | undefined {
+  const read = store?.read
+  return read === undefined ? undefined : { read: (name) => read.call(store, name) }
+}
+
+type Dates = Pick<Binding, 'issuedAt' | 'startedAt' | 'expiresAt'>
+
+const ofToken = (key: string) => `login of the token ${key}`
+const ofSid = (key: string) => `login of the sid ${key}`
+
+/** What decided about a token. `dates`: nothing but its claims. */
+export type Evidence = 'token-mark' | 'login-of-token' | 'login-of-sid' | 'dates'
+
+export interface Judgement {
+  readonly mark: Mark
+  readonly evidence: Evidence
+}
+
+/**
+ * The mark that ends a token, if one does, and by what that is known: a mark of its own, else the login it is of, else the login its
+ * `sid` is of, else its dates. One rule for tokens that are introspected and those that are not. Asks the records only about tokens
+ * under a mark. `firstSeenAt`: when the token was known to exist, by the clock of the marks.
+ */
+export async function judge(
+  marks: readonly Mark[],
+  token: TokenStanding,
+  firstSeenAt: number | undefined,
+  records: LoginRecords | undefined,
+): Promise<Judgement | undefined> {
+  const own = marks.find(({ scope }) => scope === 'token')
+  if (own !== undefined) return { mark: own, evidence: 'token-mark' }
+  const others = marks.filter(({ scope }) => scope === 'sid' || scope === 'sub')
+  if (others.length === 0) return undefined
+  const [key] = token.keys
+  const ofItself = token.isWhole && key !== undefined ? await loginOf(records, ofToken(key)) : undefined
+  if (ofItself !== undefined) return coveredBy(others, ofItself, 'login-of-token')
+  const ofItsSid = token.sidKey === undefined ? undefined : await loginOf(records, ofSid(token.sidKey))
+  // A token that is older than the login is of another one, before it.
+  const latest = (token.issuedAt ?? Number.NEGATIVE_INFINITY) + ONE_ANSWER_SECONDS
+  if (ofItsSid !== undefined && latest >= (ofItsSid.issuedAt ?? Number.POSITIVE_INFINITY)) {
+    return coveredBy(others, ofItsSid, 'login-of-sid')
+  }
+  const mark = others.find((each) => ends(each, token, firstSeenAt))
+  return mark && { mark, evidence: 'dates' }
+}
+
+function coveredBy(marks: readonly Mark[], login: SignOn, evidence: Evidence): Judgement | undefined {
+  const mark = marks.find((each) => covers(each, { ...login, subKey: each.subKey ?? '' }))
+  return mark && { mark, evidence }
+}
+
+async function loginOf(records: LoginRecords | undefined, name: string): Promise<SignOn | undefined> {
+  const state = await records?.read(name)
+  return state?.ended ? undefined : state?.binding
+}
