@@ -40,6 +40,8 @@ const PRESETS = {
   'open-liberty': {},
   'better-auth': { algorithms: ['EdDSA'] },
   connect2id: {},
+  /** 2.7. */
+  glewlwyd: { allowMissingExp: true },
   /** Documented, not tried: one attempt, 2 s to connect and 5 s to read, no retry. */
   'id-porten': {},
   /** OIDC OP 4.1 and later. Documented, not tried: register only the back-channel URI, and no encryption key, or set `decryption`. */

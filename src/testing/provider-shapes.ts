@@ -69,6 +69,12 @@ export const PROVIDER_SHAPES: Readonly<Partial<Record<PresetName, ProviderShape>
   },
   'open-liberty': { issuerPath: '/oidc/endpoint/OP' },
   'better-auth': { issuerPath: '/api/auth', algorithm: 'EdDSA' },
+  glewlwyd: {
+    issuerPath: '/api/oidc',
+    announced: false,
+    logoutToken: () => ({ ...untyped, payload: { exp: undefined } }),
+    tolerated: ['exp-absent'],
+  },
 }
 
 /** A mint whose Logout Tokens have this shape. Its `defective` tokens do not: each is to have one defect. */

@@ -41,6 +41,8 @@ export interface RunningProvider {
   readonly acts: Readonly<Record<string, (scene: Scene) => Promise<unknown>>>
   /** A new signing key, used from now on. */
   readonly rotateKeys?: () => Promise<unknown>
+  /** How a session ends that is older than the key. Default: by `logOut`, with an ID Token of the old key as its hint. */
+  readonly endAfterRotation?: (scene: Scene) => Promise<unknown>
   stop(): Promise<void>
 }
 
@@ -70,7 +72,7 @@ export interface Delivering {
   /** And one answered as this package answers where a retry can cure it: 400, or 503 by the preset. */
   readonly triesOnFailure: number
   /** What becomes of a login that was under way: its code was issued before the logout and redeemed after it. */
-  readonly codeAfterLogout: 'refused by the provider' | 'ended by the mark' | 'signed in'
+  readonly codeAfterLogout: 'refused by the provider' | 'ended by the mark' | 'signed in, for nothing was sent'
 }
 
 export interface LiveProvider {

@@ -1,0 +1,130 @@
+// Keycloak as a process and as its administrator sees it. Knows no scenario.
+import { join } from 'node:path'
+import { freePort } from '../servers/processes.js'
+import { cached, run } from './cache.js'
+import type { LiveBrowser, Page } from './live-browser.js'
+import { answers, startProgram } from './program.js'
+
+export const VERSION = process.env.KEYCLOAK_VERSION || '26.7.3'
+const REALM = 'demo'
+const PASSWORD = 'pw'
+
+export interface Keycloak {
+  readonly issuer: string
+  /** A call of the Admin REST API below this realm; `path` begins with a slash, or is empty for the realm itself. */
+  admin(method: string, path: string, body?: object): Promise<unknown>
+  register(client: ClientToRegister): Promise<{ readonly clientId: string; readonly clientSecret: string }>
+  userId(username: string): Promise<string>
+  newUser(username: string): Promise<void>
+  /** Follows to the login page if there is one, and signs in there. */
+  signIn(browser: LiveBrowser, loginUrl: string, username: string): Promise<Page>
+  stop(): Promise<void>
+}
+
+export interface ClientToRegister {
+  readonly clientId: string
+  readonly origin: string
+  readonly receiver: string
+  readonly sidRequired?: boolean
+  readonly attributes?: Readonly<Record<string, string>>
+  readonly more?: Readonly<Record<string, unknown>>
+}
+
+function unpack(): string {
+  const name = 'keycloak-quarkus-dist'
+  return cached(`keycloak-${VERSION}`, (folder) => {
+    run('mvn', [
+      '-q',
+      '-B',
+      'dependency:get',
+      `-Dartifact=org.keycloak:${name}:${VERSION}:tar.gz`,
+      '-Dtransitive=false',
+    ])
+    const repository = run('mvn', [
+      ...['-q', '-B', 'help:evaluate', '-Dexpression=settings.localRepository', '-DforceStdout'],
+    ]).trim()
+    const archive = join(repository, 'org/keycloak', name, VERSION, `${name}-${VERSION}.tar.gz`)
+    run('tar', ['xzf', archive, '-C', folder, '--strip-components=1'])
+  })
+}
+
+export async function startKeycloak(): Promise<Keycloak> {
+  const folder = unpack()
+  const port = await freePort()
+  const origin = `http://127.0.0.1:${port}`
+  const { stop } = await startProgram('bin/kc.sh', {
+    args: [
+      ...['start-dev', '--db=dev-mem', '--cache=local', '--http-host=127.0.0.1'],
+      ...[`--http-port=${port}`, `--http-management-port=${await freePort()}`, '--features=impersonation'],
+    ],
+    env: {
+      KC_BOOTSTRAP_ADMIN_USERNAME: 'admin',
+      KC_BOOTSTRAP_ADMIN_PASSWORD: PASSWORD,
+      JAVA_OPTS_KC_HEAP: '-Xms64m -Xmx512m',
+      JAVA_OPTS_APPEND: '-XX:TieredStopAtLevel=1',
+    },
+    cwd: folder,
+    isReady: answers(`${origin}/realms/master`),
+    deadlineSeconds: 240,
+  })
+  const admin = (method: string, path: string, body?: object) => call(origin, method, `/${REALM}${path}`, body)
+  const keycloak: Keycloak = {
+    issuer: `${origin}/realms/${REALM}`,
+    admin,
+    async register({ clientId, origin, receiver, sidRequired = true, attributes = {}, more = {} }) {
+      const clientSecret = 'a secret of the tests'
+      await admin('POST', '/clients', {
+        clientId,
+        secret: clientSecret,
+        protocol: 'openid-connect',
+        publicClient: false,
+        standardFlowEnabled: true,
+        redirectUris: [`${origin}/*`],
+        attributes: {
+          'post.logout.redirect.uris': `${origin}/*`,
+          'backchannel.logout.url': receiver,
+          // Must be said: a client that is made by this API gets Logout Tokens without `sid` otherwise.
+          'backchannel.logout.session.required': String(sidRequired),
+          ...attributes,
+        },
+        ...more,
+      })
+      return { clientId, clientSecret }
+    },
+    async userId(username) {
+      const found = (await admin('GET', `/users?username=${username}&exact=true`)) as { id: string }[]
+      return found[0]?.id ?? ''
+    },
+    newUser: async (username) => {
+      // Without an address and both names the login stops at "update your profile".
+      const profile = { email: `${username}@example.test`, emailVerified: true, firstName: username, lastName: 'Test' }
+      const credentials = [{ type: 'password', value: PASSWORD, temporary: false }]
+      await admin('POST', '/users', { username, enabled: true, ...profile, credentials })
+    },
+    async signIn(browser, loginUrl, username) {
+      const page = await browser.get(loginUrl)
+      return page.url.startsWith(origin) ? browser.submit(page, { username, password: PASSWORD }) : page
+    },
+    stop,
+  }
+  await call(origin, 'POST', '', { realm: REALM, enabled: true, sslRequired: 'none' })
+  for (const username of ['alice', 'bob']) await keycloak.newUser(username)
+  return keycloak
+}
+
+async function call(origin: string, method: string, path: string, body?: object): Promise<unknown> {
+  const url = `${origin}/admin/realms${path}`
+  const headers = { authorization: `Bearer ${await adminToken(origin)}`, 'content-type': 'application/json' }
+  const response = await fetch(url, { method, headers, ...(body && { body: JSON.stringify(body) }) })
+  const text = await response.text()
+  if (!response.ok) throw new Error(`${method} ${path}: ${response.status} ${text}`)
+  return text === '' ? undefined : JSON.parse(text)
+}
+
+/** Lives for a minute only, so it is taken anew for each call. */
+async function adminToken(origin: string): Promise<string> {
+  const grant = { grant_type: 'password', client_id: 'admin-cli', username: 'admin', password: PASSWORD }
+  const url = `${origin}/realms/master/protocol/openid-connect/token`
+  const response = await fetch(url, { method: 'POST', body: new URLSearchParams(grant) })
+  return JSON.parse(await response.text()).access_token
+}
