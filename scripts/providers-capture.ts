@@ -6,8 +6,8 @@ import { spawnSync } from 'node:child_process'
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { writeProvidersTable } from './providers-table.js'
 import type { CapturedShape, Seen } from '../test/live-providers/seen.js'
+import { writeProvidersTable } from './providers-table.js'
 
 const ROOT = join(import.meta.dirname, '..')
 const SHAPES = join(ROOT, 'test/conformance/openid-providers.json')
@@ -64,6 +64,7 @@ try {
     SEEN,
     [...others, ...seen].sort((a, b) => a.name.localeCompare(b.name)),
   )
+  writeProvidersTable()
 } finally {
   rmSync(folder, { recursive: true, force: true })
 }

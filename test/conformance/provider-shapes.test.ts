@@ -1,5 +1,6 @@
 // Every known shape of a Logout Token, member for member as its provider sends it, delivered to a Relying Party that is
 // configured by that provider's preset: 200, and exactly the right sessions end. What deviates is refused without the preset.
+import { exportJWK, generateKeyPair } from 'jose'
 import { describe, expect, it } from 'vitest'
 import { type ProviderOptions, preset } from '../../src/index.js'
 import { createTokenMint, type MintAlgorithm, type TokenMint } from '../../src/testing/index.js'
@@ -44,6 +45,7 @@ const PRESET_OF: Readonly<Record<string, PresetName | undefined>> = {
   'IBM Open Liberty': 'open-liberty',
   'better-auth': 'better-auth',
   Connect2id: 'connect2id',
+  Glewlwyd: 'glewlwyd',
   'OIDF conformance suite': undefined,
   'OpenID Back-Channel Logout': undefined,
 }
@@ -53,6 +55,7 @@ const OPTION_OF_NEED: readonly { readonly need: RegExp; readonly option: string;
   { need: /^exp may be absent$/, option: 'allowMissingExp', reason: 'exp_missing' },
   { need: /^typ at\+jwt taken$/, option: 'additionalTyp', reason: 'typ_refused' },
   { need: /^algorithm /, option: 'algorithms', reason: 'alg_not_allowed' },
+  { need: /^decryption /, option: 'decryption', reason: 'encryption_not_configured' },
 ]
 
 /** Casdoor's need is not one of belief: by default its token is believed and, its `sid` being in no ID Token, ends nothing. */
@@ -67,13 +70,48 @@ function presetOf({ provider }: Shape): PresetName | undefined {
 /** The preset, and what only the registration of this one client can say. */
 function configured(shape: Shape): Partial<ProviderOptions> {
   const name = presetOf(shape)
-  const registered = shape.header.alg === 'HS256' ? { algorithms: ['HS256'], clientSecret: CLIENT_SECRET } : {}
-  return { ...(name === undefined ? {} : preset(name)), ...registered }
+  const { alg } = shape.header
+  const encryption = encryptionOf(shape)
+  return {
+    ...(name === undefined ? {} : preset(name)),
+    ...(alg !== 'RS256' && { algorithms: [alg] }),
+    ...(alg === 'HS256' && { clientSecret: CLIENT_SECRET }),
+    ...(encryption && {
+      decryption: {
+        keys: [RP_KEYS[encryption.alg].private],
+        keyManagementAlgorithms: [encryption.alg],
+        contentEncryptionAlgorithms: [encryption.enc],
+      },
+    }),
+  }
 }
+
+const KEY_MANAGEMENT = ['RSA-OAEP', 'ECDH-ES'] as const
+
+/** How the Logout Token of this shape is encrypted: its `header` and `payload` are those of the token inside. */
+function encryptionOf({ needs }: Shape) {
+  const [, alg, enc] = needs.map((need) => /^decryption (\S+) with (\S+)$/.exec(need)).find((found) => found) ?? []
+  if (alg === undefined || enc === undefined) return undefined
+  const known = KEY_MANAGEMENT.find((name) => name === alg)
+  if (known === undefined) throw new Error(`the Relying Party has no key for ${alg}`)
+  return { alg: known, enc }
+}
+
+async function keyPair(alg: string) {
+  const pair = await generateKeyPair(alg, { extractable: true })
+  const about = { kid: 'of the RP', use: 'enc', alg }
+  return {
+    private: { ...(await exportJWK(pair.privateKey)), ...about },
+    public: { ...(await exportJWK(pair.publicKey)), ...about },
+  }
+}
+
+/** The keys to which this Relying Party has Logout Tokens encrypted. */
+const RP_KEYS = { 'RSA-OAEP': await keyPair('RSA-OAEP'), 'ECDH-ES': await keyPair('ECDH-ES') }
 
 const clientIdOf = ({ payload: { aud } }: Shape) => (typeof aud === 'string' ? aud : (aud[0] ?? ''))
 
-const ALGORITHMS: readonly MintAlgorithm[] = ['RS256', 'ES256', 'ES384', 'EdDSA', 'HS256']
+const ALGORITHMS: readonly MintAlgorithm[] = ['RS256', 'PS256', 'ES256', 'ES384', 'EdDSA', 'HS256']
 
 async function mintOf(shape: Shape): Promise<TokenMint> {
   const algorithm = ALGORITHMS.find((known) => known === shape.header.alg)
@@ -106,9 +144,16 @@ async function withRpFor(
 ): Promise<void> {
   const mint = await mintOf(shape)
   const options = { issuer: mint.issuer, clientId: mint.clientId }
+  const encryption = encryptionOf(shape)
   await withRp({ ...options, provider: { ...provider, jwks: keysOf(shape, mint) } }, (rp) =>
     test(rp, async (rawPayload = redated(shape, rp.clock())) =>
-      rp.deliver(await mint.logoutToken({ rawHeader: JSON.stringify(shape.header), rawPayload })),
+      rp.deliver(
+        await mint.logoutToken({
+          rawHeader: JSON.stringify(shape.header),
+          rawPayload,
+          ...(encryption && { encrypt: { ...encryption, key: RP_KEYS[encryption.alg].public } }),
+        }),
+      ),
     ),
   )
 }

@@ -1,12 +1,21 @@
-// Keycloak: the scenarios of all providers.
+// Keycloak: the scenarios of all providers, and its peculiarities.
 import { randomUUID } from 'node:crypto'
-import { startKeycloak, VERSION } from './keycloak.js'
+import { type Keycloak, startKeycloak, VERSION } from './keycloak.js'
+import { describePeculiarities } from './keycloak-peculiarities.js'
 import { LiveBrowser } from './live-browser.js'
 import type { LiveRps, RunningProvider } from './live-provider.js'
 import { clientsOf, describeProvider } from './scenarios.js'
 
+let running: Keycloak | undefined
+
+function theKeycloak(): Keycloak {
+  if (running === undefined) throw new Error('Keycloak did not start')
+  return running
+}
+
 async function start(rps: LiveRps): Promise<RunningProvider> {
   const keycloak = await startKeycloak()
+  running = keycloak
   const { issuer, admin, userId, stop } = keycloak
   const registered = clientsOf(rps).map(async ({ name, ...client }) => [
     name,
@@ -48,29 +57,32 @@ async function start(rps: LiveRps): Promise<RunningProvider> {
   }
 }
 
-describeProvider({
-  name: 'Keycloak / Red Hat build of Keycloak',
-  version: VERSION,
-  preset: 'keycloak',
-  needs: ['java', 'mvn', 'tar'],
-  shape: { typ: 'logout+jwt', alg: 'RS256', lifetimeSeconds: 120, aud: 'string', sub: true, sidIfNotRequired: false },
-  delivering: {
-    endsEveryBrowser: false,
-    tellsInitiator: true,
-    userWaits: true,
-    hangsUpAfterSeconds: 5,
-    triesOn400: 1,
-    triesOnFailure: 1,
-    codeAfterLogout: 'refused by the provider',
+describeProvider(
+  {
+    name: 'Keycloak / Red Hat build of Keycloak',
+    version: VERSION,
+    preset: 'keycloak',
+    needs: ['java', 'mvn', 'tar'],
+    shape: { typ: 'logout+jwt', alg: 'RS256', lifetimeSeconds: 120, aud: 'string', sub: true, sidIfNotRequired: false },
+    delivering: {
+      endsEveryBrowser: false,
+      tellsInitiator: true,
+      userWaits: true,
+      hangsUpAfterSeconds: 5,
+      triesOn400: 1,
+      triesOnFailure: 1,
+      codeAfterLogout: 'refused by the provider',
+    },
+    acts: {
+      'an administrator ends the session': 'session',
+      'an administrator logs the user out': 'user',
+      'an administrator disables the user, and enables it again': 'nothing',
+      'an administrator resets the password': 'nothing',
+      'an administrator pushes a not-before': 'nothing',
+      'an administrator logs everybody out of the realm': 'nothing',
+    },
+    rotatesKeys: true,
+    start,
   },
-  acts: {
-    'an administrator ends the session': 'session',
-    'an administrator logs the user out': 'user',
-    'an administrator disables the user, and enables it again': 'nothing',
-    'an administrator resets the password': 'nothing',
-    'an administrator pushes a not-before': 'nothing',
-    'an administrator logs everybody out of the realm': 'nothing',
-  },
-  rotatesKeys: true,
-  start,
-})
+  (live) => describePeculiarities(live, theKeycloak),
+)

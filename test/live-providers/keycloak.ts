@@ -18,6 +18,8 @@ export interface Keycloak {
   newUser(username: string): Promise<void>
   /** Follows to the login page if there is one, and signs in there. */
   signIn(browser: LiveBrowser, loginUrl: string, username: string): Promise<Page>
+  /** Says yes on the page that asks for consent. */
+  accept(browser: LiveBrowser, page: Page): Promise<Page>
   stop(): Promise<void>
 }
 
@@ -55,7 +57,7 @@ export async function startKeycloak(): Promise<Keycloak> {
   const { stop } = await startProgram('bin/kc.sh', {
     args: [
       ...['start-dev', '--db=dev-mem', '--cache=local', '--http-host=127.0.0.1'],
-      ...[`--http-port=${port}`, `--http-management-port=${await freePort()}`, '--features=impersonation'],
+      ...[`--http-port=${port}`, `--http-management-port=${await freePort()}`],
     ],
     env: {
       KC_BOOTSTRAP_ADMIN_USERNAME: 'admin',
@@ -103,8 +105,10 @@ export async function startKeycloak(): Promise<Keycloak> {
     },
     async signIn(browser, loginUrl, username) {
       const page = await browser.get(loginUrl)
-      return page.url.startsWith(origin) ? browser.submit(page, { username, password: PASSWORD }) : page
+      // Where the browser is known there is none, but there may be a page that asks for consent.
+      return /name="password"/.test(page.text) ? browser.submit(page, { username, password: PASSWORD }) : page
     },
+    accept: (browser, page) => browser.submit(page, { accept: 'Yes' }),
     stop,
   }
   await call(origin, 'POST', '', { realm: REALM, enabled: true, sslRequired: 'none' })
