@@ -69,18 +69,15 @@ const HABITS: Record<PresetName, Habit> = {
   'open-liberty': { needs: [] },
   'better-auth': { algorithm: 'EdDSA', needs: ['algorithms'] },
   connect2id: { needs: [] },
-<<<<<<< HEAD
   'id-porten': { needs: [] },
   shibboleth: { needs: [] },
   'ibm-verify': { needs: [] },
   'airlock-iam': { needs: [] },
   pingfederate: { needs: [] },
-=======
   glewlwyd: {
     change: { header: { typ: 'JWT' }, payload: { exp: undefined } },
     needs: ['allowMissingExp'],
   },
->>>>>>> 65cac26 (providers: Keycloak, Hydra and Glewlwyd are run as they are; a preset for Glewlwyd, which sends no exp)
 }
 
 function event(): string {
