@@ -51,6 +51,9 @@ const NAMES: OptionNames<BoundedReadsOptions> = {
   clock: true,
 }
 
+/** How long a pull is waited for. A pull of a store that answers is done long before. */
+const PATIENCE_SECONDS = 60
+
 interface Moment {
   readonly monotonic: number
   readonly wall: number
@@ -123,6 +126,8 @@ class Replica implements BoundedReads {
   #next: Promise<void> | undefined
   #timer: NodeJS.Timeout | undefined
   #isClosed = false
+  /** All marks were read, and that took longer than the bound: what happened meanwhile is to be read at once. */
+  #isBehind = false
 
   constructor(store: LogStore, options: Required<BoundedReadsOptions>) {
     this.#store = store
@@ -222,7 +227,9 @@ class Replica implements BoundedReads {
     clearTimeout(this.#timer)
     this.#pulling ??= this.#pullOnce().finally(() => {
       this.#pulling = undefined
-      if (!this.#isClosed) this.#timer = setTimeout(this.ring, this.#options.pullEverySeconds * 1000).unref()
+      if (this.#isClosed) return
+      const pause = this.#isBehind ? 0 : this.#options.pullEverySeconds
+      this.#timer = setTimeout(this.ring, pause * 1000).unref()
     })
     return this.#pulling
   }
@@ -231,12 +238,15 @@ class Replica implements BoundedReads {
     const begun = this.#moment()
     const ownLogouts = this.#ownLogouts
     try {
-      // A pull that hangs must not keep the next one from being tried.
-      const page = await within(this.#options.seconds, this.#store.pull(this.#followed?.cursor))
+      // To its end, also where it reads all marks and that takes longer than the bound: given up and started again, it would
+      // never end. Meanwhile reads ask the store. Only one that hangs must not keep the next one from being tried.
+      const page = await within(PATIENCE_SECONDS, this.#store.pull(this.#followed?.cursor))
       this.#apply(page)
       this.#followed = { cursor: page.cursor, begun, storeNow: page.now, told: this.#options.monotonic() }
       this.#ownLogoutsSeen = ownLogouts
+      this.#isBehind = page.reset && !this.#isFresh()
     } catch (error) {
+      this.#isBehind = false
       this.#options.onPullFailed(error)
       throw error
     }

@@ -1,6 +1,6 @@
 // The bound of bounded reads, on a store whose log, pulls and clocks are moved by hand.
 import fc from 'fast-check'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import { covers } from '../../src/marks/covering.js'
 import { type BoundedReads, type BoundedReadsOptions, boundedReads } from '../../src/stores/bounded-reads.js'
 import type { LogPage, LogStore } from '../../src/stores/log-store.js'
@@ -263,6 +263,27 @@ describe('bounded reads', () => {
     await world.reads[0]?.deliver()
     await refused
     reads.close()
+  })
+
+  it('reads all marks once, to the end, however long that takes, and then at once what came meanwhile', async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
+    try {
+      const failures: unknown[] = []
+      const world = new World()
+      const reads = boundedReads(world.store, world.options({ onPullFailed: (error) => failures.push(error) }))
+      world.time += 3 * B
+      await vi.advanceTimersByTimeAsync(3 * B * 1000)
+      expect([world.pulls.length, failures]).toEqual([1, []])
+      await world.answerAll('page')
+      await vi.advanceTimersByTimeAsync(1)
+      expect(world.pulls.length).toBe(1)
+      await world.answerAll('page')
+      await reads.marks(['key'])
+      expect(world.strictMarks).toBe(0)
+      reads.close()
+    } finally {
+      vi.useRealTimers()
+    }
   })
 
   it('keeps at most so many bindings, and asks again for the others', async () => {

@@ -155,6 +155,38 @@ describeRedis('Redis store, beyond the port', () => {
     expect(await redis.keys('sess:*')).toEqual([])
   })
 
+  it('believes the count of Redis: rows that are somewhere else come back to be destroyed, and are counted', async () => {
+    const misled = redisStore(command, { sessionPrefix: 'sess:' })
+    const [here, elsewhere] = [login('here', { subKey: 'misled' }), login('elsewhere', { subKey: 'misled' })]
+    for (const each of [here, elsewhere]) await misled.bind(each)
+    await redis.set(`sess:${here.sessionId}`, '{}')
+    await redis.set(`myapp:${elsewhere.sessionId}`, '{}')
+    const begun = await misled.begin(logoutOf('misled'))
+    if (begun.replayed) throw new Error('a replay')
+    expect(begun).toMatchObject({ finished: false, notDeleted: 1 })
+    expect(begun.sessionIds).toContain(elsewhere.sessionId)
+    expect(await redis.exists(`sess:${here.sessionId}`)).toBe(0)
+    const again = await misled.begin(logoutOf('misled'))
+    expect(again).toMatchObject({ replayed: false, sessionIds: [elsewhere.sessionId], notDeleted: 1 })
+  })
+
+  it('ends a subject with many sessions in scripts that each hold Redis up for a moment', async () => {
+    const many = Array.from({ length: 3000 }, (_, i) => login(`many ${i}`, { subKey: 'many' }))
+    for (let i = 0; i < many.length; i += 200) await Promise.all(many.slice(i, i + 200).map((each) => store.bind(each)))
+    await redis.configSet('slowlog-log-slower-than', '50000')
+    await redis.sendCommand(['SLOWLOG', 'RESET'])
+    let [cursor, found]: [string | undefined, number] = [undefined, 0]
+    do {
+      const begun = await store.begin(logoutOf('many', { cursor }))
+      if (begun.replayed) throw new Error('a replay')
+      expect(begun.sessionIds.length).toBeLessThan(1200)
+      found += begun.sessionIds.length
+      cursor = begun.cursor
+    } while (cursor !== undefined)
+    expect(found).toBeGreaterThanOrEqual(many.length)
+    expect(await redis.sendCommand(['SLOWLOG', 'LEN'])).toBe(0)
+  })
+
   it('leaves the rows alone where it may not finish', async () => {
     const finishing = redisStore(command, { sessionPrefix: 'sess:' })
     await finishing.bind(login(1))

@@ -107,6 +107,20 @@ describeRedis('the log of the Redis store', () => {
         expect(await store.pull(`${last}|${now() * 1e6}`)).toMatchObject({ reset: false, marks: [] })
       })
 
+      it('starts afresh where the log was deleted, or deleted and begun again', async () => {
+        const prefix = `t${prefixes}:`
+        const store = open()
+        await store.begin(logoutOf('before'))
+        const { cursor } = await store.pull()
+        const connected = kind === 'a cluster' ? clusterClient : redis
+        await connected.del(`${prefix}log`)
+        expect((await store.pull(cursor)).reset).toBe(true)
+        await store.begin(logoutOf('after'))
+        const page = await store.pull(cursor)
+        expect(page.reset).toBe(true)
+        expect(page.marks).toHaveLength(2)
+      })
+
       it('lets bounded reads see a logout of another node by the doorbell or the next pull', async () => {
         const store = open()
         const reads = boundedReads(store, { seconds: 60, pullEverySeconds: 1e6 })

@@ -305,6 +305,10 @@ local function read_log(log, after, read_at, count)
   now()
   local last = redis.call('XREVRANGE', log, '+', '-', 'COUNT', 1)[1]
   if after == '' then return { clock_text, last and last[1] or '0-0' } end
+  -- What is younger than the log is trimmed to must still be there, or the log was deleted.
+  local milliseconds_after = tonumber(string.match(after, '^%d+'))
+  local is_young = milliseconds_after > 0 and now() / 1000 - milliseconds_after < LOG_SECONDS * 1000
+  if is_young and not redis.call('XRANGE', log, after, after)[1] then return { clock_text } end
   local lost_since = last and tonumber(string.match(last[1], '^%d+')) < tonumber(string.match(after, '^%d+'))
   if lost_since or now() - read_at > LOG_SECONDS / 2 * 1000000 then return { clock_text } end
   local entries, flat = redis.call('XRANGE', log, '(' .. after, '+', 'COUNT', count), {}
