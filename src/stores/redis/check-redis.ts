@@ -1,6 +1,6 @@
 // Looks at a Redis before it is relied on, and says in words what would lose a logout. Changes nothing.
 import { assertOptions } from '../../option-checks.js'
-import { connectionOf, type RedisClient, type RedisCommand } from './command.js'
+import { connectionOf, isUndeclaredKey, type RedisClient, type RedisCommand, UNDECLARED_KEYS } from './command.js'
 
 /** Options of `checkRedis`. */
 export interface RedisCheckOptions {
@@ -61,7 +61,19 @@ export async function checkRedis(client: RedisClient, options: RedisCheckOptions
   assertOptions('checkRedis()', options, { cluster: true })
   const { command, isCluster } = connectionOf(client, options.cluster)
   const info = new Map([...parseInfo(String(await command(['INFO'], 'bcl'))), ...(await savePoints(command))])
-  return CHECKS.flatMap((check) => check(info, isCluster) ?? [])
+  const problems = CHECKS.flatMap((check) => check(info, isCluster) ?? [])
+  const isApart = isCluster || info.get('cluster_enabled') === '1'
+  return isApart || (await mayTouchAnyKey(command)) ? problems : [...problems, UNDECLARED_KEYS]
+}
+
+/** Scripts for one Redis find their keys on the way. */
+async function mayTouchAnyKey(command: RedisCommand): Promise<boolean> {
+  try {
+    await command(['EVAL', "return redis.call('EXISTS', ARGV[1])", '0', 'bcl:any'], 'bcl')
+    return true
+  } catch (error) {
+    return !isUndeclaredKey(error)
+  }
 }
 
 /** A pair in a list, or a map in RESP 3. Nothing where it may not be read: what cannot be seen is not reported as amiss. */

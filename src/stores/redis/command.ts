@@ -49,7 +49,7 @@ export function connectionOf(client: RedisClient, cluster?: boolean): RedisConne
     }
   }
   if ('masters' in client) {
-    return { command: async (args, key) => client.sendCommand(key, false, [...args]), isCluster: cluster ?? true }
+    return { command: lookingAround(client), isCluster: cluster ?? true }
   }
   if ('getMasterNode' in client) {
     // Never read-only: with replicas such a command may go to one, and a replica may not have heard of a logout yet.
@@ -63,6 +63,50 @@ export function connectionOf(client: RedisClient, cluster?: boolean): RedisConne
       'for another driver give a function (args) => Promise',
   )
 }
+
+/** How long a master is waited for before another one is asked where its slots are now. */
+const LOOK_AROUND_MILLISECONDS = 1000
+/** Keys of which nearly always some lie with another master than the one that is meant. */
+const OTHER_ROUTES = ['a', 'b', 'c', 'd', 'e']
+
+/**
+ * A cluster client of node-redis learns that a replica took over from MOVED alone, and asks the dead master for ever. So where
+ * there is no answer, the same key is asked for by way of other masters, which say where it is.
+ */
+function lookingAround(client: NodeRedisCluster): RedisCommand {
+  let lookedAt = Number.NEGATIVE_INFINITY
+  const look = (key: string): void => {
+    const now = performance.now()
+    if (now - lookedAt < LOOK_AROUND_MILLISECONDS) return
+    lookedAt = now
+    for (const route of OTHER_ROUTES) {
+      client.sendCommand(route, false, ['EXISTS', key]).catch(() => {
+        // That node does not know either, or is the one that is gone.
+      })
+    }
+  }
+  return async (args, key) => {
+    const timer = setInterval(look, LOOK_AROUND_MILLISECONDS, key)
+    timer.unref()
+    try {
+      return await client.sendCommand(key, false, [...args])
+    } catch (error) {
+      if (!isReply(error)) look(key)
+      throw error
+    } finally {
+      clearInterval(timer)
+    }
+  }
+}
+
+/** Redis answered, with an error: its messages begin with a code in capitals. */
+function isReply(error: unknown): boolean {
+  return error instanceof Error && /^[A-Z]+ /.test(error.message)
+}
+
+/** What to do about a server that lets a script touch only the keys it names, such as Dragonfly by default. */
+export const UNDECLARED_KEYS =
+  'This server lets a script use only the keys that it names: give redisStore the option cluster: true, which names each.'
 
 /** Lua scripts by name, each run by its digest. */
 export class RedisScripts<Name extends string> {
@@ -80,8 +124,12 @@ export class RedisScripts<Name extends string> {
     try {
       return await command(['EVALSHA', this.#digestOf(name), ...rest], route)
     } catch (error) {
-      if (!(error instanceof Error && error.message.startsWith('NOSCRIPT'))) throw error
-      return command(['EVAL', this.#sources[name], ...rest], route)
+      if (!(error instanceof Error && error.message.startsWith('NOSCRIPT'))) throw inWords(error)
+      try {
+        return await command(['EVAL', this.#sources[name], ...rest], route)
+      } catch (cause) {
+        throw inWords(cause)
+      }
     }
   }
 
@@ -92,4 +140,13 @@ export class RedisScripts<Name extends string> {
     this.#digests.set(name, digest)
     return digest
   }
+}
+
+/** Whether a server refused a script for a key that it did not name. */
+export function isUndeclaredKey(error: unknown): boolean {
+  return error instanceof Error && /undeclared key/i.test(error.message)
+}
+
+function inWords(error: unknown): unknown {
+  return isUndeclaredKey(error) ? new Error(UNDECLARED_KEYS, { cause: error }) : error
 }
