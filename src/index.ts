@@ -36,6 +36,7 @@ export type {
   EndSessionDialect,
   EndSessionRequest,
 } from './providers/end-session-dialect.js'
+export { type EndSessionPresetName, endSessionPreset } from './providers/end-session-presets.js'
 export type { KeysUnavailable } from './providers/keys-unavailable.js'
 export { type PresetName, preset } from './providers/presets.js'
 export type { DecryptionOptions, ProviderOptions } from './providers/provider.js'

@@ -15,6 +15,7 @@ export interface SessionCookie {
   readonly partitioned?: boolean | undefined
 }
 
+/** Options of the route that ends a session here and sends its browser on. */
 export interface EndSessionRouteOptions<Req> {
   /** What `record` made at the login, wherever you keep it. It is read before the session ends. */
   readonly record?: ((req: Req) => EndSessionRecord | undefined) | undefined
@@ -26,6 +27,7 @@ export interface EndSessionRouteOptions<Req> {
   readonly sessionCookie?: SessionCookie | undefined
 }
 
+/** For Express and Node's http. A failure goes to `next`; without one it is answered 503, and nobody is sent on. */
 export type EndSessionHandler<Req> = (
   req: Req & IncomingMessage,
   res: ServerResponse,

@@ -13,6 +13,7 @@ import { type SealedValues, sealedValues } from './sealed-values.js'
 /** How far a logout reaches: this application; the OP as well; the identity provider behind the OP as well. */
 export type LogoutScope = 'local' | 'provider' | 'upstream'
 
+/** Options of `rpInitiatedLogout`: where browsers may come back to, and what seals the rest. */
 export interface EndSessionOptions {
   /**
    * Where the browser may come back to: a name of yours, and the URI exactly as it is registered at the OP
@@ -36,6 +37,7 @@ export interface EndSessionRecord {
   readonly logoutHint?: string
 }
 
+/** How one logout goes: where to, how far, and what the next sign-in asks for. */
 export interface EndSessionStart {
   /** A name out of `redirectUris`. */
   readonly to: string

@@ -1,4 +1,5 @@
 // How a provider wants to be asked to end its own session: data for presets, and the request that follows from it. Pure.
+import { safeUrlOption } from '../http/safe-url.js'
 import { assertOptions, type OptionNames } from '../option-checks.js'
 
 /** OpenID Connect RP-Initiated Logout 1.0 as a provider speaks it. Each default is the letter of the specification. */
@@ -39,7 +40,7 @@ const NAMES: OptionNames<EndSessionDialect> = {
 const KINDS: readonly unknown[] = [undefined, 'standard', 'auth0-v2', 'cognito', 'none']
 
 /** The option `endSession` of a provider, checked. Throws a `TypeError` that names what is wrong. */
-export function endSessionDialect(given: unknown): EndSessionDialect {
+export function endSessionDialect(given: unknown, dangerouslyAllowHttp: boolean): EndSessionDialect {
   if (given === undefined) return {}
   assertOptions('provider option endSession', given, NAMES)
   const dialect: EndSessionDialect = Object.freeze({ ...Object(given) })
@@ -47,9 +48,8 @@ export function endSessionDialect(given: unknown): EndSessionDialect {
   if (!KINDS.includes(kind)) {
     throw new TypeError('provider option endSession.kind must be standard, auth0-v2, cognito or none')
   }
-  if (endpoint !== undefined && !(URL.canParse(endpoint) && /^https?:$/.test(new URL(endpoint).protocol))) {
-    throw new TypeError('provider option endSession.endpoint must be a whole URL, e.g. https://op.example.com/logout')
-  }
+  // A browser takes the ID Token there.
+  if (endpoint !== undefined) safeUrlOption('provider option endSession.endpoint', endpoint, dangerouslyAllowHttp)
   if ((kind === 'cognito' || kind === 'auth0-v2') && endpoint === undefined) {
     throw new TypeError(
       `provider option endSession.kind ${kind} needs endSession.endpoint: the metadata do not have it`,

@@ -183,7 +183,7 @@ export function resolveProvider(options: ProviderOptions, clock: () => number): 
     replay: oneOf('replay', own(given, 'replay'), ['refuse', 'acknowledge']),
     transientFailureStatus,
     decryption: decryptionOf(own(given, 'decryption')),
-    endSession: endSessionDialect(own(given, 'endSession')),
+    endSession: endSessionDialect(own(given, 'endSession'), dangerouslyAllowHttp),
     keys: new SigningKeys(
       secretOf(own(given, 'clientSecret'), algorithms),
       algorithms.every(isHmac)

@@ -5,6 +5,7 @@ import type { LogoutResult } from '../logout/engine.js'
 import type { Client } from '../marks/target.js'
 import { assertOptions } from '../option-checks.js'
 
+/** Options of `frontchannelReceiver`. The defaults are the letter of Front-Channel Logout 1.0. */
 export interface FrontchannelReceiverOptions {
   /**
    * Whose registered path this is. Then a request may leave `iss` out, as Entra ID does; one with another `iss` is refused.
@@ -25,6 +26,7 @@ export interface FrontchannelPorts {
   readonly monotonic: () => number
 }
 
+/** For Express and Node's http, mounted before session and login middleware. Never throws. */
 export type FrontchannelHandler = (req: IncomingMessage, res: ServerResponse) => void
 
 /** No specification bounds a `sid`; the longest seen is a tenth of this. */
