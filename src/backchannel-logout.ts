@@ -118,7 +118,7 @@ const PREPARE_TIMEOUT_SECONDS = 10
  */
 export function createBackchannelLogout<Req = unknown>(given: BackchannelLogoutOptions<Req>): BackchannelLogout<Req> {
   const options = resolveOptions(given)
-  const { store, clock, claims, onSessionsEnded, sessionLifetimeSeconds, stepTimeoutSeconds } = options
+  const { store, clock, claims, onSessionsEnded, sessionLifetimeSeconds, stepTimeoutSeconds, retryForSeconds } = options
   const { sessions } = given
   const directory = providerDirectory(options.provider, { clock })
   const emit = emitter(options.onEvent)
@@ -129,9 +129,14 @@ export function createBackchannelLogout<Req = unknown>(given: BackchannelLogoutO
   const engine = new LogoutEngine({
     ...shared,
     onSessionsEnded,
-    retry: { firstDelaySeconds: 1, maxDelaySeconds: 30, giveUpAfterSeconds: options.retryForSeconds },
+    retry: { firstDelaySeconds: 1, maxDelaySeconds: 30, giveUpAfterSeconds: retryForSeconds },
   })
-  const signOns = new SignOns({ ...shared, sessionLifetimeSeconds })
+  const signOns = new SignOns({
+    ...shared,
+    sessionLifetimeSeconds,
+    retryForSeconds,
+    identity: identityOf(directory.configured()),
+  })
   sessions?.protect(signOns)
 
   const { answerDeadlineSeconds, bodyLimitBytes } = options
@@ -163,7 +168,7 @@ export function createBackchannelLogout<Req = unknown>(given: BackchannelLogoutO
 
   const unbind = async (req: Req): Promise<void> => {
     const { sessionId } = sessionOf(req, 'unbind')
-    sessions?.released(req)
+    sessions?.released(req, signOns)
     await signOns.endLocally(sessionId, () => destroySession(sessionId))
   }
   /** A logout without a Logout Token. */
@@ -246,8 +251,17 @@ export function createBackchannelLogout<Req = unknown>(given: BackchannelLogoutO
       }
     },
     health: () => healthOf({ store, directory, clock, pending: () => engine.pending, stepTimeoutSeconds }),
-    close: () => engine.close(),
+    close() {
+      engine.close()
+      signOns.close()
+    },
   }
+}
+
+/** Receivers with the same are the same receiver, made once more. */
+function identityOf(configured: readonly { readonly client: Client }[]): string | undefined {
+  if (configured.length === 0) return undefined
+  return JSON.stringify(configured.map(({ client }) => [client.issuer, client.clientId]).sort())
 }
 
 /** Where a function decides, every client may be one. */

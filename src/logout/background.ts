@@ -1,45 +1,54 @@
-// Logouts that were verified and could not be finished: kept, denied meanwhile, and tried again for a bounded time.
+// What could not be done now and must be: kept, and tried again for a bounded time. Knows nothing of what a job is.
+import { monotonicSeconds } from '../deadline.js'
+
+/** Lets in a few at a time: a store that comes back must not be met by every waiting job at once. */
+export type Turns = <T>(work: () => Promise<T>) => Promise<T>
 
 export interface BackgroundOptions<Job> {
-  /** One more attempt; resolves to whether the job is done. Never rejects. */
-  readonly attempt: (job: Job) => Promise<boolean>
+  /**
+   * One more attempt; resolves to whether the job is done. Never rejects. What it does within `turns` should be short:
+   * other jobs wait for that, and for nothing else.
+   */
+  readonly attempt: (job: Job, turns: Turns) => Promise<boolean>
   /** The job is given up: its time is over. */
   readonly abandon: (job: Job) => void
-  readonly clock: () => number
   readonly firstDelaySeconds: number
   readonly maxDelaySeconds: number
   /** How long after its first failure a job is given up. */
   readonly giveUpAfterSeconds: number
 }
 
-/** Attempts at one time: a store that comes back must not be met by every waiting logout at once. */
-const CONCURRENCY = 4
+/** Turns at one time. */
+const TURNS = 4
+
+interface Kept {
+  readonly giveUpAt: number
+  delaySeconds: number
+  timer?: NodeJS.Timeout | undefined
+}
 
 /**
- * One timer for all jobs. It waits twice as long after each round in which nothing succeeded, and starts over after a
- * success; it does not keep the process alive.
+ * Each job has its own timer and waits twice as long after each failure, so that one which hangs delays no other. After
+ * a success all start over: what they wait for is probably back. No timer keeps the process alive.
  */
 export class Background<Job extends object> {
   readonly #options: BackgroundOptions<Job>
-  readonly #deadlines = new Map<Job, number>()
-  #delaySeconds: number
-  #timer: NodeJS.Timeout | undefined
+  readonly #turns = takingTurns(TURNS)
+  readonly #jobs = new Map<Job, Kept>()
   #closed = false
 
   constructor(options: BackgroundOptions<Job>) {
     this.#options = options
-    this.#delaySeconds = options.firstDelaySeconds
   }
 
-  /**
-   * Keeps a job for later; one that is kept already keeps its first deadline. Returns whether it will be tried again.
-   */
+  /** Keeps a job for later; one that is kept already keeps its first deadline. Returns whether it will be tried again. */
   add(job: Job): boolean {
-    if (this.#closed || this.#options.giveUpAfterSeconds === 0) return false
-    if (!this.#deadlines.has(job)) {
-      this.#deadlines.set(job, this.#options.clock() + this.#options.giveUpAfterSeconds)
-    }
-    this.#schedule()
+    const { giveUpAfterSeconds, firstDelaySeconds } = this.#options
+    if (this.#closed || giveUpAfterSeconds === 0) return false
+    if (this.#jobs.has(job)) return true
+    const kept = { giveUpAt: monotonicSeconds() + giveUpAfterSeconds, delaySeconds: firstDelaySeconds }
+    this.#jobs.set(job, kept)
+    this.#schedule(job, kept)
     return true
   }
 
@@ -50,38 +59,66 @@ export class Background<Job extends object> {
 
   /** The job was finished elsewhere. */
   remove(job: Job): void {
-    this.#deadlines.delete(job)
+    clearTimeout(this.#jobs.get(job)?.timer)
+    this.#jobs.delete(job)
   }
 
-  /** Stops trying: what has its mark in the store stays denied, what has not is forgotten with this process. */
-  close(): void {
+  /** Stops trying. Returns the jobs that were waiting. */
+  close(): readonly Job[] {
     this.#closed = true
-    clearTimeout(this.#timer)
-    this.#timer = undefined
-    this.#deadlines.clear()
+    const jobs = [...this.#jobs.keys()]
+    for (const job of jobs) this.remove(job)
+    return jobs
   }
 
-  #schedule(): void {
-    if (this.#closed || this.#timer !== undefined || this.#deadlines.size === 0) return
-    this.#timer = setTimeout(() => void this.#round(), this.#delaySeconds * 1000)
-    this.#timer.unref()
+  #schedule(job: Job, kept: Kept): void {
+    kept.timer = setTimeout(() => void this.#try(job, kept), kept.delaySeconds * 1000)
+    kept.timer.unref()
   }
 
-  async #round(): Promise<void> {
-    const { attempt, abandon, clock, firstDelaySeconds, maxDelaySeconds } = this.#options
-    let succeeded = false
-    await inParallel(CONCURRENCY, [...this.#deadlines], async ([job, deadline]) => {
-      if (await attempt(job)) {
-        succeeded = true
-        this.#deadlines.delete(job)
-      } else if (clock() >= deadline && this.#deadlines.delete(job)) {
-        abandon(job)
-      }
-    })
-    this.#delaySeconds = succeeded ? firstDelaySeconds : Math.min(this.#delaySeconds * 2, maxDelaySeconds)
-    if (this.#deadlines.size === 0) this.#delaySeconds = firstDelaySeconds
-    this.#timer = undefined
-    this.#schedule()
+  async #try(job: Job, kept: Kept): Promise<void> {
+    const { attempt, abandon, maxDelaySeconds } = this.#options
+    kept.timer = undefined
+    const done = await attempt(job, this.#turns)
+    if (this.#jobs.get(job) !== kept) return
+    if (done) {
+      this.#jobs.delete(job)
+      this.#startOver(kept)
+    } else if (monotonicSeconds() >= kept.giveUpAt) {
+      this.#jobs.delete(job)
+      abandon(job)
+    } else {
+      kept.delaySeconds = Math.min(kept.delaySeconds * 2, maxDelaySeconds)
+      this.#schedule(job, kept)
+    }
+  }
+
+  /** Only after one that had been waiting for long: else each of many successes would walk through all of them. */
+  #startOver({ delaySeconds }: Kept): void {
+    const { firstDelaySeconds } = this.#options
+    if (delaySeconds === firstDelaySeconds) return
+    for (const [job, other] of this.#jobs) {
+      if (other.timer === undefined || other.delaySeconds === firstDelaySeconds) continue
+      clearTimeout(other.timer)
+      other.delaySeconds = firstDelaySeconds
+      this.#schedule(job, other)
+    }
+  }
+}
+
+function takingTurns(atOneTime: number): Turns {
+  let free = atOneTime
+  const waiting: (() => void)[] = []
+  return async (work) => {
+    if (free > 0) free--
+    else await new Promise<void>((resolve) => waiting.push(resolve))
+    try {
+      return await work()
+    } finally {
+      const next = waiting.shift()
+      if (next === undefined) free++
+      else next()
+    }
   }
 }
 

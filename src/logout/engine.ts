@@ -108,7 +108,6 @@ export class LogoutEngine {
     this.#options = options
     this.#background = new Background<OpenLogout>({
       ...options.retry,
-      clock: options.clock,
       attempt: (open) => this.#retry(open),
       abandon: (open) => this.#abandon(open),
     })

@@ -17,8 +17,8 @@ export interface SessionBackend<Req> {
   protect(guard: SessionGuard): void
   /** A login was bound to this request's session: from now on, a session whose binding was lost is not believed. */
   bound(req: Req): void
-  /** This request's sign-on was ended on purpose: a later change of its session id has nothing to carry on. */
-  released(req: Req): void
+  /** `guard` ended this request's sign-on on purpose: a later change of its session id has nothing of it to carry on. */
+  released(req: Req, guard: SessionGuard): void
 }
 
 /**
@@ -29,6 +29,10 @@ export type SessionVerdict = 'ended' | 'bound' | 'unbound'
 
 /** What a protected session store asks before it believes a session. */
 export interface SessionGuard {
+  /** The same for receivers of the same clients, of which a session store needs the latest only; absent where not known. */
+  readonly identity?: string | undefined
+  /** Its receiver was closed: it may be dropped as soon as another takes its place. */
+  isClosed(): boolean
   /**
    * What is known of this session. Rejects with `NoVerdictError` where that cannot be found out. One look-up.
    * `keptUntil` (epoch seconds): how long the session's own store may keep it from now on; its binding is made to last

@@ -15,6 +15,10 @@ export interface SignOnsOptions {
   readonly sessionLifetimeSeconds: number
   readonly marksLifetimeSeconds: number
   readonly stepTimeoutSeconds: number
+  /** How long what could not be done now is tried again. */
+  readonly retryForSeconds: number
+  /** Of the clients that are configured; absent where a function decides. */
+  readonly identity?: string | undefined
 }
 
 /** One call of a store, a session store or a hook, which must not hang its caller. */

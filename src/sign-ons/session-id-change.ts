@@ -20,7 +20,7 @@
 // dies in between, the old id is marked, the new one has no row, and the binding under the interim id expires like any
 // other.
 import { randomUUID } from 'node:crypto'
-import { NoVerdictError } from '../errors.js'
+import { LogoutError, NoVerdictError } from '../errors.js'
 import { ExpiringMap } from '../expiring-map.js'
 import type { Binding, SessionState } from '../stores/logout-store.js'
 import { type SignOnsOptions, step } from './options.js'
@@ -62,6 +62,7 @@ export class SessionIdChanges {
     const toSessionId = await change()
     if (wasEnded || this.#verdicts.isDead(state)) deniedHere.sessionEnded(toSessionId)
     if (state.ended || state.binding !== undefined) {
+      if (toSessionId === fromSessionId) throw idReused()
       const now = clock()
       const pending = { interimId, signOn: state.binding, expiresAt: now + sessionLifetimeSeconds }
       this.#pending.set(toSessionId, pending, now)
@@ -113,4 +114,11 @@ export class SessionIdChanges {
       this.#pending.delete(sessionId)
     }
   }
+}
+
+/** With a `genid` that makes ids of something that stays the same, a user or a device. */
+function idReused(): LogoutError {
+  const sentence =
+    'The session id did not change, and an id that was left or ended never lives again: let genid make a new one each time'
+  return new LogoutError('ERR_SESSIONS', sentence, { reason: 'session_id_reused' })
 }

@@ -5,6 +5,7 @@ import { sidKey, subKey } from '../marks/target.js'
 import type { LocalSession, SessionGuard, SessionVerdict } from '../sessions/session-backend.js'
 import type { SessionState } from '../stores/logout-store.js'
 import { endTokens } from './end-tokens.js'
+import { FailedLogins } from './failed-logins.js'
 import { LocalLogout } from './local-logout.js'
 import type { Login } from './login.js'
 import { type SignOnsOptions, step } from './options.js'
@@ -17,12 +18,15 @@ export class SignOns implements SessionGuard {
   readonly #verdicts: Verdicts
   readonly #changes: SessionIdChanges
   readonly #localLogout: LocalLogout
+  readonly #failedLogins: FailedLogins
+  #isClosed = false
 
   constructor(options: SignOnsOptions) {
     this.#options = options
     this.#verdicts = new Verdicts(options)
     this.#changes = new SessionIdChanges(options, this.#verdicts)
     this.#localLogout = new LocalLogout(options, this.#verdicts, this.#changes)
+    this.#failedLogins = new FailedLogins(options)
   }
 
   /**
@@ -44,13 +48,15 @@ export class SignOns implements SessionGuard {
       const { issuedAt, tokenKeys } = login
       state = await step(this.#options, store.bind({ sessionId, ...keys, issuedAt, expiresAt, tokenKeys }))
     } catch (cause) {
-      // The response may still save this session with the user in it, and no logout would ever find it.
       deniedHere.sessionEnded(sessionId)
       throw new LogoutError('ERR_STORE', 'The login could not be bound to its session', { cause })
     }
     const ended = this.#verdicts.isDead(state)
     if (ended) await this.#endNow(sessionId, state, login.tokenKeys)
-    else deniedHere.sessionLives(sessionId)
+    else {
+      this.#failedLogins.succeeded(sessionId)
+      deniedHere.sessionLives(sessionId)
+    }
     emit({ type: 'bound', issuer: login.client.issuer, clientId: login.client.clientId, ended })
     return { ended }
   }
@@ -82,6 +88,19 @@ export class SignOns implements SessionGuard {
 
   verdictOn(sessionId: string, keptUntil?: number): Promise<SessionVerdict> {
     return this.#verdicts.verdictOn(sessionId, keptUntil)
+  }
+
+  get identity(): string | undefined {
+    return this.#options.identity
+  }
+
+  isClosed(): boolean {
+    return this.#isClosed
+  }
+
+  close(): void {
+    this.#isClosed = true
+    this.#failedLogins.close()
   }
 
   wasEndedHere(sessionId: string): boolean {

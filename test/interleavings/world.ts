@@ -85,6 +85,7 @@ export class World {
       sessionLifetimeSeconds: 100_000,
       marksLifetimeSeconds: 100_000,
       stepTimeoutSeconds: 60,
+      retryForSeconds: 0,
       claims: undefined,
     }
     const signOns = new SignOns(shared)
@@ -178,7 +179,7 @@ export class World {
 
   async logOutLocally(request: Request): Promise<void> {
     const { node, sessionID } = request
-    node.sessions.released(request as never)
+    node.sessions.released(request as never, node.signOns)
     await node.signOns.endLocally(sessionID, () => node.sessions.destroy(sessionID))
   }
 

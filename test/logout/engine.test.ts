@@ -67,7 +67,7 @@ class Rig {
       retry: { firstDelaySeconds: 1, maxDelaySeconds: 8, giveUpAfterSeconds: GIVE_UP_SECONDS },
       ...options,
     })
-    this.signOns = new SignOns(shared)
+    this.signOns = new SignOns({ ...shared, retryForSeconds: GIVE_UP_SECONDS })
   }
 
   async signIn(

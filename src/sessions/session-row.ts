@@ -1,0 +1,37 @@
+// What this package reads from and writes into a row of an express-session store. Knows neither store nor receiver.
+
+/** A session's data as express-session hands it to its store: of it, only the cookie matters here. */
+export interface StoredSession {
+  readonly cookie?:
+    | {
+        readonly expires?: Date | string | boolean | null | undefined
+        readonly originalMaxAge?: number | null | undefined
+        readonly maxAge?: number | null | undefined
+      }
+    | undefined
+}
+
+/**
+ * Says in the row itself that its session hangs on a sign-on. A row that says so while the logout store knows of no
+ * binding (it expired, was evicted, or the store was restarted) is one that no logout could find: it is not believed.
+ */
+const STAMP = 'oidcBackchannelLogout'
+
+export function stamp(session: object): void {
+  Reflect.set(session, STAMP, 'bound')
+}
+
+export function isStamped(session: object): boolean {
+  return Reflect.has(session, STAMP)
+}
+
+/** Until when the store may keep the row (epoch seconds), reading what a touch would make of it. */
+export function rowExpiry(session: StoredSession): number | undefined {
+  const { cookie } = session
+  const lifetime = cookie?.originalMaxAge ?? cookie?.maxAge
+  if (typeof lifetime === 'number' && Number.isFinite(lifetime)) return (Date.now() + lifetime) / 1000
+  const { expires } = cookie ?? {}
+  if (!(expires instanceof Date) && typeof expires !== 'string') return undefined
+  const at = new Date(expires).getTime() / 1000
+  return Number.isFinite(at) ? at : undefined
+}

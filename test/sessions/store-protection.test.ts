@@ -1,0 +1,235 @@
+// Session stores with manners of their own, and several receivers over one of them.
+import session from 'express-session'
+import { afterEach, describe, expect, it } from 'vitest'
+import {
+  type BackchannelLogout,
+  createBackchannelLogout,
+  expressSessions,
+  type LogoutStore,
+  memoryStore,
+} from '../../src/index.js'
+
+const issuer = 'https://op.example'
+const clientId = 'rp'
+const claims = (sub = 'alice', iss = issuer) => ({ iss, aud: clientId, sub, sid: `sid of ${sub}`, iat: Date.now() / 1000 - 10 })
+const target = (sub = 'alice', iss = issuer) => ({ issuer: iss, clientId, sub })
+
+type Logout = BackchannelLogout<{ sessionId: string } | { sessionID: string; session: object }>
+const toClose: Logout[] = []
+afterEach(() => {
+  for (const logout of toClose.splice(0)) logout.close()
+})
+
+function receiver(
+  rows: session.Store,
+  { store = memoryStore(), iss = issuer, mustBeBound }: ReceiverOptions = {},
+): Logout {
+  const logout = createBackchannelLogout({
+    provider: { issuer: iss, clientId },
+    sessions: expressSessions(rows, mustBeBound && { mustBeBound }),
+    store,
+    stepTimeoutSeconds: 0.5,
+  })
+  toClose.push(logout as Logout)
+  return logout as Logout
+}
+
+interface ReceiverOptions {
+  readonly store?: LogoutStore
+  readonly iss?: string
+  readonly mustBeBound?: (row: Readonly<Record<string, unknown>>) => boolean
+}
+
+const called = <T>(call: (done: (error?: unknown, value?: T) => void) => unknown) =>
+  new Promise<T | undefined>((resolve, reject) => call((error, value) => (error ? reject(error) : resolve(value))))
+const read = (rows: session.Store, id: string) => called((done) => rows.get(id, done as never))
+const row = (more: object = {}) => ({ cookie: { originalMaxAge: null }, ...more }) as unknown as session.SessionData
+const write = (rows: session.Store, id: string, more?: object) => called((done) => rows.set(id, row(more), done))
+
+/** A request on which the application changes the session id; the store makes ids by `nextId`. */
+async function regenerate(rows: session.Store, sessionID: string, nextId: () => string, req = { sessionID }) {
+  Reflect.set(rows, 'generate', (given: object) => Object.assign(given, { sessionID: nextId(), session: row() }))
+  await called((done) => rows.regenerate(req as never, done))
+  return req.sessionID
+}
+
+describe('a store that reports a missing row as an error', () => {
+  class Exacting extends session.MemoryStore {
+    override destroy(id: string, callback?: (error?: unknown) => void) {
+      this.#unlessMissing(id, callback, () => super.destroy(id, callback))
+    }
+    override touch(id: string, data: session.SessionData, callback?: (error?: unknown) => void) {
+      this.#unlessMissing(id, callback, () => super.touch(id, data, callback as () => void))
+    }
+    #unlessMissing(id: string, callback: ((error?: unknown) => void) | undefined, go: () => void) {
+      if (id in Object(Reflect.get(this, 'sessions'))) go()
+      else callback?.(new Error('no such session'))
+    }
+  }
+
+  it('at destroy: the logout is complete, since there is nothing to destroy', async () => {
+    const rows = new Exacting()
+    const logout = receiver(rows)
+    await logout.bind({ sessionId: 'a' }, claims())
+    expect(await logout.terminate(target())).toMatchObject({ complete: true, destroyed: 1, failed: 0 })
+  })
+
+  it('at destroy of a row that is still there: the logout failed', async () => {
+    const rows = new session.MemoryStore()
+    rows.destroy = (_id: string, callback?: (error?: unknown) => void) => callback?.(new Error('no such session'))
+    const logout = receiver(rows)
+    await logout.bind({ sessionId: 'a' }, claims())
+    await write(rows, 'a')
+    expect(await logout.terminate(target(), { deadlineSeconds: 1 })).toMatchObject({ complete: false, failed: 1 })
+  })
+
+  it('at touch, after a logout at another node: not an error of the application', async () => {
+    const store = memoryStore()
+    const here = new Exacting()
+    const there = Object.assign(new Exacting(), { sessions: Reflect.get(here, 'sessions') })
+    const [one, two] = [receiver(here, { store }), receiver(there, { store })]
+    await one.bind({ sessionId: 'a' }, claims())
+    await write(here, 'a')
+    await two.terminate(target())
+    await expect(called((done) => here.touch?.('a', row(), done as () => void))).resolves.toBeUndefined()
+    await expect(called((done) => here.touch?.('never known', row(), done as () => void))).rejects.toThrow()
+  })
+})
+
+describe('a store whose destroy reads the row first', () => {
+  it('is not sent round in circles by a dead row, and removes it', async () => {
+    let reads = 0
+    class Reading extends session.MemoryStore {
+      override get(id: string, callback: (error: unknown, data?: session.SessionData | null) => void) {
+        reads++
+        super.get(id, callback)
+      }
+      override destroy(id: string, callback?: (error?: unknown) => void) {
+        this.get(id, (_, found) => (found ? super.destroy(id, callback) : callback?.()))
+      }
+    }
+    const store = memoryStore()
+    const rows = new Reading()
+    const logout = receiver(rows, { store })
+    await logout.bind({ sessionId: 'a' }, claims())
+    await write(rows, 'a')
+    await store.endSessions(['a'], Date.now() / 1000 + 60) // by another node, which could not destroy it
+    expect(await read(rows, 'a')).toBeNull()
+    expect(Object.keys(Reflect.get(rows, 'sessions'))).toEqual([])
+    expect(reads).toBeLessThan(5)
+  })
+})
+
+describe('two receivers over one session store', () => {
+  it('a local logout at one leaves the sign-on of the other with the session when its id changes', async () => {
+    const rows = new session.MemoryStore()
+    const other = 'https://other.example'
+    const [one, two] = [receiver(rows), receiver(rows, { iss: other })]
+    const req = { sessionID: 'a', session: row() }
+    await one.bind(req, claims())
+    await two.bind(req, claims('alice', other))
+    await write(rows, 'a')
+    await one.unbind(req)
+    const moved = await regenerate(rows, 'a', () => 'b', req)
+    await write(rows, moved, { user: 'alice' })
+    expect(await two.terminate(target('alice', other))).toMatchObject({ complete: true, found: 1 })
+    expect(await read(rows, moved)).toBeFalsy()
+  })
+})
+
+describe('a receiver that is made once more over one session store', () => {
+  const closed = (): LogoutStore & { isClosed: boolean } => {
+    const store = Object.assign(memoryStore(), { isClosed: false })
+    return new Proxy(store, {
+      get: (inner, name) => {
+        const value: unknown = Reflect.get(inner, name)
+        if (typeof value !== 'function') return value
+        return (...args: unknown[]) =>
+          inner.isClosed ? Promise.reject(new Error('closed')) : Reflect.apply(value, inner, args)
+      },
+      set: (inner, name, value) => Reflect.set(inner, name, value),
+    })
+  }
+
+  it.each([true, false])('serves logins though the first one with its store is gone (closed: %s)', async (isClosed) => {
+    const rows = new session.MemoryStore()
+    const gone = closed()
+    const first = receiver(rows, { store: gone })
+    if (isClosed) first.close()
+    gone.isClosed = true
+    const second = receiver(rows)
+    await second.bind({ sessionId: 'a' }, claims())
+    await write(rows, 'a', { user: 'alice' })
+    expect(await read(rows, 'a')).toMatchObject({ user: 'alice' })
+    await second.terminate(target())
+    expect(await read(rows, 'a')).toBeFalsy()
+  })
+
+  it('is guarded by one that was closed until then: requests are still under way while an app shuts down', async () => {
+    const rows = new session.MemoryStore()
+    const logout = receiver(rows)
+    await logout.bind({ sessionId: 'a' }, claims())
+    await write(rows, 'a')
+    await logout.terminate(target())
+    logout.close()
+    await write(rows, 'a', { user: 'alice' })
+    expect(await read(rows, 'a')).toBeFalsy()
+  })
+
+  it('does not take the place of a receiver of another provider', async () => {
+    const rows = new session.MemoryStore()
+    const first = receiver(rows)
+    receiver(rows, { iss: 'https://other.example' })
+    await first.bind({ sessionId: 'a' }, claims())
+    await write(rows, 'a')
+    await first.terminate(target())
+    await write(rows, 'a', { user: 'alice' })
+    expect(await read(rows, 'a')).toBeFalsy()
+  })
+})
+
+describe('mustBeBound', () => {
+  const mustBeBound = (data: Readonly<Record<string, unknown>>) => data.passport !== undefined
+
+  it('a session that holds a user is not believed before its login is bound, and is afterwards', async () => {
+    const rows = new session.MemoryStore()
+    const logout = receiver(rows, { mustBeBound })
+    await write(rows, 'a', { passport: { user: 'alice' } })
+    expect(await read(rows, 'a')).toBeNull()
+    await logout.bind({ sessionId: 'a' }, claims())
+    expect(await read(rows, 'a')).toMatchObject({ passport: { user: 'alice' } })
+  })
+
+  it('leaves sessions alone that need no binding', async () => {
+    const rows = new session.MemoryStore()
+    receiver(rows, { mustBeBound })
+    await write(rows, 'a', { basket: ['book'] })
+    expect(await read(rows, 'a')).toMatchObject({ basket: ['book'] })
+  })
+
+  it('takes a rule that throws for one that says yes', async () => {
+    const rows = new session.MemoryStore()
+    receiver(rows, { mustBeBound: () => JSON.parse('no JSON') })
+    await write(rows, 'a')
+    expect(await read(rows, 'a')).toBeNull()
+  })
+
+  it('is refused where it is no function, and so is an option that is not known', () => {
+    const rows = new session.MemoryStore()
+    expect(() => Reflect.apply(expressSessions, undefined, [rows, { mustBeBound: true }])).toThrow(/mustBeBound/)
+    expect(() => Reflect.apply(expressSessions, undefined, [rows, { mustBeBond: () => true }])).toThrow(/"mustBeBond"/)
+  })
+})
+
+describe('session ids that the application chooses', () => {
+  it('are refused at the change of id, in words', async () => {
+    const rows = new session.MemoryStore()
+    const logout = receiver(rows)
+    await logout.bind({ sessionId: 'of alice' }, claims())
+    await write(rows, 'of alice')
+    await expect(regenerate(rows, 'of alice', () => 'of alice')).rejects.toMatchObject({
+      code: 'ERR_SESSIONS',
+      reason: 'session_id_reused',
+    })
+  })
+})
