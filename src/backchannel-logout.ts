@@ -200,10 +200,7 @@ export function createBackchannelLogout<Req = unknown>(given: BackchannelLogoutO
         if (!outcome.ended) sessions?.bound(req)
         return outcome
       } catch (error) {
-        // Whatever kept the login from being bound: its session must not be saved, nor be believed if it was saved
-        // before.
-        deniedHere.sessionEnded(session.sessionId)
-        destroySession(session.sessionId).catch(() => {})
+        signOns.undoLogin(session.sessionId)
         throw error
       }
     },

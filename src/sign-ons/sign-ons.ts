@@ -62,6 +62,14 @@ export class SignOns implements SessionGuard {
   }
 
   /**
+   * A login that failed, for whatever reason, does not stand: neither what was saved of it before, nor what is saved
+   * after.
+   */
+  undoLogin(sessionId: string): void {
+    this.#failedLogins.undo(sessionId)
+  }
+
+  /**
    * Records further access tokens with a bound session; where it is dead by now, they are denied like the first ones.
    */
   async addTokens(sessionId: string, tokenKeys: readonly string[]): Promise<{ readonly ended: boolean }> {
