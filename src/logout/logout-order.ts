@@ -1,0 +1,37 @@
+// What is ordered of the engine, and what it says came of it. Knows no token and no store.
+import type { LogoutError } from '../errors.js'
+import type { LogoutReason } from '../events.js'
+import type { Client, TargetKey } from '../marks/target.js'
+import type { JtiKey } from '../stores/logout-store.js'
+
+/** A believed logout. */
+export interface LogoutOrder {
+  readonly client: Client
+  readonly key: TargetKey
+  /** `iat` of the Logout Token; absent where no token is behind it. */
+  readonly issuedAt?: number | undefined
+  readonly jti?: JtiKey | undefined
+  readonly reason: LogoutReason
+  readonly revokeOfflineAccess: boolean
+}
+
+/** What came of a logout. */
+export interface LogoutResult {
+  /** Nothing of what the target named survives here. False: it is denied all the same, and tried again in the background. */
+  readonly complete: boolean
+  /** The durable mark is written: whatever else failed, no node lets these sign-ons in. */
+  readonly marked: boolean
+  /** Sessions that the target named. */
+  readonly found: number
+  readonly destroyed: number
+  readonly failed: number
+  /** What kept it from being complete. */
+  readonly error?: LogoutError
+}
+
+/** The sessions that were ended. Ids are credentials: use them to close connections, keep them out of logs. */
+export interface EndedSessions extends Client {
+  /** The ids of the sessions, and those that this process knows them to have had before. */
+  readonly sessionIds: readonly string[]
+  readonly reason: LogoutReason
+}

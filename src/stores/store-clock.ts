@@ -1,0 +1,65 @@
+// What o'clock it is at the store, as far as its replies tell. Marks and bindings are dated by that one clock; an RP's own
+// clock is never compared with it unless the difference is known.
+import { monotonicSeconds } from '../deadline.js'
+
+/** For how long a difference that was learned is believed: clocks drift, and are set. */
+const BELIEVED_SECONDS = 60
+/** By how much the RP's clock may have been set or slewed in that time. */
+const SET_SECONDS = 0.02
+
+interface Learned {
+  /** Store clock minus RP clock, at least and at most. */
+  readonly least: number
+  readonly most: number
+  readonly at: number
+  /** RP clock minus monotonic clock: another one now means that the RP's clock was set. */
+  readonly offset: number
+}
+
+export class StoreClock {
+  readonly #clock: () => number
+  #learned: Learned | undefined
+
+  constructor(clock: () => number) {
+    this.#clock = clock
+  }
+
+  /** When a call begins, to be given to `learn` with its reply. */
+  begin(): number {
+    return this.#clock()
+  }
+
+  /** A reply to a call that began at `begun` said what o'clock it was at the store. The narrower bound is kept. */
+  learn(now: number, begun: number): void {
+    const ended = this.#clock()
+    if (!(Number.isFinite(now) && ended >= begun)) return
+    const at = monotonicSeconds()
+    const learned = { least: now - ended, most: now - begun, at, offset: ended - at }
+    const known = this.#known()
+    if (known === undefined || learned.most - learned.least <= known.most - known.least) this.#learned = learned
+  }
+
+  isKnown(): boolean {
+    return this.#known() !== undefined
+  }
+
+  /** The earliest that it can have been at the store when it was `at` by this RP's clock. Absent: not known. */
+  earliest(at: number): number | undefined {
+    const known = this.#known()
+    return known && at + known.least
+  }
+
+  /** The latest that it can be at the store now; without end where that is not known. */
+  latest(): number {
+    const known = this.#known()
+    return known === undefined ? Number.POSITIVE_INFINITY : this.#clock() + known.most
+  }
+
+  #known(): Learned | undefined {
+    const learned = this.#learned
+    if (learned === undefined) return undefined
+    const now = monotonicSeconds()
+    const wasSet = Math.abs(this.#clock() - now - learned.offset) > SET_SECONDS
+    return wasSet || now - learned.at > BELIEVED_SECONDS ? undefined : learned
+  }
+}
