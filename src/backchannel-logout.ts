@@ -5,8 +5,9 @@ import { emitter, type LogoutReason } from './events.js'
 import { type NodeHandler, nodeHandler } from './http/node.js'
 import { type WebHandler, webHandler } from './http/web.js'
 import { DeniedHere } from './logout/denied-here.js'
-import { LogoutEngine, type LogoutResult } from './logout/engine.js'
+import { LogoutEngine } from './logout/engine.js'
 import { type Health, healthOf } from './logout/health.js'
+import type { LogoutResult } from './logout/logout-order.js'
 import { type Client, type LogoutTarget, targetKey, tokenKey } from './marks/target.js'
 import { assertOptions } from './option-checks.js'
 import { type BackchannelLogoutOptions, resolveOptions } from './options.js'
@@ -25,6 +26,7 @@ import { type ConnectHandler, type GuardOptions, statelessGuard } from './sessio
 import { type Login, type LoginTokens, loginOf } from './sign-ons/login.js'
 import { SignOns } from './sign-ons/sign-ons.js'
 import type { StatelessSignOn } from './sign-ons/stateless.js'
+import { StoreClock } from './stores/store-clock.js'
 import { verifyLogoutToken } from './tokens/logout-token.js'
 
 /** The receiver and what belongs to it; made by `createBackchannelLogout`. */
@@ -120,6 +122,7 @@ export function createBackchannelLogout<Req = unknown>(given: BackchannelLogoutO
   const options = resolveOptions(given)
   const { store, clock, claims, onSessionsEnded, sessionLifetimeSeconds, stepTimeoutSeconds, retryForSeconds } = options
   const { sessions } = given
+  const storeClock = new StoreClock(clock)
   const directory = providerDirectory(options.provider, { clock })
   const emit = emitter(options.onEvent)
   const deniedHere = new DeniedHere(clock)
@@ -128,11 +131,13 @@ export function createBackchannelLogout<Req = unknown>(given: BackchannelLogoutO
   const shared = { store, claims, destroySession, deniedHere, emit, clock, marksLifetimeSeconds, stepTimeoutSeconds }
   const engine = new LogoutEngine({
     ...shared,
+    storeClock,
     onSessionsEnded,
     retry: { firstDelaySeconds: 1, maxDelaySeconds: 30, giveUpAfterSeconds: retryForSeconds },
   })
   const signOns = new SignOns({
     ...shared,
+    storeClock,
     sessionLifetimeSeconds,
     retryForSeconds,
     identity: identityOf(directory.configured()),
@@ -177,7 +182,6 @@ export function createBackchannelLogout<Req = unknown>(given: BackchannelLogoutO
     const order = {
       client: { issuer, clientId },
       key: keyOfTarget(target),
-      issuedAt: clock(),
       reason,
       revokeOfflineAccess: false,
     }

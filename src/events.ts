@@ -18,6 +18,10 @@ interface AboutLogout {
   readonly failed: number
   /** Sessions found by `sid` and left alone because they belong to another `sub`. */
   readonly mismatched: number
+  /** Sessions that were bound without a `sid` and are ended since the token's `sub` is theirs: which it meant, nobody can tell. */
+  readonly withoutSid: number
+  /** Rows that the logout store was told to delete and did not find, so that they went through the session store. */
+  readonly notDeleted: number
   readonly durationSeconds: number
   /** True where the answer had been given before: a retry of this process's own. */
   readonly background: boolean

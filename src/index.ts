@@ -9,8 +9,8 @@ export { type ErrorCode, type ErrorDetails, LogoutError, type LogoutErrorJson, N
 export type { EventListener, LogoutEvent, LogoutReason } from './events.js'
 export type { NodeHandler } from './http/node.js'
 export type { WebHandler } from './http/web.js'
-export type { EndedSessions, LogoutResult } from './logout/engine.js'
 export type { Health, KeysHealth } from './logout/health.js'
+export type { EndedSessions, LogoutResult } from './logout/logout-order.js'
 export type { Client, LogoutTarget } from './marks/target.js'
 export type { BackchannelLogoutOptions } from './options.js'
 export type {

@@ -2,7 +2,7 @@
 
 import type { EventListener } from './events.js'
 import type { ClaimsEvictor } from './logout/claims-evictor.js'
-import type { EndedSessions } from './logout/engine.js'
+import type { EndedSessions } from './logout/logout-order.js'
 import { assertOptions, type OptionNames } from './option-checks.js'
 import type { ProviderSource } from './providers/directory.js'
 import type { SessionBackend } from './sessions/session-backend.js'

@@ -8,27 +8,49 @@ import type { Mark } from '../marks/covering.js'
 /** Longer than any request that was under way when its session was ended. */
 const REMEMBERED_SECONDS = 900
 
+/** A mark that this process denies by, for as long as nobody ends that. */
+export interface Denial {
+  readonly mark: Mark
+  expiresAt: number
+}
+
 export class DeniedHere {
   readonly #clock: () => number
-  readonly #marks = new Map<string, Set<Mark>>()
+  readonly #denials = new Map<string, Set<Denial>>()
   readonly #endedIds = new ExpiringMap<{ readonly expiresAt: number }>()
 
   constructor(clock: () => number) {
     this.#clock = clock
   }
 
-  /** Denies what this mark covers until the returned function is called. */
-  deny(mark: Mark): () => void {
-    const marks = this.#marks.get(mark.key) ?? new Set<Mark>()
-    this.#marks.set(mark.key, marks.add(mark))
-    return () => {
-      if (marks.delete(mark) && marks.size === 0) this.#marks.delete(mark.key)
+  /** Denies what this mark covers until it is released. */
+  deny(mark: Mark): Denial {
+    const denial = { mark, expiresAt: Number.POSITIVE_INFINITY }
+    this.#denials.set(mark.key, (this.#denials.get(mark.key) ?? new Set()).add(denial))
+    return denial
+  }
+
+  /** Now, or after so many seconds. */
+  release(denial: Denial, afterSeconds = 0): void {
+    if (afterSeconds > 0) {
+      denial.expiresAt = this.#clock() + afterSeconds
+      return
     }
+    const { key } = denial.mark
+    const denials = this.#denials.get(key)
+    if (denials?.delete(denial) && denials.size === 0) this.#denials.delete(key)
   }
 
   marksUnder(keys: readonly (string | undefined)[]): readonly Mark[] {
-    if (this.#marks.size === 0) return []
-    return keys.flatMap((key) => (key === undefined ? [] : [...(this.#marks.get(key) ?? [])]))
+    if (this.#denials.size === 0) return []
+    return keys.flatMap((key) => (key === undefined ? [] : this.#under(key)))
+  }
+
+  #under(key: string): readonly Mark[] {
+    const now = this.#clock()
+    const denials = [...(this.#denials.get(key) ?? [])]
+    for (const denial of denials) if (denial.expiresAt <= now) this.release(denial)
+    return denials.filter(({ expiresAt }) => expiresAt > now).map(({ mark }) => mark)
   }
 
   sessionEnded(sessionId: string): void {

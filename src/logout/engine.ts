@@ -127,14 +127,14 @@ export class LogoutEngine {
       failed: false,
       marked: false,
       remembered: false,
-      release: deniedHere.deny(mark),
+      denial: deniedHere.deny(mark),
     }
     if (order.jti) this.#openByJti.set(order.jti.key, open)
     return open
   }
 
   #close(open: Pending): void {
-    open.release()
+    this.#options.deniedHere.release(open.denial)
     this.#forget(open)
   }
 
@@ -147,7 +147,7 @@ export class LogoutEngine {
   /** Not tried again, and not done. Without a mark in the store, this process does what it can. */
   #releaseLater(open: Pending): void {
     this.#forget(open)
-    setTimeout(open.release, this.#options.retry.giveUpAfterSeconds * 1000).unref()
+    this.#options.deniedHere.release(open.denial, this.#options.retry.giveUpAfterSeconds)
   }
 
   #conclude(open: Pending, outcome: Passed, about: { started: number; background: boolean }): void {
@@ -183,10 +183,10 @@ export class LogoutEngine {
     })
   }
 
-  #summary(order: LogoutOrder, { found, destroyed, mismatched }: Passed) {
-    const { issuer, clientId } = order.client
-    const failed = found - destroyed
-    return { issuer, clientId, scope: order.key.scope, reason: order.reason, found, destroyed, failed, mismatched }
+  #summary(order: LogoutOrder, { found, destroyed, mismatched, withoutSid, notDeleted }: Passed) {
+    const { client, key, reason } = order
+    const counts = { found, destroyed, failed: found - destroyed, mismatched, withoutSid, notDeleted }
+    return { issuer: client.issuer, clientId: client.clientId, scope: key.scope, reason, ...counts }
   }
 }
 

@@ -7,7 +7,7 @@ import type { Client } from '../marks/target.js'
 import type { BegunLogout, LogoutStore } from '../stores/logout-store.js'
 import { inParallel, type Turns } from './background.js'
 import type { ClaimsEvictor } from './claims-evictor.js'
-import type { DeniedHere } from './denied-here.js'
+import type { Denial, DeniedHere } from './denied-here.js'
 import type { EndedSessions, LogoutOrder } from './logout-order.js'
 
 export interface PassOptions {
@@ -34,8 +34,8 @@ export interface OpenLogout {
   tried: boolean
   /** The mark is in the store. */
   marked: boolean
-  /** Ends the denial in this process: once the mark is in the store, that denies on every node. */
-  readonly release: () => void
+  /** In this process alone. Once the mark is in the store, that denies on every node. */
+  readonly denial: Denial
   /** The store was asked to remember the jti as completed, by this process. */
   remembered: boolean
 }
@@ -89,7 +89,7 @@ export async function passThrough(
     }
     if (begun.replayed) return page === 0 ? { ...total, replayed: true } : total
     open.marked = true
-    open.release()
+    options.deniedHere.release(open.denial)
     total = added(total, await endPage(open, begun, total.error, toldFailed, options))
     // The cursor goes past sessions that could not be destroyed: the others need not wait for them.
     if (!begun.more || begun.cursor === undefined) break
@@ -169,7 +169,11 @@ async function evict(order: LogoutOrder, { mark, tokenKeys }: BegunPage, options
   const { claims } = options
   if (claims === undefined) return undefined
   const ended: { readonly mark: Mark; readonly tokenKeys: readonly string[] } = { mark, tokenKeys }
-  return hook('Cached claims could not be evicted', () => claims.evict({ target: order.key, ...ended }), options)
+  return hook(
+    ['ERR_EVICT', 'Cached claims could not be evicted'],
+    () => claims.evict({ target: order.key, ...ended }),
+    options,
+  )
 }
 
 async function announce(order: LogoutOrder, sessionIds: readonly string[], options: PassOptions) {
@@ -188,14 +192,14 @@ export async function announceEnded(
   if (onSessionsEnded === undefined || sessionIds.length === 0) return undefined
   const ids = [...new Set(sessionIds.flatMap((id) => [id, ...(earlierIds?.(id) ?? [])]))]
   return hook(
-    'The hook onSessionsEnded failed',
+    ['ERR_HOOK', 'The hook onSessionsEnded failed', 'onSessionsEnded'],
     () => onSessionsEnded({ issuer, clientId, sessionIds: ids, reason }),
     options,
   )
 }
 
 async function hook(
-  sentence: string,
+  [code, sentence, option]: readonly [code: ErrorCode, sentence: string, option?: string],
   call: () => void | Promise<void>,
   options: Pick<PassOptions, 'stepTimeoutSeconds'>,
 ): Promise<LogoutError | undefined> {
@@ -203,7 +207,7 @@ async function hook(
     await step(options, Promise.resolve(call())) // Whatever a hook returns is no promise to be relied on.
     return undefined
   } catch (cause) {
-    return failure('ERR_EVICT', sentence, cause)
+    return new LogoutError(code, sentence, { cause, option })
   }
 }
 

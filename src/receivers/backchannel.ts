@@ -62,9 +62,9 @@ async function endEach(
 }
 
 /** The answer was due while keys were being fetched; a token that turns out to be good is not dropped for that. */
-function finishLate(verified: Promise<LogoutTokens>, { engine, answerDeadlineSeconds, emit }: BackchannelOptions) {
+function finishLate(verified: Promise<LogoutTokens>, { engine, emit }: BackchannelOptions): void {
   verified.then(
-    (tokens) => Promise.all(tokens.map((token) => engine.end(orderOf(token), answerDeadlineSeconds))),
+    (tokens) => Promise.all(tokens.map((token) => engine.endLate(orderOf(token)))),
     (thrown: unknown) => emit({ type: 'warning', error: asError(thrown) }),
   )
 }

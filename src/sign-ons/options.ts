@@ -4,6 +4,7 @@ import type { EventListener } from '../events.js'
 import type { ClaimsEvictor } from '../logout/claims-evictor.js'
 import type { DeniedHere } from '../logout/denied-here.js'
 import type { LogoutStore } from '../stores/logout-store.js'
+import type { StoreClock } from '../stores/store-clock.js'
 
 export interface SignOnsOptions {
   readonly store: LogoutStore
@@ -11,6 +12,7 @@ export interface SignOnsOptions {
   readonly destroySession: (sessionId: string) => Promise<void>
   readonly deniedHere: DeniedHere
   readonly emit: EventListener
+  readonly storeClock: StoreClock
   readonly clock: () => number
   readonly sessionLifetimeSeconds: number
   readonly marksLifetimeSeconds: number

@@ -10,6 +10,7 @@ import type { SessionBackend, SessionGuard } from '../../src/sessions/session-ba
 import { SignOns } from '../../src/sign-ons/sign-ons.js'
 import type { LogoutStore } from '../../src/stores/logout-store.js'
 import { memoryStore } from '../../src/stores/memory-store.js'
+import { StoreClock } from '../../src/stores/store-clock.js'
 import { StepwiseStore } from './stepwise-store.js'
 
 type Step = (step: string) => Promise<void>
@@ -86,6 +87,7 @@ export class World {
       marksLifetimeSeconds: 100_000,
       stepTimeoutSeconds: 60,
       retryForSeconds: 0,
+      storeClock: new StoreClock(() => this.now),
       claims: undefined,
     }
     const signOns = new SignOns(shared)

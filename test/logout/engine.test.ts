@@ -3,11 +3,13 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import type { LogoutEvent } from '../../src/events.js'
 import type { ClaimsEvictor } from '../../src/logout/claims-evictor.js'
 import { DeniedHere } from '../../src/logout/denied-here.js'
-import { type EndedSessions, type EngineOptions, LogoutEngine, type LogoutOrder } from '../../src/logout/engine.js'
+import { type EngineOptions, LogoutEngine } from '../../src/logout/engine.js'
+import type { EndedSessions, LogoutOrder } from '../../src/logout/logout-order.js'
 import { type Client, jtiKey, type LogoutTarget, targetKey } from '../../src/marks/target.js'
 import { SignOns } from '../../src/sign-ons/sign-ons.js'
 import type { LogoutStore } from '../../src/stores/logout-store.js'
 import { memoryStore } from '../../src/stores/memory-store.js'
+import { StoreClock } from '../../src/stores/store-clock.js'
 
 const CLIENT: Client = { issuer: 'https://op.example', clientId: 'rp' }
 const STEP_TIMEOUT_SECONDS = 5
@@ -57,6 +59,7 @@ class Rig {
       marksLifetimeSeconds: 100_000,
       stepTimeoutSeconds: STEP_TIMEOUT_SECONDS,
       claims,
+      storeClock: new StoreClock(clock),
     }
     this.engine = new LogoutEngine({
       ...shared,

@@ -12,6 +12,7 @@ import {
   type LogoutStore,
   memoryStore,
 } from '../../src/index.js'
+import { targetKey } from '../../src/marks/target.js'
 import { StoreWithoutTouch } from './store-without-touch.js'
 
 declare module 'express-session' {
@@ -356,8 +357,10 @@ describe('a login', () => {
   })
 
   it('that was logged out before it was bound signs nobody in, although the app saves the user', async () => {
-    const { agent, who, logout } = createApp()
-    await logout.terminate({ ...CLIENT, sub: 'alice' })
+    const { agent, who, logoutStore } = createApp()
+    const target = targetKey({ ...CLIENT, sub: 'alice' })
+    const about = { seenSecondsAgo: 0, marksExpireAt: NOW + 1000, mayDestroy: false }
+    await logoutStore.store.begin({ target, issuedAt: NOW, ...about })
     await agent.get('/login/alice').expect(200, { ended: true })
     expect(await who()).toBeNull()
     await agent.get(`/login/alice?iat=${NOW + 1}`).expect(200, { ended: false })

@@ -11,7 +11,13 @@ import {
 
 const issuer = 'https://op.example'
 const clientId = 'rp'
-const claims = (sub = 'alice', iss = issuer) => ({ iss, aud: clientId, sub, sid: `sid of ${sub}`, iat: Date.now() / 1000 - 10 })
+const claims = (sub = 'alice', iss = issuer) => ({
+  iss,
+  aud: clientId,
+  sub,
+  sid: `sid of ${sub}`,
+  iat: Date.now() / 1000 - 10,
+})
 const target = (sub = 'alice', iss = issuer) => ({ issuer: iss, clientId, sub })
 
 type Logout = BackchannelLogout<{ sessionId: string } | { sessionID: string; session: object }>

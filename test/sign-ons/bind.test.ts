@@ -7,7 +7,7 @@ import {
   type LogoutStore,
   memoryStore,
 } from '../../src/index.js'
-import { sidKey, tokenKey } from '../../src/marks/target.js'
+import { sidKey, targetKey, tokenKey } from '../../src/marks/target.js'
 
 const issuer = 'https://op.example.com'
 const clientId = 'my-rp'
@@ -30,6 +30,16 @@ const row = { cookie: { originalMaxAge: null }, user: 'alice' } as unknown as se
 const save = (id: string) => new Promise((resolve) => rows.set(id, row, resolve))
 const load = (id: string) =>
   new Promise((resolve, reject) => rows.get(id, (e, found) => (e ? reject(e) : resolve(found))))
+
+/** A Logout Token of the session S1 arrived, at this node or another. */
+const endedByOp = (store: LogoutStore) =>
+  store.begin({
+    target: targetKey({ issuer, clientId, sid: 'S1' }),
+    issuedAt: idToken.iat + 1,
+    seenSecondsAgo: 0,
+    marksExpireAt: Date.now() / 1000 + 1000,
+    mayDestroy: false,
+  })
 
 /** As `session()` would, which gives its store this method. */
 const generateIds = (nextId: () => string) => {
@@ -143,8 +153,9 @@ describe('a login that could not be recorded does not stand', () => {
 
 describe('a login that was logged out before it was bound', () => {
   it('is reported, and leaves nobody signed in', async () => {
-    const logout = create()
-    await logout.terminate({ issuer, clientId, sid: 'S1' })
+    const store = memoryStore()
+    const logout = create({ store })
+    await endedByOp(store)
     await save('a')
     expect(await logout.bind({ sessionId: 'a' }, idToken)).toEqual({ ended: true })
     await save('a')
@@ -273,7 +284,7 @@ describe('access tokens live and die with their session', () => {
   it('a login that was logged out before denies them', async () => {
     const store = memoryStore()
     const logout = create({ store })
-    await logout.terminate({ issuer, clientId, sid: 'S1' })
+    await endedByOp(store)
     await logout.bind({ sessionId: 'a' }, idToken, { accessToken: 'first' })
     expect(await denied(store, 'first')).toBe(true)
   })
@@ -287,7 +298,7 @@ describe('access tokens live and die with their session', () => {
       sessions: expressSessions(rows),
       claims,
     })
-    await logout.terminate({ issuer, clientId, sid: 'S1' })
+    await endedByOp(store)
     await save('a')
     expect(await logout.bind({ sessionId: 'a' }, idToken, { accessToken: 'first' })).toEqual({ ended: true })
     expect(Object.keys(Reflect.get(rows, 'sessions'))).toEqual([])
