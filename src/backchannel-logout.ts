@@ -8,6 +8,7 @@ import { DeniedHere } from './logout/denied-here.js'
 import { LogoutEngine } from './logout/engine.js'
 import { type Health, healthOf } from './logout/health.js'
 import type { LogoutResult } from './logout/logout-order.js'
+import { DEFAULT_TOLERANCE_SECONDS } from './marks/covering.js'
 import { type Client, type LogoutTarget, targetKey, tokenKey } from './marks/target.js'
 import { assertOptions } from './option-checks.js'
 import { type BackchannelLogoutOptions, resolveOptions } from './options.js'
@@ -23,7 +24,7 @@ import {
 } from './receivers/frontchannel.js'
 import type { LocalSession } from './sessions/session-backend.js'
 import { type ConnectHandler, type GuardOptions, statelessGuard } from './sessions/stateless-guard.js'
-import { type Login, type LoginTokens, loginOf } from './sign-ons/login.js'
+import { type AboutLogin, type Login, type LoginTokens, loginOf } from './sign-ons/login.js'
 import { SignOns } from './sign-ons/sign-ons.js'
 import type { StatelessSignOn } from './sign-ons/stateless.js'
 import { StoreClock } from './stores/store-clock.js'
@@ -47,11 +48,17 @@ export interface BackchannelLogout<Req = unknown> {
    * @throws LogoutError `ERR_ID_TOKEN` if the claims are not of a configured provider, `ERR_STORE` if the login could
    * not be recorded, `ERR_KEYS_UNAVAILABLE` if a provider function failed; in each case the login does not stand.
    */
-  bind(req: Req, claims: IdTokenClaims | undefined, tokens?: LoginTokens): Promise<{ readonly ended: boolean }>
+  bind(req: Req, claims: IdTokenClaims | undefined, about?: AboutLogin): Promise<{ readonly ended: boolean }>
   /** Records further access tokens, as a refresh brings them, with a bound session. `ended` as in `bind`. */
   addTokens(req: Req, tokens: LoginTokens): Promise<{ readonly ended: boolean }>
   /** A local logout: the session is marked, destroyed and unbound; a request still under way does not bring it back. */
   unbind(req: Req): Promise<void>
+  /**
+   * Whoever signs in here now is nobody's sign-on, e.g. by a password, in a browser that may carry one of the OP. Call
+   * it once the user is known and right before `req.session.regenerate()` or passport's `req.login()`: the sign-on that
+   * the session carried ends as by `unbind`, and is not carried on to the new session id.
+   */
+  detach(req: Req): Promise<void>
   /**
    * Ends a target without a Logout Token: an administrator, a leaver process, another protocol. Idempotent; never
    * rejects at run time: read `complete`. Waits `deadlineSeconds` (default 10), and goes on in the background after
@@ -64,7 +71,14 @@ export interface BackchannelLogout<Req = unknown> {
    *
    * @throws LogoutError as `bind`
    */
-  signOn(claims: IdTokenClaims | undefined): Promise<StatelessSignOn | undefined>
+  signOn(claims: IdTokenClaims | undefined, about?: Pick<AboutLogin, 'startedAt'>): Promise<StatelessSignOn | undefined>
+  /**
+   * For stateless sessions: a local logout. Ends this one sign-on, wherever a copy of its cookie is; the user's other
+   * devices stay, and signing in again by the OP's session works at once. Without a record it does nothing.
+   *
+   * @throws LogoutError `ERR_STORE` if that could not be marked: clear the cookie all the same
+   */
+  end(signOn: StatelessSignOn | null | undefined): Promise<void>
   /**
    * For stateless sessions: whether such a record still counts. Where nobody knows, rejects with `NoVerdictError`,
    * whose `getResponse()` is the answer to give.
@@ -127,12 +141,15 @@ export function createBackchannelLogout<Req = unknown>(given: BackchannelLogoutO
   const emit = emitter(options.onEvent)
   const deniedHere = new DeniedHere(clock)
   const destroySession = async (sessionId: string) => sessions?.destroy(sessionId)
-  const marksLifetimeSeconds = Math.max(sessionLifetimeSeconds, claims?.marksLifetimeSeconds ?? LONGEST_TOKEN_SECONDS)
+  // A sign-on ends by the store's clock and a mark by what is known of it here: so a mark is kept longer than either.
+  const marksLifetimeSeconds =
+    Math.max(sessionLifetimeSeconds, claims?.marksLifetimeSeconds ?? LONGEST_TOKEN_SECONDS) + DEFAULT_TOLERANCE_SECONDS
   const shared = { store, claims, destroySession, deniedHere, emit, clock, marksLifetimeSeconds, stepTimeoutSeconds }
   const engine = new LogoutEngine({
     ...shared,
     storeClock,
     onSessionsEnded,
+    earlierIds: (sessionId) => signOns.earlierIds(sessionId),
     retry: { firstDelaySeconds: 1, maxDelaySeconds: 30, giveUpAfterSeconds: retryForSeconds },
   })
   const signOns = new SignOns({
@@ -140,6 +157,8 @@ export function createBackchannelLogout<Req = unknown>(given: BackchannelLogoutO
     storeClock,
     sessionLifetimeSeconds,
     retryForSeconds,
+    onSessionsEnded,
+    client: directory.configured().length === 1 ? directory.configured()[0]?.client : undefined,
     identity: identityOf(directory.configured()),
   })
   sessions?.protect(signOns)
@@ -168,8 +187,8 @@ export function createBackchannelLogout<Req = unknown>(given: BackchannelLogoutO
     }
     return session
   }
-  const login = (idToken: IdTokenClaims | undefined, tokens?: LoginTokens): Promise<Login> =>
-    loginOf(idToken, tokens, directory, (error) => emit({ type: 'warning', error }))
+  const login = (idToken: IdTokenClaims | undefined, about?: AboutLogin): Promise<Login> =>
+    loginOf(idToken, about, directory, clock, (error) => emit({ type: 'warning', error }))
 
   const unbind = async (req: Req): Promise<void> => {
     const { sessionId } = sessionOf(req, 'unbind')
@@ -197,10 +216,10 @@ export function createBackchannelLogout<Req = unknown>(given: BackchannelLogoutO
   return {
     receiver: () => receiver,
     fetch: webHandler(respond, bounds),
-    async bind(req, idToken, tokens) {
+    async bind(req, idToken, about) {
       const session = sessionOf(req, 'bind')
       try {
-        const outcome = await signOns.bind(session, await login(idToken, tokens))
+        const outcome = await signOns.bind(session, await login(idToken, about))
         if (!outcome.ended) sessions?.bound(req)
         return outcome
       } catch (error) {
@@ -213,6 +232,12 @@ export function createBackchannelLogout<Req = unknown>(given: BackchannelLogoutO
       return signOns.addTokens(sessionOf(req, 'addTokens').sessionId, keys)
     },
     unbind,
+    async detach(req) {
+      const { sessionId } = sessionOf(req, 'detach')
+      sessions?.released(req, signOns)
+      // The row goes with the change of id; until then the request still reads what is in it.
+      await signOns.endLocally(sessionId, async () => {})
+    },
     async terminate(target, options = {}) {
       assertOptions('terminate()', options, { reason: true, deadlineSeconds: true })
       const { reason = 'terminated', deadlineSeconds = 10 } = options
@@ -229,7 +254,8 @@ export function createBackchannelLogout<Req = unknown>(given: BackchannelLogoutO
         end: (target) => end(target, 'front-channel', options.answerDeadlineSeconds),
         monotonic: () => performance.now() / 1000,
       }),
-    signOn: async (idToken) => signOns.signOn(await login(idToken)),
+    signOn: async (idToken, about) => signOns.signOn(await login(idToken, about)),
+    end: (signOn) => signOns.endSignOn(signOn),
     isLive: (signOn) => signOns.isLive(signOn),
     guard: (read, guardOptions) =>
       statelessGuard(

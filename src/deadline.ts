@@ -53,8 +53,3 @@ export function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise
     work.then(resolve, reject).finally(() => signal.removeEventListener('abort', abort))
   })
 }
-
-/** Seconds by a clock that nobody sets: for how long something took, never for what o'clock it is. */
-export function monotonicSeconds(): number {
-  return performance.now() / 1000
-}

@@ -48,7 +48,14 @@ export type LogoutEvent =
   /** The receiver answered, whatever it was. */
   | { readonly type: 'answer'; readonly status: number; readonly durationSeconds: number }
   /** A login was bound; `ended`: a logout of that sign-on had come first, and nobody was signed in. */
-  | { readonly type: 'bound'; readonly issuer: string; readonly clientId: string; readonly ended: boolean }
+  | {
+      readonly type: 'bound'
+      readonly issuer: string
+      readonly clientId: string
+      readonly ended: boolean
+      /** It was the session id that had been ended before, not this sign-on: it was used once more. */
+      readonly reason?: 'session_id_reused'
+    }
   /** The application ended a session itself. */
   | { readonly type: 'unbound' }
   /** A dead session was presented or written again, and stayed dead. */

@@ -52,7 +52,7 @@ export {
 } from './sessions/express-session.js'
 export type { LocalSession, SessionBackend, SessionGuard, SessionVerdict } from './sessions/session-backend.js'
 export type { ConnectHandler, GuardOptions } from './sessions/stateless-guard.js'
-export type { LoginTokens } from './sign-ons/login.js'
+export type { AboutLogin, LoginTokens } from './sign-ons/login.js'
 export type { StatelessSignOn } from './sign-ons/stateless.js'
 export { type BoundedReads, type BoundedReadsOptions, boundedReads } from './stores/bounded-reads.js'
 export type { LogoutStore } from './stores/logout-store.js'

@@ -54,7 +54,7 @@ export class Background<Job extends object> {
 
   /** Jobs kept for later. */
   get size(): number {
-    return this.#deadlines.size
+    return this.#jobs.size
   }
 
   /** The job was finished elsewhere. */

@@ -5,14 +5,12 @@ import type { EventListener } from '../events.js'
 import { ExpiringMap } from '../expiring-map.js'
 import type { Mark } from '../marks/covering.js'
 import type { JtiKey } from '../stores/logout-store.js'
-import type { StoreClock } from '../stores/store-clock.js'
 import { Background, type Turns } from './background.js'
 import type { LogoutOrder, LogoutResult } from './logout-order.js'
 import { failure, NOTHING_DONE, type OpenLogout, type Passed, type PassOptions, passThrough } from './pass.js'
 
 export interface EngineOptions extends PassOptions {
   readonly emit: EventListener
-  readonly storeClock: StoreClock
   readonly retry: {
     readonly firstDelaySeconds: number
     readonly maxDelaySeconds: number
@@ -113,12 +111,12 @@ export class LogoutEngine {
   #open(order: LogoutOrder): Pending {
     const known = order.jti && this.#openByJti.get(order.jti.key)
     if (known && known.order.key.key === order.key.key && known.order.key.subKey === order.key.subKey) return known
-    const { clock, storeClock, deniedHere, marksLifetimeSeconds } = this.#options
+    const { storeClock, deniedHere, marksLifetimeSeconds } = this.#options
     // Whether a token is a replay is not known yet, so it denies nothing by the time of its arrival: a later login
     // lives. Without a token there is no other time.
     const seenAt = order.issuedAt === undefined ? storeClock.latest() : Number.NEGATIVE_INFINITY
     const { scope, key, subKey } = order.key
-    const expiresAt = clock() + marksLifetimeSeconds
+    const expiresAt = storeClock.expiry(marksLifetimeSeconds)
     const mark: Mark = { scope, key, subKey, issuedAt: order.issuedAt, seenAt, expiresAt }
     const open: Pending = {
       order,

@@ -30,8 +30,12 @@ export interface LogoutResult {
 }
 
 /** The sessions that were ended. Ids are credentials: use them to close connections, keep them out of logs. */
-export interface EndedSessions extends Client {
+export interface EndedSessions {
+  /** Of the sign-on; absent after a local logout where several clients are configured. */
+  readonly issuer: string | undefined
+  readonly clientId: string | undefined
   /** The ids of the sessions, and those that this process knows them to have had before. */
   readonly sessionIds: readonly string[]
+  /** `logout-token`, `local-logout`, or the word given to `terminate`. */
   readonly reason: LogoutReason
 }

@@ -5,6 +5,7 @@ import { type ErrorCode, LogoutError } from '../errors.js'
 import type { Mark } from '../marks/covering.js'
 import type { Client } from '../marks/target.js'
 import type { BegunLogout, LogoutStore } from '../stores/logout-store.js'
+import type { StoreClock } from '../stores/store-clock.js'
 import { inParallel, type Turns } from './background.js'
 import type { ClaimsEvictor } from './claims-evictor.js'
 import type { Denial, DeniedHere } from './denied-here.js'
@@ -19,6 +20,7 @@ export interface PassOptions {
   readonly earlierIds?: ((sessionId: string) => readonly string[]) | undefined
   readonly deniedHere: DeniedHere
   readonly clock: () => number
+  readonly storeClock: StoreClock
   /** How long marks are kept: no session, token or cached claim may outlive them. */
   readonly marksLifetimeSeconds: number
   /** Deadline of each store call, each destruction and each hook. */
@@ -106,7 +108,7 @@ function begin(
   toldFailed: () => boolean,
   options: PassOptions,
 ): Promise<BegunLogout> {
-  const { store, claims, onSessionsEnded, clock, marksLifetimeSeconds } = options
+  const { store, storeClock, claims, onSessionsEnded, marksLifetimeSeconds } = options
   const { key, issuedAt, jti } = open.order
   const seenSecondsAgo = open.tried ? Math.max(0, monotonicSeconds() - open.openedAt) : 0
   open.tried = true
@@ -115,7 +117,7 @@ function begin(
     issuedAt,
     seenSecondsAgo,
     jti,
-    marksExpireAt: clock() + marksLifetimeSeconds,
+    marksExpireAt: storeClock.expiry(marksLifetimeSeconds),
     mayDestroy: claims === undefined && onSessionsEnded === undefined && !toldFailed(),
     cursor,
   })
@@ -183,7 +185,7 @@ async function announce(order: LogoutOrder, sessionIds: readonly string[], optio
 
 /** Calls the application's hook, if there is one and anybody to name. Resolves to what went wrong. */
 export async function announceEnded(
-  { issuer, clientId }: Client,
+  client: Client | undefined,
   reason: string,
   sessionIds: readonly string[],
   options: Pick<PassOptions, 'onSessionsEnded' | 'earlierIds' | 'stepTimeoutSeconds'>,
@@ -193,7 +195,7 @@ export async function announceEnded(
   const ids = [...new Set(sessionIds.flatMap((id) => [id, ...(earlierIds?.(id) ?? [])]))]
   return hook(
     ['ERR_HOOK', 'The hook onSessionsEnded failed', 'onSessionsEnded'],
-    () => onSessionsEnded({ issuer, clientId, sessionIds: ids, reason }),
+    () => onSessionsEnded({ issuer: client?.issuer, clientId: client?.clientId, sessionIds: ids, reason }),
     options,
   )
 }

@@ -44,6 +44,14 @@ export function tokenKey(token: string): string {
   return hash('sha256', token, 'base64url')
 }
 
+/** Key of one sign-on that a cookie carries: by its own id, or by all that an older record says of it. */
+export function signOnKey(
+  signOn: Client & { readonly id?: string; readonly sub: string; readonly sid?: string; readonly boundAt: number },
+): string {
+  const { id, sub, sid, boundAt } = signOn
+  return keyOf('sign-on', signOn, id ?? JSON.stringify([sub, sid ?? null, boundAt]))
+}
+
 /** The key under which a target's mark is written and its bindings are found. */
 export function targetKey(target: LogoutTarget): TargetKey {
   if (target.sid === undefined) return { scope: 'sub', key: subKey(target, target.sub) }
@@ -55,7 +63,7 @@ export function targetKey(target: LogoutTarget): TargetKey {
 const KEY_LENGTH = 22
 
 /** JSON of an array is a length-safe encoding: no choice of issuer, client id and value can imitate another. */
-function keyOf(kind: 'sid' | 'sub' | 'jti', client: Client, value: string): string {
+function keyOf(kind: 'sid' | 'sub' | 'jti' | 'sign-on', client: Client, value: string): string {
   const digest = hash('sha256', JSON.stringify([kind, client.issuer, client.clientId, value]), 'base64url')
   // A slice would keep the whole digest alive behind each key that a store holds; a copy does not.
   return Buffer.from(digest, 'latin1').toString('latin1', 0, KEY_LENGTH)

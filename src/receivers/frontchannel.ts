@@ -1,7 +1,7 @@
 // OpenID Connect Front-Channel Logout 1.0: a GET from a frame of the OP, believed for nothing but a `sid` that is bound here.
 // Cookies do not matter to it, so browsers that block them do not either.
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import type { LogoutResult } from '../logout/engine.js'
+import type { LogoutResult } from '../logout/logout-order.js'
 import type { Client } from '../marks/target.js'
 import { assertOptions } from '../option-checks.js'
 

@@ -62,11 +62,13 @@ export function statelessGuard<Req extends IncomingMessage, Res extends ServerRe
 export function isWholeSignOn(record: unknown): boolean {
   if (typeof record !== 'object' || record === null) return false
   const member = (name: string): unknown => Reflect.get(record, name)
-  const [sid, issuedAt] = [member('sid'), member('issuedAt')]
+  const [sid, issuedAt, startedAt, id] = [member('sid'), member('issuedAt'), member('startedAt'), member('id')]
   return (
     ['issuer', 'clientId', 'sub'].every((name) => isText(member(name))) &&
     (sid === undefined || isText(sid)) &&
+    (id === undefined || isText(id)) &&
     (issuedAt === undefined || Number.isFinite(issuedAt)) &&
+    (startedAt === undefined || Number.isFinite(startedAt)) &&
     Number.isFinite(member('boundAt'))
   )
 }

@@ -6,8 +6,8 @@ import { type SignOnsOptions, step } from './options.js'
 
 /** Marks first, all of them; then the cache of this process. */
 export async function endTokens(tokenKeys: readonly string[], options: SignOnsOptions): Promise<void> {
-  const { store, claims, clock, marksLifetimeSeconds } = options
-  const about = { seenSecondsAgo: 0, marksExpireAt: clock() + marksLifetimeSeconds, mayDestroy: true }
+  const { store, claims, storeClock, marksLifetimeSeconds } = options
+  const about = { seenSecondsAgo: 0, marksExpireAt: storeClock.expiry(marksLifetimeSeconds), mayDestroy: true }
   const marks: Mark[] = []
   for (const key of tokenKeys) {
     const target = { scope: 'token', key } as const

@@ -62,10 +62,10 @@ export class FailedLogins {
 
   /** Marked first: a node that reads the row meanwhile finds it dead. Neither store has to wait for the other to be back. */
   async #endOnEveryNode(failed: FailedLogin, turns: Turns): Promise<boolean> {
-    const { store, deniedHere, destroySession, clock, sessionLifetimeSeconds } = this.#options
+    const { store, storeClock, deniedHere, destroySession, sessionLifetimeSeconds } = this.#options
     const { sessionId } = failed
     deniedHere.sessionEnded(sessionId)
-    const mark = () => step(this.#options, store.endSessions([sessionId], clock() + sessionLifetimeSeconds))
+    const mark = () => step(this.#options, store.endSessions([sessionId], storeClock.expiry(sessionLifetimeSeconds)))
     const marked = await turns(() => mark().then(yes, no))
     const destroyed = await step(this.#options, destroySession(sessionId)).then(yes, no)
     // The attempt to bind may have been written after all, and only its answer was lost.

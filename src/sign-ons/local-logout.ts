@@ -1,6 +1,7 @@
 // The application ends a session itself: marked first, destroyed, then unbound; and with it the ids its sign-on moved
 // on to.
 import { LogoutError } from '../errors.js'
+import { announceEnded } from '../logout/pass.js'
 import { endTokens } from './end-tokens.js'
 import { type SignOnsOptions, step } from './options.js'
 import type { SessionIdChanges } from './session-id-change.js'
@@ -27,6 +28,12 @@ export class LocalLogout {
     if (marked.error !== undefined) throw marked.error
     if (marked.sessionIds.length === 0) return
     await this.#destroyMovedSessions(marked.sessionIds.filter((id) => id !== sessionId))
+    // The binding goes last: a repeat finds what the hook did not hear.
+    const { client, onSessionsEnded, stepTimeoutSeconds } = this.#options
+    const earlierIds = (id: string) => this.#changes.earlierIds(id)
+    const about = { onSessionsEnded, earlierIds, stepTimeoutSeconds }
+    const notAnnounced = await announceEnded(client, 'local-logout', marked.sessionIds, about)
+    if (notAnnounced !== undefined) throw notAnnounced
     try {
       await step(this.#options, store.unbind([sessionId]))
     } catch (cause) {
@@ -42,13 +49,13 @@ export class LocalLogout {
   async #markIfKnown(
     sessionId: string,
   ): Promise<{ readonly sessionIds: readonly string[]; readonly error?: LogoutError }> {
-    const { store, clock, sessionLifetimeSeconds } = this.#options
+    const { store, storeClock, sessionLifetimeSeconds } = this.#options
     let sessionIds: readonly string[] = []
     try {
       await this.#changes.finish(sessionId)
       const state = await step(this.#options, store.read(sessionId))
       if (state.binding === undefined && !state.ended) return { sessionIds: [] }
-      const expiresAt = Math.max(clock() + sessionLifetimeSeconds, state.binding?.expiresAt ?? 0)
+      const expiresAt = Math.max(storeClock.expiry(sessionLifetimeSeconds), state.binding?.expiresAt ?? 0)
       const ended = await step(this.#options, store.endSessions([sessionId], expiresAt))
       sessionIds = ended.sessionIds
       await endTokens(ended.tokenKeys, this.#options)

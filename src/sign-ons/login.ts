@@ -11,7 +11,19 @@ export interface Login {
   readonly sid?: string | undefined
   /** `iat` of the ID Token; absent counts as older than any logout. */
   readonly issuedAt?: number | undefined
+  /** When the user was sent to the OP, by this RP's clock. */
+  readonly startedAt?: number | undefined
   readonly tokenKeys: readonly string[]
+}
+
+/** What the application knows of a login beside its ID Token. */
+export interface AboutLogin extends LoginTokens {
+  /**
+   * When the user was sent to the OP: epoch seconds of this RP's clock, e.g. `Date.now() / 1000`, kept with `state` and
+   * `nonce`. A login that was begun after a logout lives, whatever the dates of its tokens say. Where the login may
+   * begin at one machine and end at another, their clocks must agree.
+   */
+  readonly startedAt?: number | undefined
 }
 
 /** Tokens that live and die with the session; only their hashes are kept. */
@@ -20,15 +32,16 @@ export interface LoginTokens {
 }
 
 /**
- * `onWarning` hears of a login that a later Logout Token will not find: its provider is said to name sessions, and it
- * named none.
+ * `onWarning` hears of a login that cannot be dated. One without a `sid` does not stand where the provider's Logout
+ * Tokens are said to name a `sid`: none of them would find it.
  *
  * @throws LogoutError `ERR_ID_TOKEN`, with the claim
  */
 export async function loginOf(
   claims: Readonly<Record<string, unknown>> | undefined,
-  tokens: LoginTokens | undefined,
+  about: AboutLogin | undefined,
   directory: ProviderDirectory,
+  clock: () => number,
   onWarning: (error: LogoutError) => void,
 ): Promise<Login> {
   if (typeof claims !== 'object' || claims === null) throw notAnIdToken('claims_missing', undefined)
@@ -45,17 +58,30 @@ export async function loginOf(
   if (typeof sub !== 'string' || sub === '') throw notAnIdToken('sub_missing', 'sub')
   if (sid !== undefined && sid !== null && (typeof sid !== 'string' || sid === ''))
     throw notAnIdToken('sid_invalid', 'sid')
-  if (typeof iat !== 'number') onWarning(notAnIdToken('iat_missing', 'iat'))
-  if (provider.backchannelLogoutSessionRequired && typeof sid !== 'string')
-    onWarning(notAnIdToken('sid_missing', 'sid'))
+  if (provider.backchannelLogoutSessionRequired && typeof sid !== 'string') throw notAnIdToken('sid_missing', 'sid')
+  // Milliseconds, or a clock far ahead: such a login would be newer than every logout.
+  const canBeTrue = typeof iat === 'number' && iat <= clock() + provider.clockToleranceSeconds
+  if (!canBeTrue) onWarning(notAnIdToken(typeof iat === 'number' ? 'iat_untrue' : 'iat_missing', 'iat'))
   return {
     client: provider.client,
     sub,
     sid: sid ?? undefined,
-    issuedAt: typeof iat === 'number' && Number.isFinite(iat) ? iat : undefined,
-    tokenKeys: tokens?.accessToken === undefined ? [] : [tokenKey(tokens.accessToken)],
+    issuedAt: canBeTrue ? iat : undefined,
+    startedAt: startOf(about),
+    tokenKeys: about?.accessToken === undefined ? [] : [tokenKey(about.accessToken)],
   }
 }
+
+function startOf(about: AboutLogin | undefined): number | undefined {
+  const startedAt = about?.startedAt
+  if (startedAt === undefined || (Number.isFinite(startedAt) && startedAt > 0 && startedAt < LATEST_SECONDS)) {
+    return startedAt
+  }
+  throw new TypeError('startedAt must be epoch seconds, e.g. Date.now() / 1000 when the user was sent to the provider')
+}
+
+/** Beyond it, somebody means milliseconds. */
+const LATEST_SECONDS = 1e11
 
 const SENTENCES = {
   claims_missing: 'There are no ID Token claims: was the scope openid requested, and the ID Token validated?',
@@ -65,9 +91,12 @@ const SENTENCES = {
     'The ID Token is for a client id that is not configured for its issuer, or for several and its azp says for none',
   logout_token: 'These are the claims of a Logout Token or another security event, not of an ID Token',
   iat_missing: 'The ID Token has no iat, so this login counts as older than any logout of its user',
+  iat_untrue:
+    'The iat of the ID Token is not a time that can be true, in seconds, so this login counts as older than any logout',
   sub_missing: 'These are not the claims of an ID Token: they name no subject',
   sid_missing:
-    'The ID Token has no sid though its Logout Tokens will: register backchannel_logout_session_required at the provider',
+    'The ID Token has no sid, and the Logout Tokens of its provider name nothing else: ' +
+    'register backchannel_logout_session_required there',
   sid_invalid: 'The sid of the ID Token is not a string',
 } as const
 

@@ -3,12 +3,15 @@ import { within } from '../deadline.js'
 import type { EventListener } from '../events.js'
 import type { ClaimsEvictor } from '../logout/claims-evictor.js'
 import type { DeniedHere } from '../logout/denied-here.js'
+import type { PassOptions } from '../logout/pass.js'
+import type { Client } from '../marks/target.js'
 import type { LogoutStore } from '../stores/logout-store.js'
 import type { StoreClock } from '../stores/store-clock.js'
 
 export interface SignOnsOptions {
   readonly store: LogoutStore
   readonly claims: ClaimsEvictor | undefined
+  readonly onSessionsEnded?: PassOptions['onSessionsEnded']
   readonly destroySession: (sessionId: string) => Promise<void>
   readonly deniedHere: DeniedHere
   readonly emit: EventListener
@@ -19,6 +22,8 @@ export interface SignOnsOptions {
   readonly stepTimeoutSeconds: number
   /** How long what could not be done now is tried again. */
   readonly retryForSeconds: number
+  /** The client, where there is one only. */
+  readonly client?: Client | undefined
   /** Of the clients that are configured; absent where a function decides. */
   readonly identity?: string | undefined
 }

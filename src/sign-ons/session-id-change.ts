@@ -40,6 +40,8 @@ export class SessionIdChanges {
   readonly #verdicts: Verdicts
   /** By new session id. */
   readonly #pending = new ExpiringMap<PendingChange>()
+  /** By session id: those that its sign-on had before, as far as it changed in this process. */
+  readonly #earlier = new ExpiringMap<{ readonly ids: readonly string[]; readonly expiresAt: number }>()
 
   constructor(options: SignOnsOptions, verdicts: Verdicts) {
     this.#options = options
@@ -66,6 +68,9 @@ export class SessionIdChanges {
       const now = clock()
       const pending = { interimId, signOn: state.binding, expiresAt: now + sessionLifetimeSeconds }
       this.#pending.set(toSessionId, pending, now)
+      const ids = [fromSessionId, ...this.earlierIds(fromSessionId)]
+      this.#earlier.set(toSessionId, { ids, expiresAt: pending.expiresAt }, now)
+      this.#earlier.delete(fromSessionId)
     }
     return toSessionId
   }
@@ -82,6 +87,11 @@ export class SessionIdChanges {
     return true
   }
 
+  /** The ids that this session's sign-on had before, as far as this process changed them: connections may still bear them. */
+  earlierIds(sessionId: string): readonly string[] {
+    return this.#earlier.get(sessionId, this.#options.clock())?.ids ?? []
+  }
+
   /**
    * Or else: a fresh login takes the new id, and the sign-on that was to come is left behind. Unless it is the same
    * sign-on, of whose first tokens the logout must still know: then it goes along, and the store unites them. Never
@@ -94,6 +104,7 @@ export class SessionIdChanges {
     const isSame = signOn?.subKey === login.subKey && signOn.sidKey === login.sidKey
     if (isSame) return void (await this.finish(sessionId).catch(() => {}))
     this.#pending.delete(sessionId)
+    this.#earlier.delete(sessionId)
     try {
       if (pending.finishing !== undefined) await pending.finishing
       else await step(this.#options, this.#options.store.unbind([pending.interimId]))
@@ -116,9 +127,14 @@ export class SessionIdChanges {
   }
 }
 
-/** With a `genid` that makes ids of something that stays the same, a user or a device. */
-function idReused(): LogoutError {
-  const sentence =
-    'The session id did not change, and an id that was left or ended never lives again: let genid make a new one each time'
-  return new LogoutError('ERR_SESSIONS', sentence, { reason: 'session_id_reused' })
+/** With a `genid` that makes ids of something that stays the same, a user or a device; or where the id was not changed. */
+export function idReused(): LogoutError {
+  return new LogoutError(
+    'ERR_SESSIONS',
+    'A session id that was left or ended was used once more: it never lives again',
+    {
+      reason: 'session_id_reused',
+      remedy: 'Change the session id at each login (regenerate), and let genid make a new one each time',
+    },
+  )
 }

@@ -1,5 +1,6 @@
 // What lives: a login is tied to its local session. Writes first and then looks, so that no interleaving with a logout
 // is unsafe; where it cannot look, it says so and lets nobody in.
+import { randomUUID } from 'node:crypto'
 import { LogoutError } from '../errors.js'
 import { sidKey, subKey } from '../marks/target.js'
 import type { LocalSession, SessionGuard, SessionVerdict } from '../sessions/session-backend.js'
@@ -9,8 +10,9 @@ import { FailedLogins } from './failed-logins.js'
 import { LocalLogout } from './local-logout.js'
 import type { Login } from './login.js'
 import { type SignOnsOptions, step } from './options.js'
-import { SessionIdChanges } from './session-id-change.js'
-import { isLive, type StatelessSignOn, signOn } from './stateless.js'
+import { idReused, SessionIdChanges } from './session-id-change.js'
+import { endSignOn, isLive, type StatelessSignOn, signOn } from './stateless.js'
+import { startedAtStore } from './store-time.js'
 import { Verdicts } from './verdicts.js'
 
 export class SignOns implements SessionGuard {
@@ -35,7 +37,7 @@ export class SignOns implements SessionGuard {
    * this process then.
    */
   async bind(session: LocalSession, login: Login): Promise<{ readonly ended: boolean }> {
-    const { store, deniedHere, emit } = this.#options
+    const { store, storeClock, deniedHere, emit } = this.#options
     const { sessionId } = session
     const keys = {
       subKey: subKey(login.client, login.sub),
@@ -45,8 +47,13 @@ export class SignOns implements SessionGuard {
     let state: SessionState
     try {
       const expiresAt = this.#verdicts.outlasting(session.expiresAt)
+      const startedAt = await startedAtStore(login.startedAt, this.#options)
       const { issuedAt, tokenKeys } = login
-      state = await step(this.#options, store.bind({ sessionId, ...keys, issuedAt, expiresAt, tokenKeys }))
+      const binding = { sessionId, ...keys, issuedAt, startedAt, expiresAt, tokenKeys }
+      const begun = storeClock.begin()
+      const bound = await step(this.#options, store.bind(binding))
+      storeClock.learn(bound.now, begun)
+      state = bound
     } catch (cause) {
       deniedHere.sessionEnded(sessionId)
       throw new LogoutError('ERR_STORE', 'The login could not be bound to its session', { cause })
@@ -57,7 +64,10 @@ export class SignOns implements SessionGuard {
       this.#failedLogins.succeeded(sessionId)
       deniedHere.sessionLives(sessionId)
     }
-    emit({ type: 'bound', issuer: login.client.issuer, clientId: login.client.clientId, ended })
+    const { issuer, clientId } = login.client
+    const reason = state.ended ? 'session_id_reused' : undefined
+    if (reason !== undefined) emit({ type: 'warning', error: idReused() })
+    emit({ type: 'bound', issuer, clientId, ended, ...(reason && { reason }) })
     return { ended }
   }
 
@@ -78,6 +88,7 @@ export class SignOns implements SessionGuard {
       await this.#changes.finish(sessionId)
       const state = await step(this.#options, store.addTokens(sessionId, tokenKeys))
       if (!this.#verdicts.isDead(state)) return { ended: false }
+      if (state.binding === undefined && (await this.#addToMoved(sessionId, tokenKeys))) return { ended: false }
       deniedHere.sessionEnded(sessionId)
       await endTokens(tokenKeys, this.#options)
       return { ended: true }
@@ -86,12 +97,34 @@ export class SignOns implements SessionGuard {
     }
   }
 
+  /**
+   * An id that was left behind is ended, and its sign-on may live under another, which another process may have given
+   * it. The store knows: whoever moves from such an id gets the same sign-on. So an id of nobody's does, with these
+   * tokens; it has no row, is found by a logout like any other, and expires.
+   */
+  async #addToMoved(sessionId: string, tokenKeys: readonly string[]): Promise<boolean> {
+    const { store, storeClock, sessionLifetimeSeconds } = this.#options
+    const ownId = randomUUID()
+    const expiresAt = storeClock.expiry(sessionLifetimeSeconds)
+    const moved = await step(this.#options, store.rebind(sessionId, ownId, expiresAt))
+    if (moved.binding === undefined || this.#verdicts.isDead(moved)) return false
+    return !this.#verdicts.isDead(await step(this.#options, store.addTokens(ownId, tokenKeys)))
+  }
+
   signOn(login: Login): Promise<StatelessSignOn | undefined> {
     return signOn(login, this.#options)
   }
 
   isLive(record: StatelessSignOn): Promise<boolean> {
     return isLive(record, this.#options)
+  }
+
+  endSignOn(record: StatelessSignOn | null | undefined): Promise<void> {
+    return endSignOn(record, this.#options)
+  }
+
+  earlierIds(sessionId: string): readonly string[] {
+    return this.#changes.earlierIds(sessionId)
   }
 
   verdictOn(sessionId: string, keptUntil?: number): Promise<SessionVerdict> {
@@ -135,9 +168,9 @@ export class SignOns implements SessionGuard {
    * A session id that was ended already has its mark, and where its former sign-on moved to is nothing to this login.
    */
   async #endNow(sessionId: string, { ended }: SessionState, loginTokenKeys: readonly string[]): Promise<void> {
-    const { store, deniedHere, destroySession, clock, sessionLifetimeSeconds } = this.#options
+    const { store, storeClock, deniedHere, destroySession, sessionLifetimeSeconds } = this.#options
     deniedHere.sessionEnded(sessionId)
-    const end = () => step(this.#options, store.endSessions([sessionId], clock() + sessionLifetimeSeconds))
+    const end = () => step(this.#options, store.endSessions([sessionId], storeClock.expiry(sessionLifetimeSeconds)))
     try {
       const tokenKeys = ended ? loginTokenKeys : (await end()).tokenKeys
       await step(this.#options, destroySession(sessionId))

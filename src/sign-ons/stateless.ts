@@ -1,16 +1,23 @@
-// Sign-ons that a cookie carries: no session id and no row, so each record is judged by its own dates. Knows no cookie.
+// Sign-ons that a cookie carries: no session id and no row, so each record is judged by its own dates, and by its own id
+// where it alone was ended. Knows no cookie.
+import { randomUUID } from 'node:crypto'
 import { LogoutError, NoVerdictError } from '../errors.js'
-import { covers } from '../marks/covering.js'
-import { type Client, sidKey, subKey } from '../marks/target.js'
+import { covers, type SignOn } from '../marks/covering.js'
+import { type Client, sidKey, signOnKey, subKey } from '../marks/target.js'
 import { isWholeSignOn } from '../sessions/stateless-guard.js'
 import type { Login } from './login.js'
 import { type SignOnsOptions, step } from './options.js'
+import { askStoreTime, startedAtStore } from './store-time.js'
 
 /** A sign-on as a stateless session carries it: plain JSON, to be kept where the user cannot change it. */
 export interface StatelessSignOn extends Client {
+  /** Its own, so that it can be ended without the user's others. Records of earlier releases have none. */
+  readonly id?: string
   readonly sub: string
   readonly sid?: string
   readonly issuedAt?: number
+  /** When the login was begun, at the earliest, by the store's clock. */
+  readonly startedAt?: number
   /** The store's clock when it was made; after `sessionLifetimeSeconds` it is over, since marks are kept no longer. */
   readonly boundAt: number
 }
@@ -20,17 +27,20 @@ export async function signOn(login: Login, options: SignOnsOptions): Promise<Sta
   const { client, sub, sid, issuedAt } = login
   let now: number
   try {
-    now = (await step(options, options.store.marks([]))).now
+    now = await askStoreTime(options)
   } catch (cause) {
     throw new LogoutError('ERR_STORE', 'The login could not be checked against the marks', { cause })
   }
+  const startedAt = await startedAtStore(login.startedAt, options)
   const { issuer, clientId } = client
   const record: StatelessSignOn = {
+    id: randomUUID(),
     issuer,
     clientId,
     sub,
     ...(sid !== undefined && { sid }),
     ...(issuedAt !== undefined && { issuedAt }),
+    ...(startedAt !== undefined && { startedAt }),
     boundAt: now,
   }
   const ended = !(await isLive(record, options))
@@ -38,22 +48,47 @@ export async function signOn(login: Login, options: SignOnsOptions): Promise<Sta
   return ended ? undefined : record
 }
 
-/**
- * Whether a stateless sign-on still lives. Rejects with `NoVerdictError` where that cannot be found out. One look-up.
- */
+/** Whether a stateless sign-on still lives. Rejects with `NoVerdictError` where that cannot be found out. One look-up. */
 export async function isLive(record: StatelessSignOn, options: SignOnsOptions): Promise<boolean> {
   if (!isWholeSignOn(record)) return false
-  const sub = subKey(record, record.sub)
-  const sid = record.sid === undefined ? undefined : sidKey(record, record.sid)
-  const keys = sid === undefined ? [sub] : [sid, sub]
-  const judged = { subKey: sub, sidKey: sid, issuedAt: record.issuedAt, boundAt: record.boundAt }
-  const { store, deniedHere, sessionLifetimeSeconds } = options
+  const { store, storeClock, deniedHere, sessionLifetimeSeconds } = options
+  const own = signOnKey(record)
+  if (deniedHere.wasEnded(own)) return false
+  const judged: SignOn = {
+    subKey: subKey(record, record.sub),
+    sidKey: record.sid === undefined ? undefined : sidKey(record, record.sid),
+    issuedAt: record.issuedAt,
+    startedAt: record.startedAt,
+    boundAt: record.boundAt,
+  }
+  const keys = [judged.sidKey, judged.subKey, own].filter((key) => key !== undefined)
   try {
+    const begun = storeClock.begin()
     const { now, marks } = await step(options, store.marks(keys))
+    storeClock.learn(now, begun)
     if (!(record.boundAt > now - sessionLifetimeSeconds)) return false
     const standing = [...marks, ...deniedHere.marksUnder(keys)]
     return !standing.some((mark) => covers(mark, judged))
   } catch (cause) {
     throw new NoVerdictError(cause)
   }
+}
+
+/**
+ * Ends this one sign-on, wherever a copy of its cookie is; the user's others live, and so does the next login of the
+ * same OP session. A record that is not whole is dead already. Rejects with `ERR_STORE` if its end could not be marked:
+ * then only this process denies it, for a while.
+ */
+export async function endSignOn(record: StatelessSignOn | null | undefined, options: SignOnsOptions): Promise<void> {
+  if (record === null || record === undefined || !isWholeSignOn(record)) return
+  const { store, storeClock, deniedHere, emit, marksLifetimeSeconds } = options
+  const target = { scope: 'token', key: signOnKey(record) } as const
+  deniedHere.sessionEnded(target.key)
+  const marksExpireAt = storeClock.expiry(marksLifetimeSeconds)
+  try {
+    await step(options, store.begin({ target, seenSecondsAgo: 0, marksExpireAt, mayDestroy: true }))
+  } catch (cause) {
+    throw new LogoutError('ERR_STORE', 'The end of the sign-on could not be marked', { cause })
+  }
+  emit({ type: 'unbound' })
 }

@@ -55,6 +55,12 @@ export class StoreClock {
     return known === undefined ? Number.POSITIVE_INFINITY : this.#clock() + known.most
   }
 
+  /** An expiry by the store's clock that is so many seconds away at least, as far as is known. */
+  expiry(seconds: number): number {
+    const known = this.#known()
+    return this.#clock() + Math.max(0, known?.most ?? 0) + seconds
+  }
+
   #known(): Learned | undefined {
     const learned = this.#learned
     if (learned === undefined) return undefined

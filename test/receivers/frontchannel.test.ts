@@ -64,6 +64,12 @@ describe('a front-channel logout', () => {
     expect(await logout.isLive(phone)).toBe(true)
   })
 
+  it('a later sign-in with the same sid lives', async () => {
+    const { logout, call, signIn } = await rp()
+    await call(query({ sid: 'laptop', iss: ISSUER }))
+    expect(await logout.isLive(await signIn('laptop'))).toBe(true)
+  })
+
   it.each<[string, string]>([
     ['no parameter', ''],
     ['sid without iss', query({ sid: 'laptop' })],

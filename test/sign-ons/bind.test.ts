@@ -83,12 +83,23 @@ describe('bind believes only claims of a configured provider', () => {
     expect(await load('a')).toBeFalsy()
   })
 
-  it('warns of a login that no Logout Token with a sid will find', async () => {
+  it('without a sid, where its provider names nothing else in Logout Tokens: the login does not stand', async () => {
     const logout = create({ backchannelLogoutSessionRequired: true })
-    await logout.bind({ sessionId: 'a' }, { ...idToken, sid: undefined })
-    expect(events).toContainEqual(
-      expect.objectContaining({ type: 'warning', error: expect.objectContaining({ reason: 'sid_missing' }) }),
-    )
+    const login = logout.bind({ sessionId: 'a' }, { ...idToken, sid: undefined })
+    await expect(login).rejects.toMatchObject({ code: 'ERR_ID_TOKEN', reason: 'sid_missing', claim: 'sid' })
+    await save('a')
+    expect(await load('a')).toBeFalsy()
+    expect(await logout.bind({ sessionId: 'b' }, idToken)).toEqual({ ended: false })
+  })
+
+  it.each([
+    ['in milliseconds', Date.now()],
+    ['far ahead', Date.now() / 1000 + 3600],
+  ])('an iat %s is no date: the login counts as older than any logout, and that is said', async (_, iat) => {
+    const logout = create()
+    await logout.bind({ sessionId: 'a' }, { ...idToken, iat })
+    const error = expect.objectContaining({ reason: 'iat_untrue' })
+    expect(events).toContainEqual(expect.objectContaining({ type: 'warning', error }))
   })
 
   it('warns of a login without iat, which counts as older than any logout', async () => {
