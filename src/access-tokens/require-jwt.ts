@@ -8,14 +8,17 @@ import {
   type JWTVerifyOptions,
   jwtVerify,
 } from 'jose'
+import { LRUCache } from 'lru-cache'
 import { fetchDocument } from '../http/fetched-documents.js'
 import { safeUrlOption } from '../http/safe-url.js'
+import { tokenKey } from '../marks/target.js'
 import { assertOptions, type OptionNames } from '../option-checks.js'
 import { INVALID_TOKEN, type Refusal, type TokenHandler, type TokenRequest } from './bearer.js'
 import { bearerHandler, bearerRoute, type RouteOptions } from './bearer-route.js'
 import { noVerdict, outline } from './no-verdict.js'
 import type { AccessToken } from './require-token.js'
 import { serverMetadata } from './server-metadata.js'
+import { deepFreeze } from './token-claims.js'
 
 /** Options of `requireJwt`: how a JWT is verified here, and what the route asks of it. */
 export interface RequireJwtOptions<Req = TokenRequest> extends RouteOptions<Req> {
@@ -47,6 +50,15 @@ export interface RequireJwtOptions<Req = TokenRequest> extends RouteOptions<Req>
 const ALGORITHMS = ['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512', 'ES256', 'ES384', 'ES512', 'Ed25519', 'EdDSA']
 const DEFAULT_TOLERANCE_SECONDS = 5
 const DEFAULT_TIMEOUT_SECONDS = 5
+/** For how long a signature that was good is not computed again: far less than jose goes by one fetch of the keys. */
+const VERIFIED_SECONDS = 60
+const MOST_VERIFIED = 10_000
+
+interface Verified {
+  readonly payload: JWTPayload
+  readonly at: number
+  readonly until: number
+}
 
 /** `isEnded` is asked of tokens that are good otherwise. Answers as `requireToken` does. */
 export function requireJwt<Req extends TokenRequest>(
@@ -81,10 +93,9 @@ function verifier(options: RequireJwtOptions<never>, clock: () => number) {
     clockTolerance: clockToleranceSeconds ?? DEFAULT_TOLERANCE_SECONDS,
     requiredClaims: ['exp', 'iat', 'sub'],
   }
-  return async (token: string): Promise<JWTPayload | undefined> => {
+  const verify = async (token: string, now: number): Promise<JWTPayload | undefined> => {
     try {
-      const currentDate = new Date(clock() * 1000)
-      const { payload, protectedHeader } = await jwtVerify(token, keys, { ...rules, currentDate })
+      const { payload, protectedHeader } = await jwtVerify(token, keys, { ...rules, currentDate: new Date(now * 1000) })
       if (!types.includes(protectedHeader.typ?.toLowerCase() ?? '')) return undefined
       return isAccessToken(payload) ? payload : undefined
     } catch (error) {
@@ -93,6 +104,19 @@ function verifier(options: RequireJwtOptions<never>, clock: () => number) {
       }
       return undefined
     }
+  }
+  const verified = new LRUCache<string, Verified>({ max: MOST_VERIFIED })
+  return async (token: string): Promise<JWTPayload | undefined> => {
+    const now = clock()
+    const key = tokenKey(token)
+    const known = verified.get(key)
+    // A clock that was set back cannot say how long ago that was.
+    if (known !== undefined && now >= known.at && now < known.until) return known.payload
+    const payload = await verify(token, now)
+    if (payload === undefined) return undefined
+    deepFreeze(payload)
+    verified.set(key, { payload, at: now, until: Math.min(payload.exp ?? now, now + VERIFIED_SECONDS) })
+    return payload
   }
 }
 

@@ -325,6 +325,31 @@ describe('requireJwt', () => {
     return `${signing}.${signature ?? createHmac('sha256', secret).update(signing).digest('base64url')}`
   }
 
+  it('verifies a signature once a minute at most, asks for the mark each time, and lets in nothing at its exp', async () => {
+    let verified = 0
+    const { check, clock, logOut } = checkOver()
+    const keys: RequireJwtOptions['keys'] = (header, token) => {
+      verified += 1
+      return route.keys?.(header, token) ?? Promise.reject(new Error('no keys'))
+    }
+    const app = express().get('/', check.requireJwt({ ...route, keys, clockToleranceSeconds: 0 }), (_req, res) => {
+      res.end()
+    })
+    const get = async (token: string) => (await request(app).get('/').set('Authorization', `Bearer ${token}`)).status
+    const token = await signed({ exp: NOW + 100 })
+    expect([await get(token), await get(token), verified]).toEqual([200, 200, 1])
+    clock.advance(59)
+    expect([await get(token), verified]).toEqual([200, 1])
+    clock.advance(1)
+    expect([await get(token), verified]).toEqual([200, 2])
+    clock.advance(40)
+    expect(await get(token)).toBe(401)
+    clock.advance(-50)
+    expect([await get(token), await get(`${token.slice(0, -8)}AAAAAAAA`)]).toEqual([200, 401])
+    await logOut({ sid: 's1' })
+    expect(await get(token)).toBe(401)
+  })
+
   it('asks for scope and proof as requireToken does', async () => {
     expect(await api({ scope: 'write' }).get(await signed({ scope: 'read' }))).toBe(403)
     expect(await api({ scope: 'read' }).get(await signed({ scope: 'read' }))).toBe('alice')
