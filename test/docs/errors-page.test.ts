@@ -18,7 +18,7 @@ function anchorsOf(markdown: string): readonly string[] {
 }
 
 describe('docs/errors.md', () => {
-  it('is what scripts/errors-page.ts writes: run it after a change', () => {
+  it('is what `npm run errors` writes: run it after a change', () => {
     expect(read('docs/errors.md')).toBe(errorsPage())
   })
 
