@@ -1,5 +1,5 @@
 // What a browser sees of the RP. Knows no protocol.
-import { html, page } from './html.js'
+import { html, page, trusted } from './html.js'
 
 interface Look {
   readonly where: string
@@ -7,6 +7,16 @@ interface Look {
 }
 
 const signInAgain = html`<div class="actions"><a class="button primary" href="/login">Sign in</a></div>`
+
+/**
+ * Browsers keep whole pages for the Back button, `no-store` or not, and after a logout by the back channel nothing of theirs has
+ * changed: a page that is shown again asks the server again, and shows nothing until it has.
+ */
+const askAgain = html`<script>${trusted(`addEventListener('pageshow', (event) => {
+  if (!event.persisted) return
+  document.documentElement.hidden = true
+  location.reload()
+})`)}</script>`
 
 interface Home extends Look {
   readonly sub: string | undefined
@@ -20,7 +30,7 @@ export function homePage({ sub, hasOrders, ...look }: Home): string {
   }
   const body = html`<p>You are signed in. This page asks the session store again each time you load it.</p>
 ${hasOrders ? html`<div class="actions"><a class="button primary" href="/orders">My orders</a></div>` : undefined}
-<form method="post" action="/logout"><button>Log out</button></form>`
+<form method="post" action="/logout"><button>Log out</button></form>${askAgain}`
   return page({ ...look, title: `Hello, ${sub}`, body })
 }
 
@@ -83,7 +93,7 @@ export function ordersPage({ orders, kept, ...look }: Look & Orders): string {
   const body = html`<p>The API has them. It asked the OpenID Provider once about the access token, keeps the answer until ${until},
 and has served ${kept.calls === 1 ? '1 call' : `${kept.calls} calls`} with it.</p>
 <ul>${orders.map((order) => html`<li>${order}</li>`)}</ul>
-<div class="actions"><a class="button" href="/">Back</a></div>`
+<div class="actions"><a class="button" href="/">Back</a></div>${askAgain}`
   return page({ ...look, title: `Orders of ${kept.sub}`, body })
 }
 
