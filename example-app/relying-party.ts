@@ -32,7 +32,12 @@ const API_TIMEOUT_MS = 5000
 declare module 'express-session' {
   interface SessionData {
     /** What this browser's sign-in must come back with. */
-    pendingSignIn: { readonly state: string; readonly nonce: string; readonly codeVerifier: string }
+    pendingSignIn: {
+      readonly state: string
+      readonly nonce: string
+      readonly codeVerifier: string
+      readonly startedAt: number
+    }
     signOn: {
       readonly sub: string
       readonly sid?: string | undefined
@@ -158,6 +163,7 @@ export function createRp(config: RpConfig): Rp {
       state: oidc.randomState(),
       nonce: oidc.randomNonce(),
       codeVerifier: oidc.randomPKCECodeVerifier(),
+      startedAt: Date.now() / 1000,
     }
     req.session.pendingSignIn = pending
     const url = oidc.buildAuthorizationUrl(op, {
@@ -175,6 +181,7 @@ export function createRp(config: RpConfig): Rp {
   })
 
   app.get('/callback', async (req, res) => {
+    const startedAt = req.session.pendingSignIn?.startedAt
     const tokens = await redeem(req)
     const claims = tokens?.claims()
     if (!tokens?.id_token || !claims) {
@@ -185,7 +192,11 @@ export function createRp(config: RpConfig): Rp {
     await regenerate(req)
     // Before the session holds a user: should this fail, there is no signed-in session that a logout could not find.
     // The access token dies with the session, also where an API keeps claims of it.
-    const { ended } = await logout.bind(req, claims, { accessToken: tokens.access_token })
+    const { ended } = await logout.bind(req, claims, {
+      accessToken: tokens.access_token,
+      // When the browser was sent to the OP: a sign-in that is begun after a logout is not ended by it.
+      startedAt,
+    })
     if (ended) {
       res.status(403).send(endedPage(look))
       return
