@@ -1,5 +1,5 @@
 // What only Keycloak does, or does not: told by its documentation nowhere, so tried.
-import { expect, it, vi } from 'vitest'
+import { expect, it } from 'vitest'
 import type { ClientToRegister, Keycloak } from './keycloak.js'
 import { LiveBrowser } from './live-browser.js'
 import { LiveRp } from './live-rp.js'
@@ -89,31 +89,4 @@ export function describePeculiarities(live: () => Live, keycloak: () => Keycloak
     await browser.get(held.url)
     expect(await rps.b.me(browser)).toBeUndefined()
   })
-
-  it('a revoked consent ends the sessions of that client only, and the next sign-in has the same sid', () =>
-    withRp(keycloak(), { more: { consentRequired: true } }, {}, async (rp, clientId) => {
-      const { rps, signedIn } = live()
-      const { browser, sid } = await signedIn('alice')
-      const consent = await keycloak().signIn(browser, `${rp.origin}/login`, 'alice')
-      expect(consent.url).toContain('/consent')
-      await keycloak().accept(browser, consent)
-      expect((await rp.me(browser))?.sid).toBe(sid)
-      const userId = await keycloak().userId('alice')
-      await keycloak().admin('DELETE', `/users/${userId}/consents/${encodeURIComponent(clientId)}`)
-      const { payload } = await answered(rp)
-      await untilSignedOut(rp, browser)
-      expect(payload.sid).toBe(sid)
-      expect(await rps.b.me(browser)).toBeDefined()
-      rp.events.length = 0
-      await keycloak().accept(browser, await browser.get(`${rp.origin}/login`))
-      const bound = await vi.waitFor(() => {
-        const event = rp.events.find(({ type }) => type === 'bound')
-        if (event === undefined) throw new Error('the second sign-in did not come back')
-        return event
-      })
-      // Whether it may live is the covering rule's to say; what was seen is that Keycloak begins nothing new.
-      expect(await rp.me(browser)).toEqual(
-        'ended' in bound && bound.ended ? undefined : expect.objectContaining({ sid }),
-      )
-    }))
 }

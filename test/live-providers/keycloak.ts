@@ -18,8 +18,6 @@ export interface Keycloak {
   newUser(username: string): Promise<void>
   /** Follows to the login page if there is one, and signs in there. */
   signIn(browser: LiveBrowser, loginUrl: string, username: string): Promise<Page>
-  /** Says yes on the page that asks for consent. */
-  accept(browser: LiveBrowser, page: Page): Promise<Page>
   stop(): Promise<void>
 }
 
@@ -108,7 +106,6 @@ export async function startKeycloak(): Promise<Keycloak> {
       // Where the browser is known there is none, but there may be a page that asks for consent.
       return /name="password"/.test(page.text) ? browser.submit(page, { username, password: PASSWORD }) : page
     },
-    accept: (browser, page) => browser.submit(page, { accept: 'Yes' }),
     stop,
   }
   await call(origin, 'POST', '', { realm: REALM, enabled: true, sslRequired: 'none' })
