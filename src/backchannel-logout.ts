@@ -16,12 +16,13 @@ import type { EndSessionOptions } from './outbound/end-session.js'
 import { type RpInitiatedLogout, rpInitiatedLogout } from './outbound/rp-initiated-logout.js'
 import { providerDirectory } from './providers/directory.js'
 import { endSessionEndpoints } from './providers/end-session-endpoint.js'
-import { backchannelReceiver } from './receivers/backchannel.js'
+import { backchannelReceiver, orderOf } from './receivers/backchannel.js'
 import {
   type FrontchannelHandler,
   type FrontchannelReceiverOptions,
   frontchannelReceiver,
 } from './receivers/frontchannel.js'
+import { KeptTokens } from './receivers/kept-tokens.js'
 import type { LocalSession } from './sessions/session-backend.js'
 import { type ConnectHandler, type GuardOptions, statelessGuard } from './sessions/stateless-guard.js'
 import { type AboutLogin, type Login, type LoginTokens, loginOf } from './sign-ons/login.js'
@@ -165,11 +166,16 @@ export function createBackchannelLogout<Req = unknown>(given: BackchannelLogoutO
 
   const { answerDeadlineSeconds, bodyLimitBytes } = options
   const bounds = { bodyLimitBytes, bodyDeadlineSeconds: answerDeadlineSeconds }
+  const kept = new KeptTokens({
+    verify: (token, came) => verifyLogoutToken(token, { directory, ...came }),
+    end: (token) => engine.endLate(orderOf(token)),
+    emit,
+    clock,
+  })
   const respond = backchannelReceiver({
-    // Keys have a deadline of their own, and so has the answer: one more timer for each request would end nothing
-    // sooner.
-    verify: (token) => verifyLogoutToken(token, { directory, now: clock() }),
+    verify: (token, giveUp) => verifyLogoutToken(token, { directory, now: clock(), giveUp }),
     engine,
+    kept,
     emit,
     answerDeadlineSeconds,
   })
@@ -187,8 +193,12 @@ export function createBackchannelLogout<Req = unknown>(given: BackchannelLogoutO
     }
     return session
   }
-  const login = (idToken: IdTokenClaims | undefined, about?: AboutLogin): Promise<Login> =>
-    loginOf(idToken, about, directory, clock, (error) => emit({ type: 'warning', error }))
+  const login = async (idToken: IdTokenClaims | undefined, about?: AboutLogin): Promise<Login> => {
+    const found = await loginOf(idToken, about, directory, clock, (error) => emit({ type: 'warning', error }))
+    // A login comes before every logout: now the OP can be asked for its keys, while it waits for our answer perhaps not.
+    directory.freshen(found.client).catch((error) => emit({ type: 'warning', error }))
+    return found
+  }
 
   const unbind = async (req: Req): Promise<void> => {
     const { sessionId } = sessionOf(req, 'unbind')
@@ -277,8 +287,9 @@ export function createBackchannelLogout<Req = unknown>(given: BackchannelLogoutO
         emit({ type: 'warning', error })
       }
     },
-    health: () => healthOf({ store, directory, clock, pending: () => engine.pending, stepTimeoutSeconds }),
+    health: () => healthOf({ store, directory, clock, pending: () => engine.pending + kept.size, stepTimeoutSeconds }),
     close() {
+      kept.close()
       engine.close()
       signOns.close()
     },

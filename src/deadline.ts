@@ -7,9 +7,9 @@ export type GiveUp = () => AbortSignal
 /** Longer delays are taken for none by timers. Two weeks and more than any deadline. */
 const MAX_DELAY_MILLISECONDS = 2 ** 31 - 1
 
-/** Seconds as timers take them. */
+/** Seconds as timers take them: whole milliseconds. */
 export function milliseconds(seconds: number): number {
-  return Math.min(Math.max(0, seconds) * 1000, MAX_DELAY_MILLISECONDS)
+  return Math.ceil(Math.min(Math.max(0, seconds) * 1000, MAX_DELAY_MILLISECONDS))
 }
 
 /** Seconds that only go forward, whatever becomes of the wall clock. Only differences mean anything. */

@@ -43,6 +43,18 @@ export type LogoutEvent =
     } & AboutLogout)
   /** A request to the receiver was refused and nothing was done. `error` says by which rule. */
   | { readonly type: 'refused'; readonly status: number; readonly error: LogoutError }
+  /**
+   * A token of a configured provider and client cannot be verified now, since `error`: it is kept, and judged as soon as keys are at
+   * hand; the event `logout`, or `warning` with why not, follows. `issuer` and `clientId` are absent where no provider was found yet.
+   */
+  | {
+      readonly type: 'awaiting-keys'
+      readonly issuer?: string
+      readonly clientId?: string
+      readonly error: LogoutError
+      /** Tokens that wait, this one included. */
+      readonly waiting: number
+    }
   /** A repeat of a completed logout; answered as the provider's `replay` option says. */
   | { readonly type: 'replay'; readonly issuer: string; readonly clientId: string; readonly status: number }
   /** The receiver answered, whatever it was. */

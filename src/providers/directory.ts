@@ -2,11 +2,14 @@
 import { isDeepStrictEqual } from 'node:util'
 import { LRUCache } from 'lru-cache'
 import { type GiveUp, unlessAborted } from '../deadline.js'
+import type { Client } from '../marks/target.js'
 import { KeysUnavailableError } from './keys-unavailable.js'
 import { type Provider, type ProviderOptions, resolveProvider } from './provider.js'
 
-/** Asked with an issuer that a token claims and nobody has verified. `undefined`: not one of ours. */
-export type ProviderLookup = (issuer: string) => ProviderOptions | undefined | Promise<ProviderOptions | undefined>
+/** Asked with an issuer that a token claims and nobody has verified. A list: several clients there. `undefined`: not one of ours. */
+export type ProviderLookup = (issuer: string) => LookedUp | Promise<LookedUp>
+
+type LookedUp = ProviderOptions | readonly ProviderOptions[] | undefined
 
 /** One provider, several (also several clients of one issuer), or a function of the issuer. */
 export type ProviderSource = ProviderOptions | readonly ProviderOptions[] | ProviderLookup
@@ -21,6 +24,11 @@ export interface ProviderDirectory {
   forIssuer(issuer: string, giveUp?: GiveUp): Promise<readonly Provider[]>
   /** Fetches metadata and keys of the configured providers. Rejects with `ERR_KEYS_UNAVAILABLE`, after trying all. */
   prepare(signal: AbortSignal): Promise<void>
+  /**
+   * For a login of this client: fetches its provider's keys if they are missing or old. Rejects with `ERR_KEYS_UNAVAILABLE` if they
+   * could not be had; nobody need wait for it.
+   */
+  freshen(client: Client): Promise<void>
 }
 
 export interface ProviderDirectoryOptions {
@@ -68,6 +76,10 @@ class ConfiguredProviders implements ProviderDirectory {
     for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason
   }
 
+  async freshen(client: Client): Promise<void> {
+    await freshenOf(client, this.#byIssuer.get(client.issuer))
+  }
+
   #add(provider: Provider): void {
     const { issuer, clientId } = provider.client
     const others = this.#byIssuer.get(issuer) ?? []
@@ -82,9 +94,10 @@ class LookedUpProviders implements ProviderDirectory {
   readonly #lookUp: ProviderLookup
   readonly #clock: () => number
   /** What the function gave, and what became of it: the same answer again finds its keys still there. */
-  readonly #known = new LRUCache<string, { readonly options: ProviderOptions; readonly provider: Provider }>({
-    max: MAX_LOOKED_UP_PROVIDERS,
-  })
+  readonly #known = new LRUCache<
+    string,
+    { readonly given: readonly ProviderOptions[]; readonly providers: readonly Provider[] }
+  >({ max: MAX_LOOKED_UP_PROVIDERS })
 
   constructor(lookUp: ProviderLookup, clock: () => number) {
     this.#lookUp = lookUp
@@ -100,8 +113,8 @@ class LookedUpProviders implements ProviderDirectory {
     const deadline = AbortSignal.timeout(LOOKUP_TIMEOUT_SECONDS * 1000)
     try {
       const asked = unlessAborted(this.#ask(issuer), deadline)
-      const options = await (giveUp === undefined ? asked : unlessAborted(asked, giveUp()))
-      return options === undefined ? [] : [this.#provider(issuer, options)]
+      const given = await (giveUp === undefined ? asked : unlessAborted(asked, giveUp()))
+      return given === undefined ? [] : this.#providers(issuer, isList(given) ? given : [given])
     } catch (cause) {
       throw new KeysUnavailableError('provider_lookup_failed', cause)
     }
@@ -109,22 +122,42 @@ class LookedUpProviders implements ProviderDirectory {
 
   async prepare(): Promise<void> {}
 
-  async #ask(issuer: string): Promise<ProviderOptions | undefined> {
+  async freshen(client: Client): Promise<void> {
+    await freshenOf(client, this.#known.get(client.issuer)?.providers)
+  }
+
+  async #ask(issuer: string): Promise<LookedUp> {
     return this.#lookUp(issuer)
   }
 
-  #provider(issuer: string, options: ProviderOptions): Provider {
+  #providers(issuer: string, given: readonly ProviderOptions[]): readonly Provider[] {
+    if (given.length === 0)
+      throw new TypeError('provider: the function gave an empty list; undefined says not one of ours')
     const known = this.#known.get(issuer)
-    if (known !== undefined && isDeepStrictEqual(known.options, options)) return known.provider
+    if (known !== undefined && isDeepStrictEqual(known.given, given)) return known.providers
     // A copy, so that the application may change and give the same object again.
-    const copy = structuredClone(options)
-    const provider = resolveProvider(copy, this.#clock)
-    if (provider.client.issuer !== issuer) {
+    const copy = given.map(copied)
+    const providers = Object.freeze(copy.map((options) => resolveProvider(options, this.#clock)))
+    if (providers.some(({ client }) => client.issuer !== issuer)) {
       throw new TypeError('provider: the function was asked for one issuer and gave the options of another')
     }
-    this.#known.set(issuer, { options: copy, provider })
-    return provider
+    if (new Set(providers.map(({ client }) => client.clientId)).size < providers.length) {
+      throw new TypeError('provider: the function gave the same issuer and clientId twice; leave one of them out')
+    }
+    this.#known.set(issuer, { given: copy, providers })
+    return providers
   }
+}
+
+async function freshenOf({ clientId }: Client, providers: readonly Provider[] = []): Promise<void> {
+  await providers.find(({ client }) => client.clientId === clientId)?.keys.freshen()
+}
+
+/** Down to the last list; functions are what they are. */
+function copied<T>(value: T): T {
+  if (Array.isArray(value)) return value.map(copied) as T
+  if (typeof value !== 'object' || value === null) return value
+  return Object.fromEntries(Object.entries(value).map(([name, each]) => [name, copied(each)])) as T
 }
 
 function isList(source: ProviderOptions | readonly ProviderOptions[]): source is readonly ProviderOptions[] {

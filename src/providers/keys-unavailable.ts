@@ -14,6 +14,12 @@ const SENTENCES = {
   jwks_invalid: 'The keys of the provider are not a JSON Web Key Set',
   /** The answer was due before the keys came. */
   deadline: 'The keys of the provider did not come in time',
+  /** The key may be a new one, and the provider has been asked for its keys too often just now to ask for them again. */
+  lookups_used_up: 'The keys of the provider may not be asked for again yet',
+  /** A token was kept until its keys came, and they did not while it could still be taken. */
+  given_up: 'The keys of the provider did not come while the token could still be taken',
+  /** A token was kept until its keys came, and had to go for lack of room. */
+  displaced: 'More tokens waited for keys than are kept',
 } as const
 
 /** `reason` of an `ERR_KEYS_UNAVAILABLE`. */
@@ -24,6 +30,7 @@ export type KeysUnavailable = keyof typeof SENTENCES
  * `transientFailureStatus` says how it is answered.
  */
 export class KeysUnavailableError extends LogoutError {
+  declare readonly reason: KeysUnavailable
   /** The HTTP status for this failure, as configured for the provider; 400 where no provider was found yet. */
   readonly transientFailureStatus: 400 | 503
 

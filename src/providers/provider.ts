@@ -1,5 +1,6 @@
 // One provider as it was configured: every option, its default and its check. Fetches nothing and reads no token.
 
+import type { Fetch } from '../http/fetched-documents.js'
 import { safeUrlOption } from '../http/safe-url.js'
 import { isJsonObject, type JsonObject, own } from '../json-object.js'
 import type { Client } from '../marks/target.js'
@@ -63,6 +64,11 @@ export interface ProviderOptions {
   readonly requestTimeoutSeconds?: number | undefined
   /** How the provider ends its own session when a logout begins here. Default: by the letter of RP-Initiated Logout 1.0. */
   readonly endSession?: EndSessionDialect | undefined
+  /**
+   * Fetches metadata and keys in place of the global `fetch`: through a proxy, with a client certificate, to an internal address. It
+   * must not follow redirects when it is told `redirect: 'manual'`.
+   */
+  readonly fetch?: Fetch | undefined
 }
 
 /** How Logout Tokens are encrypted for this client (`id_token_encrypted_response_alg` and `…_enc`). */
@@ -144,6 +150,7 @@ const OPTION_NAMES: OptionNames<ProviderOptions> = {
   dangerouslyAllowHttp: true,
   requestTimeoutSeconds: true,
   endSession: true,
+  fetch: true,
 }
 
 const DECRYPTION_NAMES: OptionNames<DecryptionOptions> = {
@@ -225,10 +232,16 @@ function publishedKeysOf(
       dangerouslyAllowHttp: about.dangerouslyAllowHttp,
       requestTimeoutSeconds,
       transientFailureStatus: about.transientFailureStatus,
+      fetch: fetchOf(own(given, 'fetch')),
     }
   }
   if (jwksUri !== undefined) throw new TypeError('provider options jwks and jwksUri exclude each other: leave one out')
   return { jwks: publicKeysIn(jwks) }
+}
+
+function fetchOf(value: unknown): Fetch | undefined {
+  if (value === undefined || typeof value === 'function') return value as Fetch | undefined
+  throw new TypeError('provider option fetch must be a function like the global fetch')
 }
 
 function publicKeysIn(jwks: unknown): JSONWebKeySet {

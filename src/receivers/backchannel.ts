@@ -1,5 +1,5 @@
 // The one ladder of a back-channel logout (BCL 2.5 to 2.8): token read -> believed -> ended -> answered. Knows no skin.
-import { monotonicSeconds, within } from '../deadline.js'
+import { type GiveUp, milliseconds, monotonicSeconds } from '../deadline.js'
 import { LogoutError } from '../errors.js'
 import type { EventListener } from '../events.js'
 import type { Answer, ReceivedRequest, Respond } from '../http/answer.js'
@@ -8,10 +8,14 @@ import { jtiKey, targetKey } from '../marks/target.js'
 import { KeysUnavailableError } from '../providers/keys-unavailable.js'
 import type { LogoutToken, LogoutTokens } from '../tokens/logout-token.js'
 import { LOGGED_OUT, METHOD_NOT_ALLOWED, refusalAnswer } from './backchannel-answers.js'
+import type { KeptTokens } from './kept-tokens.js'
 
 export interface BackchannelOptions {
-  readonly verify: (token: string) => Promise<LogoutTokens>
+  /** `giveUp` ends the wait for keys. */
+  readonly verify: (token: string, giveUp: GiveUp) => Promise<LogoutTokens>
   readonly engine: LogoutEngine
+  /** Where tokens wait that cannot be verified now. */
+  readonly kept: KeptTokens
   readonly emit: EventListener
   /** From the request's headers to the answer. */
   readonly answerDeadlineSeconds: number
@@ -31,16 +35,16 @@ export function backchannelReceiver(options: BackchannelOptions): Respond {
 async function answerTo(request: ReceivedRequest, started: number, options: BackchannelOptions): Promise<Answer> {
   const { emit, answerDeadlineSeconds } = options
   const remaining = () => answerDeadlineSeconds - (monotonicSeconds() - started)
+  let token: string | undefined
   try {
-    const verified = options.verify(await request.readField('logout_token'))
-    const tokens = await within(remaining(), verified).catch((error: unknown) => {
-      if (isDeadline(error)) finishLate(verified, options)
-      throw error
-    })
+    token = await request.readField('logout_token')
+    const tokens = await options.verify(token, () => AbortSignal.timeout(milliseconds(remaining())))
     return await endEach(tokens, remaining, options)
   } catch (thrown) {
     const error = asError(thrown)
-    const answer = refusalAnswer(error, error instanceof KeysUnavailableError ? error.transientFailureStatus : 400)
+    const mayBeGood = error instanceof KeysUnavailableError
+    if (mayBeGood && token !== undefined) options.kept.keep(token, error, request.sender)
+    const answer = refusalAnswer(error, mayBeGood ? error.transientFailureStatus : 400)
     emit({ type: 'refused', status: answer.status, error })
     return answer
   }
@@ -61,14 +65,6 @@ async function endEach(
   return replays.length < ended.length ? LOGGED_OUT : (replays[0] ?? LOGGED_OUT)
 }
 
-/** The answer was due while keys were being fetched; a token that turns out to be good is not dropped for that. */
-function finishLate(verified: Promise<LogoutTokens>, { engine, emit }: BackchannelOptions): void {
-  verified.then(
-    (tokens) => Promise.all(tokens.map((token) => engine.endLate(orderOf(token)))),
-    (thrown: unknown) => emit({ type: 'warning', error: asError(thrown) }),
-  )
-}
-
 function replayAnswer({ provider }: LogoutToken, emit: EventListener): Answer {
   const replay = new LogoutError('ERR_REPLAY', 'The logout of this jti was completed before')
   const answer = provider.replay === 'acknowledge' ? LOGGED_OUT : refusalAnswer(replay, 400)
@@ -76,7 +72,8 @@ function replayAnswer({ provider }: LogoutToken, emit: EventListener): Answer {
   return answer
 }
 
-function orderOf({ provider, target, issuedAt, jti, replayUntil, revokeOfflineAccess }: LogoutToken) {
+/** What the engine is to end. */
+export function orderOf({ provider, target, issuedAt, jti, replayUntil, revokeOfflineAccess }: LogoutToken) {
   return {
     client: provider.client,
     key: targetKey(target),
@@ -85,10 +82,6 @@ function orderOf({ provider, target, issuedAt, jti, replayUntil, revokeOfflineAc
     reason: 'logout-token',
     revokeOfflineAccess,
   }
-}
-
-function isDeadline(error: unknown): boolean {
-  return error instanceof LogoutError && error.code === 'ERR_DEADLINE'
 }
 
 /** Nothing unknown gets past here: an unforeseen throw is a failed logout, not a broken host application. */

@@ -5,15 +5,28 @@ import type { KeyLookup, SigningKeys, VerificationKey } from '../providers/signi
 import type { SignedToken } from './compact-token.js'
 import { refusal } from './token-refusal.js'
 
-/** Resolves if so; rejects with `ERR_TOKEN`, or with `ERR_KEYS_UNAVAILABLE` where the keys cannot be had now. */
-export async function verifySignature(signed: SignedToken, keys: SigningKeys, giveUp: GiveUp | undefined) {
-  const lookup = await keys.keyFor(signed, giveUp)
-  try {
-    await verifiedBy(keyIn(lookup), signed)
-  } catch (failure) {
-    const newer = lookup.found === 'key' ? await lookup.newer?.() : undefined
-    if (newer === undefined || newer.found === 'none') throw failure
-    await verifiedBy(keyIn(newer), signed)
+/**
+ * Resolves if so; rejects with `ERR_TOKEN`, or with `ERR_KEYS_UNAVAILABLE` where the keys cannot be had now. `asOf`: the moment in the
+ * life of the keys when the token came; one that no key verifies is refused only by keys that were fetched after it.
+ */
+export async function verifySignature(
+  signed: SignedToken,
+  keys: SigningKeys,
+  asOf: number,
+  giveUp: GiveUp | undefined,
+): Promise<void> {
+  let lookup: KeyLookup | undefined = await keys.keyFor(signed, asOf, giveUp)
+  while (lookup !== undefined) {
+    const newer: (() => Promise<KeyLookup>) | undefined = lookup.found === 'key' ? lookup.newer : undefined
+    try {
+      await verifiedBy(keyIn(lookup), signed)
+      return
+    } catch (failure) {
+      if (newer === undefined) throw failure
+      lookup = await newer()
+      // The key is gone from the newer set: what is wrong with the token is still what the old one said.
+      if (lookup.found === 'none') throw failure
+    }
   }
 }
 

@@ -6,7 +6,7 @@ import { type JsonObject, own } from '../json-object.js'
 import type { ProviderDirectory } from '../providers/directory.js'
 import { KeysUnavailableError } from '../providers/keys-unavailable.js'
 import type { Provider } from '../providers/provider.js'
-import { isHmac } from '../providers/signing-keys.js'
+import { isHmac, type SigningKeys } from '../providers/signing-keys.js'
 import {
   audiencesOf,
   type EncryptionHeader,
@@ -17,6 +17,7 @@ import {
   segmentsOf,
 } from './compact-token.js'
 import { ableToDecrypt, decryptByAny } from './decryption.js'
+import { KeysAwaitedError } from './keys-awaited.js'
 import { verifySignature } from './signature.js'
 import { refusal } from './token-refusal.js'
 
@@ -45,6 +46,8 @@ export interface Verification {
   readonly now: number
   /** Ends the wait for keys before their fetch, which others may wait for too, ends by itself. */
   readonly giveUp?: GiveUp | undefined
+  /** For a token that was kept: the moment in the life of these keys when it came. Default: now. */
+  readonly cameAsOf?: ((keys: SigningKeys) => number | undefined) | undefined
 }
 
 /** A token that is this provider's, for this client, and says so much. */
@@ -125,14 +128,18 @@ async function believe<T>(
   provider: Provider,
   siblings: readonly Provider[],
   rules: TokenRules<T>,
-  { now, giveUp }: Verification,
+  { now, giveUp, cameAsOf }: Verification,
 ): Promise<BelievedToken<T>> {
   const { header, alg, claims } = signed
   if (!provider.algorithms.includes(alg)) throw refusal('alg_not_allowed', { claim: 'alg', option: 'algorithms' })
   rules.checkType(header, provider)
   const ownClientIds = siblings.map(({ client }) => client.clientId)
   const says = rules.checkClaims(claims, provider, { now, singleAudience: isHmac(alg), ownClientIds })
-  await verifySignature(signed, provider.keys, giveUp)
+  const asOf = cameAsOf?.(provider.keys) ?? provider.keys.asOf
+  await verifySignature(signed, provider.keys, asOf, giveUp).catch((error: unknown) => {
+    if (!(error instanceof KeysUnavailableError)) throw error
+    throw new KeysAwaitedError(error, { provider, kid: signed.kid, asOf })
+  })
   return Object.freeze({ provider, claims: Object.freeze(claims), says })
 }
 

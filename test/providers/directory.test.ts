@@ -122,6 +122,14 @@ describe('a function of the issuer', () => {
     expect([before?.client.clientId, after?.client.clientId]).toEqual(['a', 'b'])
   })
 
+  it('may give several clients of that issuer', async () => {
+    const [a, b] = await Promise.all([mintOf({ clientId: 'a' }), mintOf({ clientId: 'b' })])
+    const source: ProviderLookup = () => [providerOf(a), providerOf(b)]
+    expect((await verify(await b.logoutToken(), source)).target.clientId).toBe('b')
+    const twice = directoryOf(() => [providerOf(a), providerOf(a)])
+    expect(await ruleOf(twice.forIssuer(ISSUER))).toEqual(LOOKUP_FAILED)
+  })
+
   it('is not asked with what can be no issuer', async () => {
     const directory = directoryOf(() => expect.fail('asked'))
     expect(await directory.forIssuer('')).toEqual([])

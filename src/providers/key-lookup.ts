@@ -1,0 +1,43 @@
+// Looking for one key in a set: what may come of it. Fetches nothing and refuses nothing.
+import { errors, type LocalJWKSet } from 'jose'
+import type { KeysUnavailableError } from './keys-unavailable.js'
+
+/** What of a JWS header chooses the key. */
+export interface SigningKeyChoice {
+  readonly alg: string
+  readonly kid?: string | undefined
+}
+
+/** A key as `compactVerify` takes it. */
+export type VerificationKey = Awaited<ReturnType<LocalJWKSet>> | Uint8Array
+
+/** What came of looking for a key. To refuse a token for it is the caller's. */
+export type KeyLookup =
+  | FoundKey
+  /** No key fits, one cannot be imported, or several fit and the choice does not tell them apart. */
+  | { readonly found: 'none' }
+  | { readonly found: 'unusable'; readonly cause: unknown }
+  | { readonly found: 'ambiguous'; readonly named: boolean; readonly cause: unknown }
+  /** The keys cannot be had now. */
+  | { readonly found: 'not now'; readonly error: KeysUnavailableError }
+
+/** The key that fits. */
+export interface FoundKey {
+  readonly found: 'key'
+  readonly key: VerificationKey
+  /** For a signature that it does not verify: what a newer set has. Absent where there can be none that says anything else. */
+  readonly newer?: () => Promise<KeyLookup>
+}
+
+export const NONE: KeyLookup = { found: 'none' }
+
+/** The one key of the set that fits. */
+export async function keyIn(keySet: LocalJWKSet, { alg, kid }: SigningKeyChoice): Promise<KeyLookup> {
+  try {
+    return { found: 'key', key: await keySet(kid === undefined ? { alg } : { alg, kid }) }
+  } catch (cause) {
+    if (cause instanceof errors.JWKSNoMatchingKey) return NONE
+    if (!(cause instanceof errors.JWKSMultipleMatchingKeys)) return { found: 'unusable', cause }
+    return { found: 'ambiguous', named: kid !== undefined, cause }
+  }
+}
