@@ -100,6 +100,8 @@ export function sayRp(event: LogoutEvent): Said {
       }
     case 'refused':
       return { tone: 'bad', text: `Refused: ${event.error.message}` }
+    case 'awaiting-keys':
+      return { tone: 'bad', text: 'Kept a Logout Token until the keys of the provider can be had' }
     case 'replay':
       return { tone: 'plain', text: 'The same Logout Token again: nothing to do' }
     case 'resurrection-blocked':

@@ -7,8 +7,8 @@ type Settings = Omit<ProviderOptions, 'issuer' | 'clientId'>
 const texts = (value: string) => value.split(',').map((each) => each.trim())
 const flag = (value: string) => value === 'true'
 
-/** How each option is written: lists with commas, keys as JSON, what is on as `true`. What is wrong, the package says at boot. */
-const OPTIONS: { readonly [Name in keyof Settings]-?: (value: string) => Settings[Name] } = {
+/** How each option is written, but functions, which no text can name: lists with commas, keys as JSON, what is on as `true`. What is wrong, the package says at boot. */
+const OPTIONS: { readonly [Name in Exclude<keyof Settings, 'fetch'>]-?: (value: string) => Settings[Name] } = {
   algorithms: texts,
   additionalTyp: texts,
   trustedAudiences: texts,
