@@ -36,8 +36,6 @@ const PRESETS = {
   janssen: {},
   simplesamlphp: { allowMissingExp: true },
   'lemonldap-ng': { allowMissingExp: true },
-  /** 2.7; back-channel logout is not in its metadata, and session management must be on in its plugin. */
-  glewlwyd: { allowMissingExp: true },
   /** After January 2024. */
   'open-liberty': {},
   'better-auth': { algorithms: ['EdDSA'] },

@@ -62,7 +62,6 @@ const HABITS: Record<PresetName, Habit> = {
   wso2: { change: { header: { typ: undefined, x5t: 'NTAxZmMx' } }, needs: [] },
   janssen: { change: { header: { typ: 'JWT' }, payload: { nbf: NOW, exp: NOW + 3600 } }, needs: [] },
   simplesamlphp: { change: { payload: { exp: undefined } }, needs: ['allowMissingExp'] },
-  glewlwyd: { change: { header: { typ: 'JWT' }, payload: { exp: undefined } }, needs: ['allowMissingExp'] },
   'lemonldap-ng': {
     change: { header: { typ: 'JWT' }, payload: { aud: [CLIENT_ID], exp: undefined, jti: 'K3Z9QX0B' } },
     needs: ['allowMissingExp'],
