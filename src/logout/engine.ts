@@ -64,17 +64,6 @@ export class LogoutEngine {
     }
   }
 
-  /**
-   * The same where the OP has heard already that it failed, since the token could not be verified in time. Nobody waits
-   * for what comes of it, and the OP's next try is no replay. Never rejects.
-   */
-  async endLate(order: LogoutOrder): Promise<void> {
-    this.#noteToldFailed(order)
-    const open = this.#open(order)
-    const started = this.#options.clock()
-    this.#conclude(open, await this.#attempt(open, () => true), { started, background: true })
-  }
-
   /** Logouts that are tried again. */
   get pending(): number {
     return this.#background.size
