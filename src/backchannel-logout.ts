@@ -1,7 +1,7 @@
 // Wires the rooms into the object that users hold. Every decision is made further down.
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { LogoutError } from './errors.js'
-import { emitter, type LogoutReason } from './events.js'
+import { emitter, type LogoutEvent, type LogoutReason } from './events.js'
 import { type NodeHandler, nodeHandler } from './http/node.js'
 import { type WebHandler, webHandler } from './http/web.js'
 import { DeniedHere } from './logout/denied-here.js'
@@ -10,6 +10,7 @@ import { type Health, healthOf } from './logout/health.js'
 import type { LogoutResult } from './logout/logout-order.js'
 import { DEFAULT_TOLERANCE_SECONDS } from './marks/covering.js'
 import { type Client, type LogoutTarget, targetKey, tokenKey } from './marks/target.js'
+import { consoleWarnings, debugEvents } from './mistakes/console-warnings.js'
 import { assertOptions } from './option-checks.js'
 import { type BackchannelLogoutOptions, resolveOptions } from './options.js'
 import type { EndSessionOptions } from './outbound/end-session.js'
@@ -139,7 +140,7 @@ export function createBackchannelLogout<Req = unknown>(given: BackchannelLogoutO
   const { sessions } = given
   const storeClock = new StoreClock(clock)
   const directory = providerDirectory(options.provider, { clock })
-  const emit = emitter(options.onEvent)
+  const emit = emitter(listenerOf(options))
   const deniedHere = new DeniedHere(clock)
   const destroySession = async (sessionId: string) => sessions?.destroy(sessionId)
   // A sign-on ends by the store's clock and a mark by what is known of it here: so a mark is kept longer than either.
@@ -300,6 +301,17 @@ export function createBackchannelLogout<Req = unknown>(given: BackchannelLogoutO
 function identityOf(configured: readonly { readonly client: Client }[]): string | undefined {
   if (configured.length === 0) return undefined
   return JSON.stringify(configured.map(({ client }) => [client.issuer, client.clientId]).sort())
+}
+
+/** The application's own; where it has none, standard error hears of mistakes. */
+function listenerOf({ onEvent, warnings }: Pick<BackchannelLogoutOptions, 'onEvent' | 'warnings'>) {
+  const listener = onEvent ?? (warnings === false ? undefined : consoleWarnings())
+  const debug = debugEvents()
+  if (debug === undefined) return listener
+  return (event: LogoutEvent) => {
+    debug(event)
+    return listener?.(event)
+  }
 }
 
 /** Where a function decides, every client may be one. */

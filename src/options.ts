@@ -22,6 +22,11 @@ export interface BackchannelLogoutOptions<Req = unknown> {
   /** Hears everything that happens; for logs, metrics and audit. */
   readonly onEvent?: EventListener
   /**
+   * Where no `onEvent` listens, mistakes in the set-up are printed to standard error, each once, with a code and what to do;
+   * `false` silences them. Default: true. `NODE_DEBUG=oidc-backchannel-logout` prints every event.
+   */
+  readonly warnings?: boolean
+  /**
    * Receives the sessions that a logout ended, after they were marked and destroyed: close their sockets and streams here. If
    * it throws or rejects, the logout counts as failed and is tried again, so it may be called more than once for a session.
    */
@@ -57,6 +62,7 @@ const NAMES: OptionNames<BackchannelLogoutOptions> = {
   sessions: true,
   claims: true,
   onEvent: true,
+  warnings: true,
   onSessionsEnded: true,
   sessionLifetimeSeconds: true,
   answerDeadlineSeconds: true,
@@ -89,6 +95,9 @@ export function resolveOptions<Req>(options: BackchannelLogoutOptions<Req>) {
   positive('bodyLimitBytes', resolved.bodyLimitBytes)
   if (!(resolved.retryForSeconds >= 0)) throw new TypeError('retryForSeconds must be a number of seconds, 0 or more')
   functionIfGiven('clock', options.clock)
+  if (options.warnings !== undefined && typeof options.warnings !== 'boolean') {
+    throw new TypeError('warnings must be true or false')
+  }
   functionIfGiven('onEvent', options.onEvent)
   functionIfGiven('onSessionsEnded', options.onSessionsEnded)
   for (const method of STORE_METHODS) {

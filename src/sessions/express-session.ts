@@ -54,7 +54,10 @@ export function expressSessions(
   }
   const protection = protectionOf(store)
   return {
-    sessionOf: localSessionOf,
+    sessionOf: (req) => {
+      assertSameStore(req, store)
+      return localSessionOf(req)
+    },
     destroy: (sessionId) => protection.destroyRow(sessionId, verifyDestroyed),
     protect: (guard) => {
       if (mustBeBound !== undefined) protection.addRule(mustBeBound)
@@ -65,6 +68,16 @@ export function expressSessions(
     },
     released: (req, guard) => protection.release(req, guard),
   }
+}
+
+/** express-session leaves the store of a request at it: to bind a session of another store would protect nothing. */
+function assertSameStore(req: SessionRequest, store: ExpressSessionStore): void {
+  const used: unknown = Reflect.get(req, 'sessionStore')
+  if (used === undefined || used === store) return
+  throw new TypeError(
+    'The session of this request is not in the store that expressSessions(store) protects: ' +
+      'give one and the same store object to expressSessions(store) and to session({ store })',
+  )
 }
 
 function localSessionOf(req: SessionRequest): LocalSession | undefined {

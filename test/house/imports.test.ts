@@ -18,6 +18,7 @@ const ROWS: readonly (readonly string[])[] = [
   ['stores'],
   ['http'],
   ['marks', 'telemetry'],
+  ['mistakes'],
   ['events.ts', 'expiring-map.ts'],
   ['deadline.ts'],
   ['errors.ts', 'json-object.ts', 'option-checks.ts'],

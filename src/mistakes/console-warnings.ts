@@ -1,0 +1,49 @@
+// Prints mistakes where nobody listens: each code once, by Node's own warnings. Never prints what is routine.
+import { debuglog } from 'node:util'
+import type { LogoutError } from '../errors.js'
+import type { EventListener, LogoutEvent } from '../events.js'
+import { remedyOf, warningCode } from './mistakes.js'
+
+const PAGE = 'docs/answers.md of oidc-backchannel-logout'
+
+/** `process.emitWarning` prints to standard error, and knows `--no-warnings` and `--disable-warning=CODE`. */
+export type PrintWarning = (
+  text: string,
+  about: { readonly type: string; readonly code: string; readonly detail: string },
+) => void
+
+/**
+ * A listener for where the application has none. `--disable-warning=BCL_…` silences one code, the option
+ * `warnings: false` all: under it no such listener is made.
+ */
+export function consoleWarnings(
+  print: PrintWarning = (text, about) => process.emitWarning(text, about),
+): EventListener {
+  const printed = new Set<string>()
+  return (event) => {
+    const error = mistakeIn(event)
+    if (error === undefined) return
+    const code = warningCode(error)
+    if (printed.has(code)) return
+    printed.add(code)
+    const remedy = remedyOf(error)
+    print(error.message, {
+      type: 'BackchannelLogoutWarning',
+      code,
+      detail: `${remedy === undefined ? '' : `${remedy}.\n`}See ${PAGE}.`,
+    })
+  }
+}
+
+/** Warnings, failed logouts, and those refusals that a setting of the application can cause. */
+function mistakeIn(event: LogoutEvent): LogoutError | undefined {
+  if (event.type === 'warning' || event.type === 'logout-failed') return event.error
+  if (event.type === 'refused' && remedyOf(event.error) !== undefined) return event.error
+  return undefined
+}
+
+/** With `NODE_DEBUG=oidc-backchannel-logout` every event is printed, listened to or not. An error is printed without its cause. */
+export function debugEvents(): EventListener | undefined {
+  const log = debuglog('oidc-backchannel-logout')
+  return log.enabled ? (event) => log('%s', JSON.stringify(event)) : undefined
+}
