@@ -30,7 +30,7 @@ function nearest(stranger: string, names: readonly string[]): string | undefined
   const given = lettersOf(stranger)
   const [best] = names
     .map((name) => ({ name, distance: editsBetween(given, lettersOf(name)) }))
-    .filter(({ distance }) => distance <= given.length / 3)
+    .filter(({ name, distance }) => distance <= Math.max(given.length, lettersOf(name).length) / 3)
     .sort((a, b) => a.distance - b.distance)
   return best?.name ?? names.find((name) => isPartOf(given, lettersOf(name)))
 }

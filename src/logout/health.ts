@@ -17,6 +17,7 @@ export interface Health {
   readonly pending: number
 }
 
+/** How one provider's keys stand: whether they are at hand, and how old they are. */
 export interface KeysHealth {
   readonly issuer: string
   readonly clientId: string

@@ -9,7 +9,11 @@ export type { ExpressSessionStore } from './store-protection.js'
 
 /** A request that went through `session()`, or the session's id and expiry where another framework holds the store. */
 export type SessionRequest =
-  | { readonly sessionID?: string | undefined; readonly session?: StoredSession | null | undefined }
+  | {
+      readonly sessionID?: string | undefined
+      readonly session?: StoredSession | null | undefined
+      readonly sessionStore?: unknown
+    }
   | LocalSession
 
 /** Options of `expressSessions`. */

@@ -12,6 +12,7 @@ import {
 } from '@opentelemetry/api'
 import type { EventListener, LogoutEvent } from '../events.js'
 
+/** The tracer and the meter to write to; by default the global ones. */
 export interface OpenTelemetryOptions {
   /** Default: the global provider's, named after this package. */
   readonly tracer?: Tracer | undefined

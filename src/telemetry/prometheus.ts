@@ -3,6 +3,7 @@
 import { Counter, register as defaultRegister, Gauge, Histogram, type Registry } from 'prom-client'
 import type { EventListener, LogoutEvent } from '../events.js'
 
+/** Where the metrics are registered, and what is read when they are scraped. */
 export interface PrometheusOptions {
   /** Default: prom-client's own. */
   readonly register?: Registry | undefined
@@ -17,6 +18,7 @@ export interface Watched {
   }>
 }
 
+/** What an application holds of the metrics. */
 export interface PrometheusMetrics {
   /** The option `onEvent` of the receiver. */
   readonly onEvent: EventListener
