@@ -89,11 +89,13 @@ export function resolveOptions<Req>(options: BackchannelLogoutOptions<Req>) {
     clock,
     store: options.store ?? memoryStore({ clock }),
   }
-  positive('sessionLifetimeSeconds', resolved.sessionLifetimeSeconds)
-  positive('answerDeadlineSeconds', resolved.answerDeadlineSeconds)
-  positive('stepTimeoutSeconds', resolved.stepTimeoutSeconds)
+  seconds('sessionLifetimeSeconds', resolved.sessionLifetimeSeconds, LONGEST_LIFETIME_SECONDS)
+  seconds('answerDeadlineSeconds', resolved.answerDeadlineSeconds, LONGEST_DELAY_SECONDS)
+  seconds('stepTimeoutSeconds', resolved.stepTimeoutSeconds, LONGEST_DELAY_SECONDS)
   positive('bodyLimitBytes', resolved.bodyLimitBytes)
-  if (!(resolved.retryForSeconds >= 0)) throw new TypeError('retryForSeconds must be a number of seconds, 0 or more')
+  if (resolved.retryForSeconds !== 0) {
+    seconds('retryForSeconds', resolved.retryForSeconds, LONGEST_DELAY_SECONDS, 'or 0 for no retries')
+  }
   functionIfGiven('clock', options.clock)
   if (options.warnings !== undefined && typeof options.warnings !== 'boolean') {
     throw new TypeError('warnings must be true or false')
@@ -124,6 +126,17 @@ function positive(name: string, value: unknown): void {
   if (typeof value !== 'number' || !Number.isFinite(value) || value <= 0) {
     throw new TypeError(`${name} must be a number greater than 0`)
   }
+}
+
+/** Timers fire at once where a delay is more milliseconds than 31 bits hold, which is 24 days. */
+const LONGEST_DELAY_SECONDS = 2_147_483
+/** Ten years: what is longer was given in milliseconds. */
+const LONGEST_LIFETIME_SECONDS = 315_360_000
+
+function seconds(name: string, value: unknown, longest: number, otherwise = ''): void {
+  if (typeof value === 'number' && value > 0 && value <= longest) return
+  const range = `greater than 0 and at most ${longest}`
+  throw new TypeError(`${name} must be a number ${range}: seconds, not milliseconds${otherwise && `; ${otherwise}`}`)
 }
 
 function functionIfGiven(name: string, value: unknown): void {

@@ -10,6 +10,11 @@ describe('options are checked when the app boots', () => {
     expect(create({ provider })).not.toThrow()
   })
 
+  it('takes the longest of what can be meant, and no retries', () => {
+    const seconds = { answerDeadlineSeconds: 2_147_483, stepTimeoutSeconds: 2_147_483 }
+    expect(create({ provider, ...seconds, retryForSeconds: 0, sessionLifetimeSeconds: 400 * 86_400 })).not.toThrow()
+  })
+
   it('takes undefined for "not given"', () => {
     expect(create({ provider, store: undefined, onEvent: undefined, answerDeadlineSeconds: undefined })).not.toThrow()
   })
@@ -28,6 +33,15 @@ describe('options are checked when the app boots', () => {
     ['a deadline that is no number', { provider, answerDeadlineSeconds: '2' }, /answerDeadlineSeconds/],
     ['an endless deadline', { provider, stepTimeoutSeconds: Number.POSITIVE_INFINITY }, /stepTimeoutSeconds/],
     ['a negative limit', { provider, bodyLimitBytes: -1 }, /bodyLimitBytes/],
+    ['an answer after a month', { provider, answerDeadlineSeconds: 3e6 }, /answerDeadlineSeconds.*milliseconds/],
+    ['a step of a month', { provider, stepTimeoutSeconds: 2_147_484 }, /stepTimeoutSeconds.*milliseconds/],
+    ['retries in milliseconds', { provider, retryForSeconds: 3_600_000 }, /retryForSeconds.*milliseconds/],
+    [
+      'a lifetime of eighty years',
+      { provider, sessionLifetimeSeconds: 2_592_000_000 },
+      /sessionLifetimeSeconds.*milliseconds/,
+    ],
+    ['a negative retry time', { provider, retryForSeconds: -1 }, /retryForSeconds/],
     ['a retry time that is not one', { provider, retryForSeconds: Number.NaN }, /retryForSeconds/],
     ['a clock that does not tell', { provider, clock: 1_760_000_000 }, /clock/],
     ['a listener that cannot be called', { provider, onEvent: {} }, /onEvent/],
