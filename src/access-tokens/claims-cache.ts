@@ -95,7 +95,7 @@ const INACTIVE = Object.freeze({ active: false } as const)
 /**
  * A cache of introspection answers that a logout ends.
  *
- * Write, then check (law 7): an answer is kept as soon as it is there, and at *every* use, the first included, the marks are
+ * Write, then check: an answer is kept as soon as it is there, and at *every* use, the first included, the marks are
  * read after the answer and decide. So it does not matter in which order a logout and a question overlap, nor whether the
  * authorization server has heard of the logout. Deleting entries is tidiness, never the defence.
  */
@@ -215,7 +215,7 @@ export class ClaimsCache<Application> {
     return verdict ?? this.#ask(key, token, maxAgeSeconds, begun, begun)
   }
 
-  /** One question per token, but never one from before a mark (P3): its answer may be older than the logout. */
+  /** One question per token, but never one from before a mark: its answer may be older than the logout. */
   #joinable(key: string, maxAgeSeconds: number, notBefore: number): Question<Application> | undefined {
     const question = this.#questions.get(key)
     if (question === undefined) return undefined
@@ -255,7 +255,7 @@ export class ClaimsCache<Application> {
     return this.#questions.get(key)?.startedAt === startedAt
   }
 
-  /** What an answer is worth, and until when: the smaller of its `exp` and the maximum (P5). */
+  /** What an answer is worth, and until when: the smaller of its `exp` and the maximum. */
   #judge(
     key: string,
     claims: TokenClaims,

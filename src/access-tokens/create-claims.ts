@@ -56,7 +56,7 @@ export interface ClaimsOptions<Application> {
   /** Longest life of a session of the Relying Party, where new tokens come from. Seconds; default 30 days. */
   readonly sessionLifetimeSeconds?: number
   /**
-   * How long marks are kept: at least as long as any session, token and cached answer, plus the tolerance of 60 s (P14).
+   * How long marks are kept: at least as long as any session, token and cached answer, plus the tolerance of 60 s.
    * Default: exactly that. Seconds.
    */
   readonly marksLifetimeSeconds?: number
@@ -236,7 +236,7 @@ function numbersOf(options: Partial<Numbers>): Numbers {
   return { ...given, marksLifetimeSeconds: marksLifetime(options.marksLifetimeSeconds, given) }
 }
 
-/** P14: a mark that is forgotten before what it denies has expired would let it live again. */
+/** A mark that is forgotten before what it denies has expired would let it live again. */
 function marksLifetime(wanted: number | undefined, longest: Omit<Numbers, 'marksLifetimeSeconds'>): number {
   const { tokenLifetimeSeconds, sessionLifetimeSeconds, maximumLifetimeSeconds } = longest
   const least =

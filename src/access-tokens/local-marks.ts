@@ -41,7 +41,7 @@ export class LocalMarks {
     return this.#count
   }
 
-  /** A mark arrives: whatever began before now must not be trusted on what it concerns. Any order and number of times (P13). */
+  /** A mark arrives, in any order and any number of times: what began before now is not trusted on what it concerns. */
   arrive(mark: Mark): void {
     this.#latestArrival = this.next()
     this.#put(mark.key, mark)

@@ -82,8 +82,9 @@ export function standingOf(own: readonly string[], signOn: TokenSignOn): TokenSt
 }
 
 /**
- * Whether a mark found under one of the token's keys ends it (law 6), whatever the authorization server says. `boundAt`: when
- * the token was known to exist, by the clock of the marks; nothing where nobody remembers that: it may be as old as any mark.
+ * Whether a mark found under one of the token's keys ends it, whatever the authorization server says: marks are dated,
+ * and end what was there before them. `boundAt`: when the token was known to exist, by the clock of the marks; nothing
+ * where nobody remembers that: it may be as old as any mark.
  *
  * A token tells less than a login's ID Token, so the date differs by scope. Under a `sub` mark it is `auth_time`, else `iat`: a
  * token got by a refresh after the logout is not told apart from a later login without `auth_time`. Under a `sid` mark a

@@ -1,4 +1,4 @@
-// The fifteen properties of the claims cache, each by its number. The orders of overlapping steps are in interleavings.test.ts.
+// What the claims cache promises, sentence by sentence. The orders of overlapping steps are in interleavings.test.ts.
 import { inspect } from 'node:util'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
@@ -28,7 +28,7 @@ async function isActive(claims: { lookup(token: string): Promise<{ active: boole
   return (await claims.lookup(token)).active
 }
 
-describe('P1: no request that starts after a mark is let in on claims that it covers', () => {
+describe('no request that starts after a mark is let in on claims that it covers', () => {
   it('with evict, at once', async () => {
     const { claims } = claimsOver(() => active())
     expect(await isActive(claims)).toBe(true)
@@ -73,7 +73,7 @@ describe('P1: no request that starts after a mark is let in on claims that it co
   })
 })
 
-describe('P2: a question from before the mark yields nothing that is usable after it', () => {
+describe('a question from before the mark yields nothing that is usable after it', () => {
   for (const sign of ['sid', 'sub'] as const) {
     it(`whose answer came late (${sign})`, async () => {
       const { introspection, answerNext } = handServer()
@@ -110,7 +110,7 @@ describe('P2: a question from before the mark yields nothing that is usable afte
   })
 })
 
-describe('P3: a request after a mark never joins a question from before it', () => {
+describe('a request after a mark never joins a question from before it', () => {
   it('but asks its own', async () => {
     const server = handServer()
     const claims = createClaims({ introspection: server.introspection, clock: handClock() })
@@ -131,7 +131,7 @@ describe('P3: a request after a mark never joins a question from before it', () 
   })
 })
 
-describe('P4: a mark denies, whatever the authorization server says', () => {
+describe('a mark denies, whatever the authorization server says', () => {
   const always = () => active()
 
   it('by sid, also for tokens that a refresh issued long after the logout', async () => {
@@ -186,7 +186,7 @@ describe('P4: a mark denies, whatever the authorization server says', () => {
   })
 })
 
-describe('P5: nothing is served at or after exp', () => {
+describe('nothing is served at or after exp', () => {
   it('at the second', async () => {
     const { claims, clock } = claimsOver(() => active({ exp: NOW + 10 }))
     clock.advance(9.999)
@@ -303,7 +303,7 @@ describe('P5: nothing is served at or after exp', () => {
   })
 })
 
-describe('P6: keys are hashes, and nothing is shared across what makes answers differ', () => {
+describe('keys are hashes, and nothing is shared across what makes answers differ', () => {
   it('no token is found in what the cache holds', async () => {
     const secret = 'a-very-secret-access-token'
     const { claims } = claimsOver(() => active())
@@ -346,7 +346,7 @@ describe('P6: keys are hashes, and nothing is shared across what makes answers d
   })
 })
 
-describe('P7: refusals are cached apart and shortly, failures never', () => {
+describe('refusals are cached apart and shortly, failures never', () => {
   it('a refusal lives as long as it may', async () => {
     const { claims, clock, server } = claimsOver(() => INACTIVE, { negativeLifetimeSeconds: 5 })
     await isActive(claims)
@@ -386,7 +386,7 @@ describe('P7: refusals are cached apart and shortly, failures never', () => {
   })
 })
 
-describe('P8: without a verdict nobody is let in and nobody is refused', () => {
+describe('without a verdict nobody is let in and nobody is refused', () => {
   const down = () => Promise.reject(new Error('store down'))
 
   it('where the store cannot be asked, though the answer is cached', async () => {
@@ -437,7 +437,7 @@ describe('P8: without a verdict nobody is let in and nobody is refused', () => {
   })
 })
 
-describe('P9: entries are bounded by number and time, marks by time alone', () => {
+describe('entries are bounded by number and time, marks by time alone', () => {
   it('the least recently used entry goes first', async () => {
     const { claims, server } = claimsOver(() => active(), { maxEntries: 2 })
     for (const token of ['a', 'b', 'a', 'c']) await isActive(claims, token)
@@ -466,7 +466,7 @@ describe('P9: entries are bounded by number and time, marks by time alone', () =
   })
 })
 
-describe('P10: one question per token and epoch', () => {
+describe('one question per token and epoch', () => {
   it('is shared by all who wait', async () => {
     const server = handServer()
     const claims = createClaims({ introspection: server.introspection, clock: handClock() })
@@ -506,7 +506,7 @@ describe('P10: one question per token and epoch', () => {
   })
 })
 
-describe('P11: cnf is returned each time', () => {
+describe('cnf is returned each time', () => {
   it('from the cache as well', async () => {
     const { claims, server } = claimsOver(() => active({ cnf: { jkt: 'thumbprint' } }))
     await claims.lookup('token')
@@ -516,7 +516,7 @@ describe('P11: cnf is returned each time', () => {
   })
 })
 
-describe('P12: every token of the session, and nobody else’s', () => {
+describe('every token of the session, and nobody else’s', () => {
   const answers: Record<string, Record<string, unknown>> = {
     first: {},
     refreshed: { iat: NOW - 1 },
@@ -581,7 +581,7 @@ describe('P12: every token of the session, and nobody else’s', () => {
   })
 })
 
-describe('P13: marks are idempotent, commutative and monotonic', () => {
+describe('marks are idempotent, commutative and monotonic', () => {
   const key = fc.constantFrom('k1', 'k2')
   const mark: fc.Arbitrary<Mark> = fc.record({
     scope: fc.constantFrom('sid', 'sub', 'token'),
@@ -635,7 +635,7 @@ describe('P13: marks are idempotent, commutative and monotonic', () => {
   })
 })
 
-describe('P14: a mark that could be forgotten too early is refused at start-up', () => {
+describe('a mark that could be forgotten too early is refused at start-up', () => {
   const { introspection } = promptServer(() => active())
 
   for (const longest of ['tokenLifetimeSeconds', 'sessionLifetimeSeconds', 'maximumLifetimeSeconds'] as const) {
@@ -671,7 +671,7 @@ describe('P14: a mark that could be forgotten too early is refused at start-up',
   })
 })
 
-describe('P15: nothing secret is said', () => {
+describe('nothing secret is said', () => {
   const secrets = ['secret-token', 'alice-the-subject', 'session-of-alice', 'private-claim']
 
   it('not in errors, not in what they were caused by, not in events', async () => {

@@ -24,7 +24,7 @@ interface Ended {
 export interface StepwiseOptions {
   readonly step: Step
   readonly clock: () => number
-  /** Breaks law 7 where a login is bound: reads first, writes then. */
+  /** Binds a login the wrong way round: reads the marks first, writes then. */
   readonly checkThenWrite?: boolean
   /** A local logout ends the id it names and nothing else. */
   readonly followsNobody?: boolean

@@ -17,7 +17,7 @@ type Step = (step: string) => Promise<void>
 
 export interface WorldOptions {
   readonly step?: Step
-  /** `atomic`: each call is one step; `stepwise`: each read and write is; `check-then-write`: `bind` breaks law 7. */
+  /** `atomic`: a call is one step; `stepwise`: each read and write is; `check-then-write`: `bind` reads first. */
   readonly logoutStore?: 'atomic' | 'stepwise' | 'check-then-write' | 'follows nobody'
   /** `check-then-write`: a session write asks before it writes, and not after. */
   readonly protection?: 'full' | 'none' | 'check-then-write'

@@ -1,4 +1,5 @@
-// Cases about several nodes and steps at the same time (law 7): whichever comes first, one of them sees the other.
+// Cases about several nodes and steps at the same time: who gives access writes, then reads the marks; who ends it
+// marks, then looks. Whichever comes first, one of them sees the other.
 import assert from 'node:assert/strict'
 import { covers } from '../../marks/covering.js'
 import { assertState } from './comparisons.js'
@@ -21,7 +22,7 @@ export const CONCURRENCY_CASES: readonly Case[] = [
     },
   ],
   [
-    'law 7: of a login and a logout at the same time, either the logout finds the session or the login sees the mark',
+    'of a login and a logout at the same time, either the logout finds the session or the login sees the mark',
     async (scene) => {
       const other = await scene.another()
       for (let round = 0; round < 15; round++) {
@@ -43,7 +44,7 @@ export const CONCURRENCY_CASES: readonly Case[] = [
     },
   ],
   [
-    'law 7: of a change of id and a logout at the same time, no id is left alive',
+    'of a change of id and a logout at the same time, no id is left alive',
     async (scene) => {
       const other = await scene.another()
       for (let round = 0; round < 15; round++) {
@@ -65,7 +66,7 @@ export const CONCURRENCY_CASES: readonly Case[] = [
     },
   ],
   [
-    'law 7: of a token added and a logout at the same time, either the token is marked or its owner is told',
+    'of a token added and a logout at the same time, either the token is marked or its owner is told',
     async (scene) => {
       const other = await scene.another()
       for (let round = 0; round < 15; round++) {
