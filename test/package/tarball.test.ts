@@ -91,7 +91,10 @@ describe('the packed tarball', () => {
   it('ships no tests, no example and nothing else by accident', () => {
     const unpacked = path.join(project, 'node_modules', 'oidc-backchannel-logout')
     expect(readdirSync(unpacked).sort()).toEqual(
-      ['CHANGELOG.md', 'LICENSE', 'README.md', 'SECURITY.md', 'dist', 'docs', 'package.json', 'src'].sort(),
+      [
+        ...['CHANGELOG.md', 'CONTRIBUTING.md', 'LICENSE', 'README.md', 'SECURITY.md'],
+        ...['dist', 'docs', 'package.json', 'src'],
+      ].sort(),
     )
   })
 })
