@@ -5,7 +5,7 @@ import { describe, expect, it } from 'vitest'
 
 const ROOT = path.resolve(import.meta.dirname, '../..')
 const ROOMS = ['src', 'test', 'bench', 'example-app', 'scripts', 'docs']
-const PAGES = ['README.md', 'CHANGELOG.md', 'SECURITY.md']
+const PAGES = ['README.md', 'CHANGELOG.md', 'CONTRIBUTING.md', 'SECURITY.md']
 const TEXT = /\.(?:ts|js|mjs|lua|sql|md|json|ya?ml|html|css)$/
 
 /** What is installed, hidden or written by another test (`page-*`) is nobody's prose. */
@@ -60,7 +60,7 @@ describe('the words of the repository', () => {
   })
 
   it('would be caught naming a page from elsewhere', () => {
-    expect(missingPages(`as ${['design', 'md'].join('.')} has it`)).toHaveLength(1)
+    expect(missingPages(`as ${['receiver-rules', 'md'].join('.')} has it`)).toHaveLength(1)
     expect(missingPages('as docs/stores.md has it')).toEqual([])
   })
 })
