@@ -2,6 +2,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { LogoutError } from './errors.js'
 import { emitter, type LogoutEvent, type LogoutReason } from './events.js'
+import { type ApplicationListener, inFrontOf, type ListenerOptions } from './http/listener.js'
 import { type NodeHandler, nodeHandler } from './http/node.js'
 import { type WebHandler, webHandler } from './http/web.js'
 import { DeniedHere } from './logout/denied-here.js'
@@ -40,6 +41,13 @@ export interface BackchannelLogout<Req = unknown> {
    * come before or after.
    */
   receiver(): NodeHandler
+  /**
+   * The receiver in front of a whole application: `http.createServer(logout.listener(app, { path }))`. No middleware,
+   * parser, login wall or CSRF check of `app` can stand before it. Requests of every other path reach `app` as they came.
+   *
+   * @throws TypeError for an `app` that is no function, or a `path` that cannot arrive
+   */
+  listener(app: ApplicationListener, options: ListenerOptions): ApplicationListener
   /** The same for Web `Request` and `Response`: `export const POST = logout.fetch`. Never rejects. */
   readonly fetch: WebHandler
   /**
@@ -226,6 +234,7 @@ export function createBackchannelLogout<Req = unknown>(given: BackchannelLogoutO
 
   return {
     receiver: () => receiver,
+    listener: (app, listenerOptions) => inFrontOf(app, receiver, listenerOptions),
     fetch: webHandler(respond, bounds),
     async bind(req, idToken, about) {
       const session = sessionOf(req, 'bind')

@@ -1,5 +1,6 @@
 // The shapes that applications compile against. `npm run types` is the test: a change of one of these breaks somebody's build.
-import type { IncomingMessage, ServerResponse } from 'node:http'
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
+import type { Application } from 'express'
 import { describe, expectTypeOf, it } from 'vitest'
 import { type AccessToken, type Claims, createClaims } from '../../src/access-tokens/index.js'
 import {
@@ -42,6 +43,8 @@ describe('public types', () => {
     expectTypeOf<Logout['isLive']>().returns.resolves.toEqualTypeOf<boolean>()
     expectTypeOf<Logout['fetch']>().toEqualTypeOf<(request: Request) => Promise<Response>>()
     expectTypeOf<ReturnType<Logout['receiver']>>().toBeCallableWith({} as IncomingMessage, {} as ServerResponse)
+    expectTypeOf<Logout['listener']>().toBeCallableWith({} as Application, { path: '/backchannel-logout' })
+    expectTypeOf(createServer).toBeCallableWith({} as ReturnType<Logout['listener']>)
     expectTypeOf<Logout['prepare']>().returns.resolves.toEqualTypeOf<void>()
     expectTypeOf<Logout['close']>().returns.toEqualTypeOf<void>()
   })
