@@ -3,6 +3,7 @@
 import { LogoutError } from '../errors.js'
 import { type Client, tokenKey } from '../marks/target.js'
 import type { ProviderDirectory } from '../providers/directory.js'
+import { clientIdRemedy, issuerRemedy } from '../providers/remedies.js'
 
 /** What the ID Token of a login says of the sign-on. */
 export interface Login {
@@ -49,11 +50,16 @@ export async function loginOf(
   if (typeof iss !== 'string') throw notAnIdToken('iss_missing', 'iss')
   const audiences: readonly unknown[] = Array.isArray(aud) ? aud : [aud]
   const candidates = await directory.forIssuer(iss)
-  if (candidates.length === 0) throw notAnIdToken('iss_unknown', 'iss')
+  if (candidates.length === 0) {
+    const clients = directory.configured().map(({ client }) => client)
+    throw notAnIdToken('iss_unknown', 'iss', issuerRemedy(iss, clients))
+  }
   const addressed = candidates.filter(({ client }) => audiences.includes(client.clientId))
   const [provider, another] =
     addressed.length > 1 ? addressed.filter(({ client }) => client.clientId === claims.azp) : addressed
-  if (provider === undefined || another !== undefined) throw notAnIdToken('aud_unknown', 'aud')
+  if (provider === undefined || another !== undefined) {
+    throw notAnIdToken('aud_unknown', 'aud', clientIdRemedy(candidates.map(({ client }) => client)))
+  }
   if (Object.hasOwn(claims, 'events')) throw notAnIdToken('logout_token', 'events')
   if (typeof sub !== 'string' || sub === '') throw notAnIdToken('sub_missing', 'sub')
   if (sid !== undefined && sid !== null && (typeof sid !== 'string' || sid === ''))
@@ -100,6 +106,6 @@ const SENTENCES = {
   sid_invalid: 'The sid of the ID Token is not a string',
 } as const
 
-function notAnIdToken(reason: keyof typeof SENTENCES, claim: string | undefined): LogoutError {
-  return new LogoutError('ERR_ID_TOKEN', SENTENCES[reason], { reason, ...(claim && { claim }) })
+function notAnIdToken(reason: keyof typeof SENTENCES, claim: string | undefined, remedy?: string): LogoutError {
+  return new LogoutError('ERR_ID_TOKEN', SENTENCES[reason], { reason, ...(claim && { claim }), remedy })
 }

@@ -4,6 +4,7 @@
 import { isJsonObject, type JsonObject, own } from '../json-object.js'
 import type { LogoutTarget } from '../marks/target.js'
 import type { Provider } from '../providers/provider.js'
+import { clientIdRemedy } from '../providers/remedies.js'
 import { audiencesOf } from './compact-token.js'
 import { refusal, type TokenRefusal } from './token-refusal.js'
 import type { ClaimsContext } from './verify-token.js'
@@ -82,7 +83,9 @@ function audienceIsThisClient(
   const audiences = audiencesOf(claims)
   if (audiences === undefined) throw refusal('aud_invalid', { claim: 'aud' })
   const { clientId } = rules.client
-  if (!audiences.includes(clientId)) throw refusal('aud_mismatch', { claim: 'aud' })
+  if (!audiences.includes(clientId)) {
+    throw refusal('aud_mismatch', { claim: 'aud', remedy: clientIdRemedy([rules.client]) })
+  }
   // Whoever shares the secret could have made the token (OpenID Connect Core 16.19).
   if (singleAudience && audiences.length > 1) throw refusal('aud_not_single', { claim: 'aud' })
   const taken = [clientId, ...ownClientIds, ...rules.trustedAudiences]

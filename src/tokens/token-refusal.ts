@@ -131,6 +131,8 @@ export interface RefusalDetails {
   readonly claim?: string
   /** The provider option that would accept this token, where there is one. */
   readonly option?: string
+  /** What to do about it, in words of the configuration. */
+  readonly remedy?: string | undefined
   readonly cause?: unknown
 }
 

@@ -6,6 +6,7 @@ import { type JsonObject, own } from '../json-object.js'
 import type { ProviderDirectory } from '../providers/directory.js'
 import { KeysUnavailableError } from '../providers/keys-unavailable.js'
 import type { Provider } from '../providers/provider.js'
+import { clientIdRemedy, issuerRemedy } from '../providers/remedies.js'
 import { isHmac, type SigningKeys } from '../providers/signing-keys.js'
 import {
   audiencesOf,
@@ -111,7 +112,7 @@ async function verifyEncrypted<T>(
     throw refusal('nested_iss_mismatch', { claim: 'iss' })
   }
   const issuers = providers.filter(({ client }) => client.issuer === signed.claimedIssuer)
-  if (issuers.length === 0) throw unknownIssuer()
+  if (issuers.length === 0) throw unknownIssuer(signed.claimedIssuer, about)
   return allThatBelieve(addressed(issuers, signed), async (provider) => {
     // Another provider's key may have opened it: what was encrypted for that one is not encrypted for this one.
     if (provider !== opened.by) await decryptByAny(token, [provider], encryption)
@@ -145,22 +146,23 @@ async function believe<T>(
 
 async function trusted(issuer: string, { directory, giveUp }: Verification): Promise<readonly Provider[]> {
   const providers = await directory.forIssuer(issuer, giveUp)
-  if (providers.length === 0) throw unknownIssuer()
+  if (providers.length === 0) throw unknownIssuer(issuer, { directory })
   return providers
 }
 
 /** By the header's `iss` if it has one (RFC 7519 5.3), else all that are configured: the content says whose it is. */
 async function claimedBy({ header }: EncryptionHeader, about: Verification): Promise<readonly Provider[]> {
   const issuer = own(header, 'iss')
-  if (issuer !== undefined && typeof issuer !== 'string') throw unknownIssuer()
+  if (issuer !== undefined && typeof issuer !== 'string') throw refusal('iss_unknown', { claim: 'iss' })
   const candidates = issuer === undefined ? about.directory.configured() : await trusted(issuer, about)
   // Only a function knows our providers, and it is asked by issuer.
   if (candidates.length === 0) throw refusal('iss_missing', { claim: 'iss' })
   return candidates
 }
 
-function unknownIssuer(): LogoutError {
-  return refusal('iss_unknown', { claim: 'iss' })
+function unknownIssuer(issuer: string, { directory }: Pick<Verification, 'directory'>): LogoutError {
+  const clients = directory.configured().map(({ client }) => client)
+  return refusal('iss_unknown', { claim: 'iss', remedy: issuerRemedy(issuer, clients) })
 }
 
 /** Several clients at one issuer may share one URI: the unverified audience chooses, and is checked again with the claims. */
@@ -168,7 +170,9 @@ function addressed<P extends Provider>(providers: readonly P[], { claims }: Sign
   if (providers.length === 1) return providers
   const audiences = audiencesOf(claims) ?? []
   const found = providers.filter(({ client }) => audiences.includes(client.clientId))
-  if (found.length === 0) throw refusal('aud_mismatch', { claim: 'aud' })
+  if (found.length === 0) {
+    throw refusal('aud_mismatch', { claim: 'aud', remedy: clientIdRemedy(providers.map(({ client }) => client)) })
+  }
   return found
 }
 

@@ -1,0 +1,60 @@
+// What to do where a token names an issuer or a client that is not configured, in words of the configuration alone. Nothing that a
+// token says is repeated, since nobody has verified it.
+import type { Client } from '../marks/target.js'
+
+/** In what two issuer identifiers that mean the same OP differ most often, and each as if it were no difference. */
+const DIFFERENCES: readonly (readonly [string, (issuer: string) => string])[] = [
+  ['a slash at the end', (issuer) => (issuer.endsWith('/') ? issuer.slice(0, -1) : issuer)],
+  ['letter case', (issuer) => issuer.toLowerCase()],
+  ['http or https', (issuer) => issuer.replace(/^https?:/i, '')],
+  [
+    'localhost or 127.0.0.1',
+    (issuer) => issuer.replace(/^((?:https?:)?\/\/)(?:localhost|127\.0\.0\.1|\[::1\])(?=[:/]|$)/i, '$1loopback'),
+  ],
+]
+
+/** An issuer identifier is a URL; what is longer is not compared. */
+const MAX_ISSUER_LENGTH = 2048
+/** Anybody can send an unknown issuer: the work for one is bounded. */
+const MAX_COMPARED = 100
+const MAX_NAMED = 3
+
+const LETTER_BY_LETTER = 'give the provider option issuer as the metadata of the provider have it, letter by letter'
+
+/** For an issuer that is not among the `configured`; none are where a function decides. */
+export function issuerRemedy(issuer: string, configured: readonly Client[]): string | undefined {
+  if (configured.length === 0) {
+    return 'The function given as option provider knows no such issuer: it must know each, letter by letter'
+  }
+  const issuers = [...new Set(configured.map((client) => client.issuer))]
+  if (issuers.includes(issuer)) return undefined
+  const alike = issuer.length > MAX_ISSUER_LENGTH ? undefined : nearest(issuer, issuers.slice(0, MAX_COMPARED))
+  if (alike !== undefined) {
+    const differences = DIFFERENCES.filter((each) => !isAlike(issuer, alike, without(each))).map(([name]) => name)
+    return `The configured issuer ${alike} differs by ${differences.join(' and ')}: ${LETTER_BY_LETTER}`
+  }
+  const [only, another] = issuers
+  return another === undefined
+    ? `The configured issuer ${only} is another one: ${LETTER_BY_LETTER}`
+    : `None of the ${issuers.length} configured issuers is like it: ${LETTER_BY_LETTER}`
+}
+
+/** For an audience without any of the client ids that are `configured` for its issuer. */
+export function clientIdRemedy(configured: readonly Client[]): string {
+  const ids = configured.slice(0, MAX_NAMED).map(({ clientId }) => clientId)
+  const named = configured.length > ids.length ? `${ids.join(', ')}, …` : ids.join(', ')
+  return `Compare the provider option clientId (${named}) with the client_id that is registered at the provider`
+}
+
+function nearest(issuer: string, issuers: readonly string[]): string | undefined {
+  return issuers.find((each) => isAlike(issuer, each, DIFFERENCES))
+}
+
+function without(one: (typeof DIFFERENCES)[number]): typeof DIFFERENCES {
+  return DIFFERENCES.filter((each) => each !== one)
+}
+
+function isAlike(a: string, b: string, apartFrom: typeof DIFFERENCES): boolean {
+  const plain = (issuer: string) => apartFrom.reduce((text, [, undo]) => undo(text), issuer)
+  return plain(a) === plain(b)
+}
