@@ -24,3 +24,23 @@ describe('what these tests are worth: without its protection, a thief stays sign
     }
   })
 })
+
+describe('the quick start on Express 4', () => {
+  it('ends the sign-on, and a login that fails ends neither the process nor anybody else', async () => {
+    const change = (code: string) => code.replace("from 'express'", "from 'express4'")
+    const stack = await startStack('README', { ...RECIPES.README, change })
+    try {
+      const laptop = await signIn(stack, 'ada')
+      const thief = laptop.copy()
+      const login = await fetch(`${stack.origin}/login`, { redirect: 'manual' })
+      const cookie = login.headers.getSetCookie()[0]?.split(';')[0] ?? ''
+      const failed = await fetch(`${stack.origin}/callback?code=none&state=another`, { headers: { cookie } })
+      expect(failed.status).toBe(500)
+      expect(await who(stack, thief)).toBe('ada')
+      await logOutAtTheOp(stack, laptop)
+      expect(await who(stack, thief)).toBe(401)
+    } finally {
+      await stack.stop()
+    }
+  })
+})
