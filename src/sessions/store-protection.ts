@@ -39,6 +39,18 @@ const DESTROY_QUIETLY_SECONDS = 1
 
 type Callback = ((error: unknown, value?: unknown) => void) | undefined
 
+interface Destroying {
+  readonly store: ExpressSessionStore
+  readonly sessionId: unknown
+  isUnderWay: boolean
+}
+
+/**
+ * The row that a store's own `destroy` is at: what it asks itself about that row is not a request's question. One for all stores,
+ * since each of these costs every promise of the process a little.
+ */
+const destroying = new AsyncLocalStorage<Destroying>()
+
 class StoreProtection {
   readonly #store: ExpressSessionStore
   readonly #inner: Pick<ExpressSessionStore, 'get' | 'set' | 'destroy' | 'touch'>
@@ -47,8 +59,6 @@ class StoreProtection {
   readonly #rules = new Set<MustBeBound>()
   /** Requests whose sign-on was ended on purpose, and by which receivers. */
   readonly #released = new WeakMap<object, Set<SessionGuard>>()
-  /** The row that the store's own `destroy` is at: what it asks itself about that row is not a request's question. */
-  readonly #destroying = new AsyncLocalStorage<{ readonly sessionId: unknown; isUnderWay: boolean }>()
   readonly #destroyedQuietly = new Set<string>()
 
   constructor(store: ExpressSessionStore) {
@@ -95,8 +105,8 @@ class StoreProtection {
   #patch(): void {
     const store = this.#store
     const isOwnCall = (sessionId: string) => {
-      const destroying = this.#destroying.getStore()
-      return destroying?.isUnderWay === true && destroying.sessionId === sessionId
+      const current = destroying.getStore()
+      return current?.isUnderWay === true && current.store === store && current.sessionId === sessionId
     }
     store.get = (sessionId: string, callback?: Callback) =>
       answerBy(isOwnCall(sessionId) ? this.#call('get', sessionId) : this.#get(sessionId), callback)
@@ -250,10 +260,10 @@ class StoreProtection {
     const call = (done: (error: unknown, value?: unknown) => void): unknown =>
       this.#inner[method]?.call(this.#store, ...args, done)
     // A connection that is opened meanwhile keeps this context for all its later callbacks: so it ends with the call.
-    const context = { sessionId: args[0], isUnderWay: true }
+    const context = { store: this.#store, sessionId: args[0], isUnderWay: true }
     const settled = new Promise((resolve, reject) => {
       const done = (error: unknown, value?: unknown) => (error ? reject(error) : resolve(value))
-      const returned = method === 'destroy' ? this.#destroying.run(context, call, done) : call(done)
+      const returned = method === 'destroy' ? destroying.run(context, call, done) : call(done)
       if (returned instanceof Promise) returned.catch(reject)
     })
     return method === 'destroy' ? settled.finally(() => (context.isUnderWay = false)) : settled

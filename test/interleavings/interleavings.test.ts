@@ -308,13 +308,13 @@ const touchAndLogout: Scenario = async (stage) => {
 const SAFE: readonly (readonly [string, Scenario, Setting, number])[] = [
   ['login, logout', loginAndLogout, {}, 20],
   ['login, logout on one node', loginAndLogout, { nodes: 1 }, 36],
-  ['login, logout on one node whose store answers late', loginAndLogout, { nodes: 1, lateAnswers: true }, 819],
+  ['login, logout on one node whose store answers late', loginAndLogout, { nodes: 1, lateAnswers: true }, 755],
   ['bind, logout in a store without atomicity', bindAndLogout, { logoutStore: 'stepwise' }, 574],
   ['bind of a saved session, logout in a store without atomicity', saveBindAndLogout, { logoutStore: 'stepwise' }, 574],
   ['request that writes, logout by sid', requestAndLogout(BY_SID), {}, 51],
   ['request that writes, logout by sub', requestAndLogout(BY_SUB), {}, 231],
   ['two writes, logout', twoWritesAndLogout, {}, 1_222],
-  ['two writes, logout on one node', twoWritesAndLogout, { nodes: 1 }, 902],
+  ['two writes, logout on one node', twoWritesAndLogout, { nodes: 1 }, 494],
   ['writes of two sessions, logout by sid', twoSessionsAndLogout(BY_SID), {}, 469],
   ['writes of two sessions, logout by sub', twoSessionsAndLogout(BY_SUB), {}, 6_652],
   [
