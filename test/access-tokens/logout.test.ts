@@ -14,13 +14,13 @@ import { active, ISSUER, promptServer, RP } from './hand-run.js'
 const seconds = () => Math.floor(Date.now() / 1000)
 
 /** Tokens of two sessions of one user, without a `sid` in the answer for those that are called so. */
-function server() {
+function server(laterBy = 5) {
   const issuedAt = seconds() - 100
   return promptServer((token) =>
     active({
       sub: 'alice',
       sid: token.startsWith('nameless') ? undefined : token,
-      iat: token.startsWith('later') ? seconds() + 5 : issuedAt,
+      iat: token.startsWith('later') ? seconds() + laterBy : issuedAt,
       exp: seconds() + 600,
     }),
   )
@@ -62,10 +62,10 @@ describe('a logout at the Relying Party', () => {
   it('by sub ends the tokens of all sessions and of no later login', async () => {
     let passedSeconds = 0
     const clock = () => Date.now() / 1000 + passedSeconds
-    const claims = createClaims({ introspection: server().introspection, clock })
+    const claims = createClaims({ introspection: server(65).introspection, clock })
     const logout = await relyingParty(memoryStore({ clock }), claims)
     await logout.terminate({ ...RP, sub: 'alice' })
-    passedSeconds = 1 // in the same millisecond a login counts as the earlier one
+    passedSeconds = 70 // beyond what the clocks of two servers may differ, since no date of the OP is behind this logout
     expect(await alive(claims)).toEqual(['later'])
   })
 
@@ -125,8 +125,7 @@ describe.skipIf(redisServer === undefined)('an API that shares a real Redis with
     await logout.terminate({ ...RP, sub: 'alice' })
     // That one was in use before the logout, so it is of no later login, whatever a clock that is ahead has dated it.
     expect(await alive(claims)).toEqual([])
-    expect(await claims.lookup('later indeed')).toMatchObject({ active: true })
-    expect(op.asked).toEqual([...EVERYTHING, 'later indeed'])
+    expect(op.asked).toEqual(EVERYTHING)
   })
 
   it('ends a token on all its nodes by evicting it on one', async () => {

@@ -310,7 +310,7 @@ describe('the habits of real providers', () => {
         expect(attempts[0]?.headers.get('retry-after')).toBe('1')
         expect(takenForDone).toBe(true)
         expect(await rp.alive()).toEqual(ALL_BUT_ALICES_LAPTOP)
-        expect(op.fetches).toEqual({ discovery: 1, jwks: 1 })
+        expect(op.fetches).toEqual({ discovery: 1, jwks: 2 }) // at the login, and since the token came
       })
     } finally {
       await op.close()

@@ -44,7 +44,7 @@ describe('assertLogoutWorks', () => {
     ['bind is forgotten', /bind\(\) was not called/, 'found-is-0'],
     ['bind is not awaited', /bind\(\) is not awaited/, 'bind-rejects'],
     ['ended is ignored', /the result of bind\(\), ended, is ignored/, 'logged-out-during-login'],
-    ['the store is another', /another store|the very same store/i, 'another-store'],
+    ['the store is another', /another store|the very same store|one and the same store object/i, 'sign-in-fails'],
     ['bind gets other claims', /no session was found under what the Logout Token names/, 'found-is-0'],
     ['onSessionsEnded closes nothing', /connection of the ended session was still open/, 'a-connection-stays-open'],
   ])('%s: says so, with the remedy and the page', async (mistake, words, anchor) => {
