@@ -1,5 +1,7 @@
 // Wires the rooms into the object that users hold. Every decision is made further down.
+
 import type { IncomingMessage, ServerResponse } from 'node:http'
+import { monotonicSeconds } from './deadline.js'
 import { LogoutError } from './errors.js'
 import { emitter, type LogoutEvent, type LogoutReason } from './events.js'
 import { type ApplicationListener, inFrontOf, type ListenerOptions } from './http/listener.js'
@@ -272,7 +274,7 @@ export function createBackchannelLogout<Req = unknown>(given: BackchannelLogoutO
       frontchannelReceiver(frontchannelOptions, {
         clients: async (issuer) => (await directory.forIssuer(issuer)).map(({ client }) => client),
         end: (target) => end(target, 'front-channel', options.answerDeadlineSeconds),
-        monotonic: () => performance.now() / 1000,
+        monotonic: monotonicSeconds,
       }),
     signOn: async (idToken, about) => signOns.signOn(await login(idToken, about)),
     end: (signOn) => signOns.endSignOn(signOn),

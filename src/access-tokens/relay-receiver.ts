@@ -1,8 +1,10 @@
 // The API's end of a relay: believes signed notices, keeps their marks in this process, and answers about tokens only while it knows
 // that it was told everything. Knows no token.
+
 import { randomUUID } from 'node:crypto'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { createRemoteJWKSet, type JWTVerifyGetKey, jwtVerify } from 'jose'
+import { monotonicSeconds } from '../deadline.js'
 import { readNodeBody } from '../http/bounded-body.js'
 import { assertOptions, type OptionNames } from '../option-checks.js'
 import { memoryStore } from '../stores/memory-store.js'
@@ -79,7 +81,7 @@ export function createRelayReceiver(options: RelayReceiverOptions): RelayReceive
     algorithms = ALGORITHMS,
     boundSeconds = DEFAULT_BOUND_SECONDS,
     clock = () => Date.now() / 1000,
-    monotonic = () => performance.now() / 1000,
+    monotonic = monotonicSeconds,
   } = options
   const marks = memoryStore({ clock })
   /** A restarted process has forgotten what it was told, and says so by another name. */

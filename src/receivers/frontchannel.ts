@@ -4,6 +4,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { LogoutResult } from '../logout/logout-order.js'
 import type { Client } from '../marks/target.js'
 import { assertOptions } from '../option-checks.js'
+import { MAX_SID_LENGTH } from '../tokens/logout-token-claims.js'
 
 /** Options of `frontchannelReceiver`. The defaults are the letter of Front-Channel Logout 1.0. */
 export interface FrontchannelReceiverOptions {
@@ -29,8 +30,6 @@ export interface FrontchannelPorts {
 /** For Express and Node's http, mounted before session and login middleware. Never throws. */
 export type FrontchannelHandler = (req: IncomingMessage, res: ServerResponse) => void
 
-/** No specification bounds a `sid`; the longest seen is a tenth of this. */
-const MAX_SID_LENGTH = 1024
 const DEFAULT_EMPTY_REQUESTS_PER_SECOND = 10
 
 /**

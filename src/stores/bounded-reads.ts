@@ -1,6 +1,6 @@
 // Reading marks without asking the store each time: a replica that follows its log, and the rule for when it may be believed.
 // Knows no database; everything that is written goes to the store at once.
-import { within } from '../deadline.js'
+import { monotonicSeconds, within } from '../deadline.js'
 import { MarksByKey } from '../marks/marks-by-key.js'
 import { assertOptions, type OptionNames } from '../option-checks.js'
 import type { LogPage, LogStore } from './log-store.js'
@@ -96,7 +96,7 @@ export function boundedReads(store: LogStore, options: BoundedReadsOptions = {})
     pullEverySeconds,
     maxSessions,
     onPullFailed: options.onPullFailed ?? (() => {}),
-    monotonic: options.monotonic ?? (() => performance.now() / 1000),
+    monotonic: options.monotonic ?? monotonicSeconds,
     clock: options.clock ?? (() => Date.now() / 1000),
   })
 }

@@ -15,7 +15,7 @@ const LOGOUT_EVENT = 'http://schemas.openid.net/event/backchannel-logout'
 /** OpenID Connect Core 2: a `sub` has at most 255 characters. */
 const MAX_SUB_LENGTH = 255
 /** No specification bounds a `sid`; the longest seen is a tenth of this. */
-const MAX_SID_LENGTH = 1024
+export const MAX_SID_LENGTH = 1024
 
 /** The options of a provider that its claims are judged by. */
 export type ClaimRules = Pick<
