@@ -14,6 +14,7 @@
  * - `ERR_DEADLINE`: the answer was due before the work was done; the work goes on.
  * - `ERR_ID_TOKEN`: the claims given to `bind` are not those of a configured provider's ID Token.
  * - `ERR_NO_VERDICT`: whether a session or a token lives could not be found out; answered 503, the session is kept.
+ * - `ERR_DELIVERY`: a Logout Token of this process's own did not end its logout at an RP; `reason` says why.
  * - `ERR_CONFIGURATION`: the application is set up in a way that leaves users signed in; `reason` says how, `remedy` what to do.
  * - `ERR_UNEXPECTED`: a failure that nobody foresaw, in this package or below it; `cause` has it.
  */
@@ -29,6 +30,7 @@ export type ErrorCode =
   | 'ERR_DEADLINE'
   | 'ERR_ID_TOKEN'
   | 'ERR_NO_VERDICT'
+  | 'ERR_DELIVERY'
   | 'ERR_CONFIGURATION'
   | 'ERR_UNEXPECTED'
 

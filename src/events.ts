@@ -72,6 +72,25 @@ export type LogoutEvent =
   | { readonly type: 'unbound' }
   /** A dead session was presented or written again, and stayed dead. */
   | { readonly type: 'resurrection-blocked'; readonly how: 'read' | 'write' | 'request' }
+  /** A Logout Token of this process's own, to an RP of which it is the provider: what each attempt came to. */
+  | {
+      readonly type: 'logout-token-sent'
+      readonly clientId: string
+      readonly outcome: 'done'
+      /** Attempts so far, this one included. */
+      readonly attempts: number
+      readonly status: number
+    }
+  | {
+      readonly type: 'logout-token-sent'
+      readonly clientId: string
+      /** `refused` and `given-up` end the matter; `retrying`: it is tried again in the background. */
+      readonly outcome: 'refused' | 'retrying' | 'given-up'
+      readonly attempts: number
+      /** Of the answer; absent where none came. */
+      readonly status?: number
+      readonly error: LogoutError
+    }
   /** Something failed beside a request: an early key fetch, a renewal, the application's own event listener. */
   | { readonly type: 'warning'; readonly error: LogoutError }
 

@@ -28,6 +28,14 @@ export type {
   EndSessionRouteOptions,
   SessionCookie,
 } from './outbound/end-session-route.js'
+export {
+  createLogoutTokenSender,
+  type DeliveryOutcome,
+  type LogoutDelivery,
+  type LogoutTokenSender,
+  type LogoutTokenSenderOptions,
+  type OutgoingLogout,
+} from './outbound/logout-token-sender.js'
 export type {
   LogoutRouteOptions,
   RpInitiatedLogout,

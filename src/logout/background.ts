@@ -106,7 +106,8 @@ export class Background<Job extends object> {
   }
 }
 
-function takingTurns(atOneTime: number): Turns {
+/** At most so many at one time; the others wait in the order they came. */
+export function takingTurns(atOneTime: number): Turns {
   let free = atOneTime
   const waiting: (() => void)[] = []
   return async (work) => {

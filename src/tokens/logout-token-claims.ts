@@ -10,7 +10,7 @@ import { refusal, type TokenRefusal } from './token-refusal.js'
 import type { ClaimsContext } from './verify-token.js'
 
 /** The member of `events` that makes a JWT a Logout Token (BCL 2.4). */
-const LOGOUT_EVENT = 'http://schemas.openid.net/event/backchannel-logout'
+export const LOGOUT_EVENT = 'http://schemas.openid.net/event/backchannel-logout'
 
 /** OpenID Connect Core 2: a `sub` has at most 255 characters. */
 const MAX_SUB_LENGTH = 255

@@ -12,6 +12,7 @@ const manifest: { exports: Record<string, unknown>; peerDependencies: object; pe
 const VALUES: Readonly<Record<string, readonly string[]>> = {
   '.': [
     ...['LogoutError', 'NoVerdictError', 'boundedReads', 'createBackchannelLogout', 'expressSessions'],
+    ...['createLogoutTokenSender'],
     ...['endSessionPreset', 'memoryStore', 'preset'],
   ],
   './claims': [

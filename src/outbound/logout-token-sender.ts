@@ -1,0 +1,303 @@
+// The sending end of Back-Channel Logout 1.0, for whoever is an OpenID Provider to others: a Logout Token, a POST, and what the
+// answer means. Knows no session.
+import { randomUUID } from 'node:crypto'
+import { type CryptoKey, type KeyObject, SignJWT } from 'jose'
+import { LogoutError } from '../errors.js'
+import { type EventListener, emitter } from '../events.js'
+import type { Fetch } from '../http/fetched-documents.js'
+import { type GuardedPosts, guardedPosts, type PostAnswer, postsBy } from '../http/guarded-post.js'
+import { PrivateAddressError } from '../http/public-address.js'
+import { safeUrl } from '../http/safe-url.js'
+import { jsonObjectIn, own } from '../json-object.js'
+import { Background, takingTurns } from '../logout/background.js'
+import { assertOptions, type OptionNames } from '../option-checks.js'
+import { LOGOUT_EVENT } from '../tokens/logout-token-claims.js'
+
+/** Who sends Logout Tokens, and how hard it tries. */
+export interface LogoutTokenSenderOptions {
+  /** The provider's issuer identifier, exactly as in its ID Tokens. */
+  readonly issuer: string
+  /** Signs the tokens; its public half is in the provider's JWK Set. */
+  readonly privateKey: CryptoKey | KeyObject
+  /** JWS algorithm of the key, e.g. `RS256`: the client's `id_token_signed_response_alg` (BCL 2.4). */
+  readonly algorithm: string
+  readonly keyId?: string
+  /** From `iat` to `exp`. Seconds; default 120, which is the most that BCL 2.4 recommends, and the most that is taken. */
+  readonly tokenLifetimeSeconds?: number
+  /** Deadline of each attempt, from the connection to the whole answer. Seconds; default 5. */
+  readonly timeoutSeconds?: number
+  /** How long an undelivered logout is tried again in the background. Seconds; default 3600; 0: not at all. */
+  readonly retryForSeconds?: number
+  /** Before the second attempt; each further one waits twice as long, up to a minute. Seconds; default 1. */
+  readonly firstRetryAfterSeconds?: number
+  /** Logouts that wait for another attempt, at most; beyond it one is given up at its first failure. Default 10,000. */
+  readonly maxWaiting?: number
+  /** Hears `logout-token-sent` of each attempt. */
+  readonly onEvent?: EventListener
+  /**
+   * Sends in place of Node's own http: through a proxy, with a client certificate. What it connects to is then its own to check.
+   */
+  readonly fetch?: Fetch
+  /**
+   * Lets tokens go to loopback, private and other special addresses. Default: such an address is refused when the connection is
+   * made, whatever the name: a client that registers a URI could else reach what only this process sees.
+   */
+  readonly dangerouslyAllowPrivateAddresses?: boolean
+  /** Lets tokens travel without TLS to anywhere; to a loopback address they may, where such addresses are allowed. */
+  readonly dangerouslyAllowHttp?: boolean
+  /** The one clock: epoch seconds. Default: the system clock. */
+  readonly clock?: () => number
+}
+
+/** One logout for one client. At least one of `sid` and `sub` (BCL 2.4). */
+export type OutgoingLogout = {
+  readonly clientId: string
+  /** The client's registered `backchannel_logout_uri` (BCL 2.2). */
+  readonly uri: string
+} & ({ readonly sid: string; readonly sub?: string } | { readonly sid?: undefined; readonly sub: string })
+
+/**
+ * What became of an attempt.
+ *
+ * - `done`: answered 200 or 204.
+ * - `refused`: answered 400, which is final; unless the answer says `logout_failed`, which a later attempt may cure.
+ * - `retrying`: any other answer, or none: tried again in the background.
+ * - `given-up`: the time for retries is over, or there is none to be hoped for: an address that may not be called, no room.
+ */
+export type DeliveryOutcome = 'done' | 'refused' | 'retrying' | 'given-up'
+
+/** What one attempt came to. `attempts`: so far, this one included. `status`: of the answer; absent where none came. */
+export type LogoutDelivery =
+  | { readonly outcome: 'done'; readonly attempts: number; readonly status: number }
+  | {
+      readonly outcome: Exclude<DeliveryOutcome, 'done'>
+      readonly attempts: number
+      readonly status?: number
+      /** Why it is not done. */
+      readonly error: LogoutError
+    }
+
+/** Sends Logout Tokens; made by `createLogoutTokenSender`. */
+export interface LogoutTokenSender {
+  /**
+   * Delivers one logout. Resolves after the first attempt, and never rejects for what an RP does; where that is `retrying`, the rest
+   * is heard by `onEvent` and `onOutcome`, which is called once, with whatever ends the matter.
+   *
+   * @throws TypeError for a logout that names nobody
+   */
+  send(logout: OutgoingLogout, onOutcome?: (delivery: LogoutDelivery) => void): Promise<LogoutDelivery>
+  /** Logouts that wait for another attempt. */
+  readonly waiting: number
+  /** Stops trying. What waits is given up, and said to be. */
+  close(): void
+}
+
+const DEFAULTS = {
+  tokenLifetimeSeconds: 120,
+  timeoutSeconds: 5,
+  retryForSeconds: 3600,
+  firstRetryAfterSeconds: 1,
+  maxWaiting: 10_000,
+  dangerouslyAllowPrivateAddresses: false,
+  dangerouslyAllowHttp: false,
+} as const
+const LONGEST_TOKEN_SECONDS = 120
+const LONGEST_RETRY_DELAY_SECONDS = 60
+/** Attempts under way at one time: a logout of a thousand sign-ons opens no thousand connections. */
+const CONCURRENCY = 32
+
+const NAMES: OptionNames<LogoutTokenSenderOptions> = {
+  issuer: true,
+  privateKey: true,
+  algorithm: true,
+  keyId: true,
+  tokenLifetimeSeconds: true,
+  timeoutSeconds: true,
+  retryForSeconds: true,
+  firstRetryAfterSeconds: true,
+  maxWaiting: true,
+  onEvent: true,
+  fetch: true,
+  dangerouslyAllowPrivateAddresses: true,
+  dangerouslyAllowHttp: true,
+  clock: true,
+}
+
+/**
+ * Makes the sender of Back-Channel Logout 1.0. Every attempt is a token of its own, with a fresh `jti` and `iat`: a repeat would
+ * else be refused as a replay, or as expired.
+ *
+ * @throws TypeError for a missing, unknown or unusable option; the message names it and the remedy.
+ */
+export function createLogoutTokenSender(options: LogoutTokenSenderOptions): LogoutTokenSender {
+  assertUsable(options)
+  return new Sender({ clock: () => Date.now() / 1000, ...DEFAULTS, ...options })
+}
+
+type Resolved = LogoutTokenSenderOptions & Required<Pick<LogoutTokenSenderOptions, keyof typeof DEFAULTS | 'clock'>>
+
+interface Open {
+  readonly logout: OutgoingLogout
+  readonly onOutcome: ((delivery: LogoutDelivery) => void) | undefined
+  attempts: number
+}
+
+class Sender implements LogoutTokenSender {
+  readonly #options: Resolved
+  readonly #posts: GuardedPosts
+  readonly #background: Background<Open>
+  readonly #turns = takingTurns(CONCURRENCY)
+  readonly #emit: EventListener
+
+  constructor(options: Resolved) {
+    this.#options = options
+    this.#posts = options.fetch ? postsBy(options.fetch) : guardedPosts(options.dangerouslyAllowPrivateAddresses)
+    this.#emit = emitter(options.onEvent)
+    this.#background = new Background<Open>({
+      attempt: (open) => this.#again(open),
+      abandon: (open) => this.#giveUp(open),
+      firstDelaySeconds: options.firstRetryAfterSeconds,
+      maxDelaySeconds: LONGEST_RETRY_DELAY_SECONDS,
+      giveUpAfterSeconds: options.retryForSeconds,
+    })
+  }
+
+  get waiting(): number {
+    return this.#background.size
+  }
+
+  async send(logout: OutgoingLogout, onOutcome?: (delivery: LogoutDelivery) => void): Promise<LogoutDelivery> {
+    assertSomebody(logout)
+    const open: Open = { logout, onOutcome, attempts: 0 }
+    const delivery = await this.#attempt(open)
+    if (delivery.outcome !== 'retrying') return this.#conclude(open, delivery)
+    const hasRoom = this.#background.size < this.#options.maxWaiting
+    if (hasRoom && this.#background.add(open)) return this.#say(open, delivery)
+    return this.#conclude(open, { ...delivery, outcome: 'given-up' })
+  }
+
+  close(): void {
+    for (const open of this.#background.close()) this.#giveUp(open)
+    this.#posts.close()
+  }
+
+  async #again(open: Open): Promise<boolean> {
+    const delivery = await this.#attempt(open)
+    if (delivery.outcome === 'retrying') this.#say(open, delivery)
+    else this.#conclude(open, delivery)
+    return delivery.outcome !== 'retrying'
+  }
+
+  async #attempt(open: Open): Promise<LogoutDelivery> {
+    return this.#turns(async () => {
+      open.attempts++
+      const { attempts, logout } = open
+      try {
+        safeUrl(logout.uri, this.#options.dangerouslyAllowHttp)
+        if (new URL(logout.uri).hash !== '') throw new TypeError('a backchannel_logout_uri has no fragment (BCL 2.2)')
+      } catch (cause) {
+        return { outcome: 'given-up', attempts, error: undelivered('uri_unsafe', cause) }
+      }
+      try {
+        return meaning(await this.#deliver(logout), attempts)
+      } catch (cause) {
+        if (cause instanceof PrivateAddressError)
+          return { outcome: 'given-up', attempts, error: undelivered('address_private', cause) }
+        const isLate = cause instanceof Error && cause.name === 'TimeoutError'
+        return { outcome: 'retrying', attempts, error: undelivered(isLate ? 'late' : 'unreachable', cause) }
+      }
+    })
+  }
+
+  async #deliver(logout: OutgoingLogout): Promise<PostAnswer> {
+    const token = await this.#token(logout)
+    return this.#posts.post({
+      url: logout.uri,
+      headers: { 'Content-Type': 'application/x-www-form-urlencoded', Accept: 'application/json' },
+      body: new URLSearchParams({ logout_token: token }).toString(),
+      timeoutSeconds: this.#options.timeoutSeconds,
+    })
+  }
+
+  /** BCL 2.4, member by member. Never a `nonce`: with one it could be taken for an ID Token. */
+  #token({ clientId, sub, sid }: OutgoingLogout): Promise<string> {
+    const { issuer, privateKey, algorithm, keyId, tokenLifetimeSeconds, clock } = this.#options
+    const iat = Math.floor(clock())
+    const target = { ...(sub !== undefined && { sub }), ...(sid !== undefined && { sid }) }
+    const claims = { iss: issuer, aud: clientId, iat, exp: iat + tokenLifetimeSeconds, jti: randomUUID() }
+    return new SignJWT({ ...claims, ...target, events: { [LOGOUT_EVENT]: {} } })
+      .setProtectedHeader({ alg: algorithm, typ: 'logout+jwt', ...(keyId !== undefined && { kid: keyId }) })
+      .sign(privateKey)
+  }
+
+  #giveUp(open: Open): void {
+    this.#conclude(open, { outcome: 'given-up', attempts: open.attempts, error: undelivered('time_over', undefined) })
+  }
+
+  #conclude(open: Open, delivery: LogoutDelivery): LogoutDelivery {
+    this.#say(open, delivery)
+    open.onOutcome?.(delivery)
+    return delivery
+  }
+
+  #say({ logout }: Open, delivery: LogoutDelivery): LogoutDelivery {
+    this.#emit({ type: 'logout-token-sent', clientId: logout.clientId, ...delivery })
+    return delivery
+  }
+}
+
+/** BCL 2.8. That a receiver may call its own failure 400 as well is told by the word that its answer has. */
+function meaning({ status, body }: PostAnswer, attempts: number): LogoutDelivery {
+  if (status === 200 || status === 204) return { outcome: 'done', attempts, status }
+  const error = status === 400 && body !== undefined ? own(jsonObjectIn(body) ?? {}, 'error') : undefined
+  if (status === 400 && error !== 'logout_failed') {
+    return { outcome: 'refused', attempts, status, error: undelivered('refused') }
+  }
+  return { outcome: 'retrying', attempts, status, error: undelivered('not_done') }
+}
+
+const SENTENCES = {
+  refused: 'The RP refused the Logout Token',
+  not_done: 'The RP did not say that the logout is done',
+  late: 'The RP did not answer the Logout Token in time',
+  unreachable: 'The Logout Token could not be signed or delivered',
+  uri_unsafe: 'The backchannel_logout_uri of the client is not one that may be called',
+  address_private: 'The backchannel_logout_uri of the client leads to an address that is not public',
+  time_over: 'The Logout Token was not delivered in its time',
+} as const
+
+function undelivered(reason: keyof typeof SENTENCES, cause?: unknown): LogoutError {
+  const option = reason === 'address_private' ? 'dangerouslyAllowPrivateAddresses' : undefined
+  return new LogoutError('ERR_DELIVERY', SENTENCES[reason], { reason, cause, option })
+}
+
+function assertSomebody({ clientId, sub, sid }: OutgoingLogout): void {
+  const isText = (value: unknown) => typeof value === 'string' && value !== ''
+  if (isText(clientId) && (isText(sid) || isText(sub)) && [sid, sub].every((id) => id === undefined || isText(id))) {
+    return
+  }
+  throw new TypeError('send() needs a clientId, and a sid or a sub or both (BCL 2.4)')
+}
+
+function assertUsable(options: LogoutTokenSenderOptions): void {
+  assertOptions('createLogoutTokenSender()', options, NAMES)
+  if (typeof options.issuer !== 'string' || options.issuer === '') {
+    throw new TypeError('issuer must be the issuer identifier as it is in your ID Tokens, a non-empty string')
+  }
+  if (typeof options.algorithm !== 'string' || !/^(RS|PS|ES)(256|384|512)$|^Ed25519$|^EdDSA$/.test(options.algorithm)) {
+    throw new TypeError('algorithm must be an asymmetric JWS algorithm such as RS256')
+  }
+  if (typeof options.privateKey !== 'object' || options.privateKey === null || options.privateKey.type !== 'private') {
+    throw new TypeError('privateKey must be a private CryptoKey or KeyObject')
+  }
+  bounded('tokenLifetimeSeconds', options.tokenLifetimeSeconds, LONGEST_TOKEN_SECONDS)
+  bounded('timeoutSeconds', options.timeoutSeconds, 60)
+  bounded('firstRetryAfterSeconds', options.firstRetryAfterSeconds, LONGEST_RETRY_DELAY_SECONDS)
+  bounded('maxWaiting', options.maxWaiting, 1_000_000)
+  if (options.retryForSeconds !== 0) bounded('retryForSeconds', options.retryForSeconds, 2_147_483)
+}
+
+function bounded(name: string, value: unknown, most: number): void {
+  if (value === undefined || (typeof value === 'number' && value > 0 && value <= most)) return
+  throw new TypeError(`${name} must be a number greater than 0 and at most ${most}`)
+}
