@@ -110,6 +110,10 @@ export function sayRp(event: LogoutEvent): Said {
         text:
           event.how === 'write' ? 'A late write of an ended session was dropped' : 'An ended session was turned away',
       }
+    case 'logout-token-sent':
+      return event.outcome === 'done'
+        ? { tone: 'end', text: 'An application that hangs on this one was told' }
+        : { tone: 'bad', text: event.error.message }
     case 'warning':
       return { tone: 'bad', text: event.error.message }
   }
