@@ -7,7 +7,16 @@ import type { Mark } from '../marks/covering.js'
 import type { JtiKey } from '../stores/logout-store.js'
 import { Background, type Turns } from './background.js'
 import type { LogoutOrder, LogoutResult } from './logout-order.js'
-import { failure, NOTHING_DONE, type OpenLogout, type Passed, type PassOptions, passThrough } from './pass.js'
+import {
+  failure,
+  NOTHING_DONE,
+  type OpenLogout,
+  type Passed,
+  type PassOptions,
+  type PassUnderWay,
+  passThrough,
+  reopen,
+} from './pass.js'
 
 export interface EngineOptions extends PassOptions {
   readonly emit: EventListener
@@ -22,6 +31,9 @@ interface Pending extends OpenLogout {
   /** A pass failed before. */
   failed: boolean
 }
+
+/** How much of the time for an answer is kept for the store to hear that the answer is "failed". */
+const LAST_WORD = 0.05
 
 /** Where one logout is answered, nobody else waits for its turn. */
 const AT_ONCE: Turns = (work) => work()
@@ -48,17 +60,20 @@ export class LogoutEngine {
    */
   async end(order: LogoutOrder, answerWithinSeconds: number): Promise<LogoutResult & { readonly replayed: boolean }> {
     const open = this.#open(order)
-    let answered = false
-    const pass = this.#pass(open, () => answered, AT_ONCE)
+    const underWay: PassUnderWay = { toldFailed: false, mayBeCompleted: false }
+    const pass = this.#pass(open, underWay, AT_ONCE)
     try {
-      const outcome = await within(answerWithinSeconds, pass)
+      const outcome = await within(answerWithinSeconds * (1 - LAST_WORD), pass)
       if (outcome.error !== undefined) this.#noteToldFailed(order)
       // Once, whether this repeat found the logout complete or completed it again.
       const wasToldFailed = outcome.error === undefined && this.#takeToldFailed(order)
       return resultOf(outcome.replayed && wasToldFailed ? { ...outcome, replayed: false } : outcome)
     } catch (cause) {
-      answered = true
+      underWay.toldFailed = true
       this.#noteToldFailed(order)
+      // Whether or not the store's reply comes: the OP may ask another node in a moment. Once more when it does come,
+      // since nobody knows in which order the store heard of both.
+      await within(answerWithinSeconds * LAST_WORD, reopen(open, underWay, this.#options)).catch(() => {})
       const error = failure('ERR_DEADLINE', 'The answer was due before the logout was done; the work goes on', cause)
       return resultOf({ ...NOTHING_DONE, error })
     }
@@ -75,7 +90,7 @@ export class LogoutEngine {
    */
   async endLate(order: LogoutOrder): Promise<void> {
     this.#noteToldFailed(order)
-    await this.#pass(this.#open(order), () => true, AT_ONCE)
+    await this.#pass(this.#open(order), { toldFailed: true, mayBeCompleted: false }, AT_ONCE)
   }
 
   /** Stops trying. What could not be finished stays denied here for as long as it would have been tried. */
@@ -83,16 +98,16 @@ export class LogoutEngine {
     for (const open of this.#background.close()) this.#releaseLater(open)
   }
 
-  async #pass(open: Pending, toldFailed: () => boolean, turns: Turns): Promise<Passed> {
+  async #pass(open: Pending, underWay: PassUnderWay, turns: Turns): Promise<Passed> {
     const started = monotonicSeconds()
-    const outcome = await passThrough(open, toldFailed, turns, this.#options)
-    this.#conclude(open, outcome, { started, background: toldFailed() })
+    const outcome = await passThrough(open, underWay, turns, this.#options)
+    this.#conclude(open, outcome, { started, background: underWay.toldFailed })
     return outcome
   }
 
   async #retry(open: Pending, turns: Turns): Promise<boolean> {
     const started = monotonicSeconds()
-    const outcome = await passThrough(open, () => true, turns, this.#options)
+    const outcome = await passThrough(open, { toldFailed: true, mayBeCompleted: false }, turns, this.#options)
     if (outcome.error !== undefined) return false
     this.#conclude(open, outcome, { started, background: true })
     return true
@@ -124,7 +139,7 @@ export class LogoutEngine {
       tried: false,
       failed: false,
       marked: false,
-      remembered: false,
+      toReopen: false,
       denial: deniedHere.deny(mark),
     }
     if (order.jti) this.#openByJti.set(order.jti.key, open)

@@ -38,8 +38,22 @@ export interface OpenLogout {
   marked: boolean
   /** In this process alone. Once the mark is in the store, that denies on every node. */
   readonly denial: Denial
-  /** The store was asked to remember the jti as completed, by this process. */
-  remembered: boolean
+  /**
+   * The store was asked to remember the jti as completed, and the OP heard that it failed: to be opened again after each
+   * pass, since the store may do the first as late as it likes.
+   */
+  toReopen: boolean
+}
+
+/** One pass, as whoever waits for its answer sees it. */
+export interface PassUnderWay {
+  /**
+   * The OP has heard meanwhile that the logout is not complete. Then its jti is not remembered as completed, or the OP's
+   * next try would be taken for a replay.
+   */
+  toldFailed: boolean
+  /** The store was asked to remember the jti as completed. Until its reply, and without one, it may have done so. */
+  mayBeCompleted: boolean
 }
 
 /** What came of one pass. */
@@ -70,13 +84,24 @@ const DESTROY_CONCURRENCY = 16
 type BegunPage = Exclude<BegunLogout, { readonly replayed: true }>
 
 /**
- * Never rejects. `toldFailed`: whether the OP has heard meanwhile that the logout is not complete. Then its jti is not
- * remembered as completed, or the OP's next try would be taken for a replay. `turns`: where many logouts wait, each
- * takes one to write its mark, and none to destroy: no mark waits for another logout's sessions.
+ * Never rejects. `turns`: where many logouts wait, each takes one to write its mark, and none to destroy: no mark waits
+ * for another logout's sessions.
  */
 export async function passThrough(
   open: OpenLogout,
-  toldFailed: () => boolean,
+  underWay: PassUnderWay,
+  turns: Turns,
+  options: PassOptions,
+): Promise<Passed> {
+  const passed = await pages(open, underWay, turns, options)
+  const heardFailed = underWay.toldFailed || passed.error !== undefined
+  const isOpen = heardFailed ? await reopen(open, underWay, options) : undefined
+  return isOpen === undefined ? passed : { ...passed, error: passed.error ?? isOpen }
+}
+
+async function pages(
+  open: OpenLogout,
+  underWay: PassUnderWay,
   turns: Turns,
   options: PassOptions,
 ): Promise<Passed> {
@@ -84,41 +109,45 @@ export async function passThrough(
   for (let cursor: string | undefined, page = 0; ; page++) {
     let begun: BegunLogout
     try {
-      begun = await turns(() => step(options, begin(open, cursor, toldFailed, options)))
+      begun = await turns(() => step(options, begin(open, cursor, underWay, options)))
     } catch (cause) {
       const error = failure('ERR_STORE', 'The logout store could not begin the logout', cause)
       return { ...total, error: total.error ?? error }
     }
-    if (begun.replayed) return page === 0 ? { ...total, replayed: true } : total
+    if (begun.replayed) {
+      underWay.mayBeCompleted = false
+      return page === 0 ? { ...total, replayed: true } : total
+    }
+    underWay.mayBeCompleted = begun.finished && open.order.jti !== undefined
     open.marked = true
     options.deniedHere.release(open.denial)
-    total = added(total, await endPage(open, begun, total.error, toldFailed, options))
+    total = added(total, await endPage(open, begun, total.error, underWay, options))
     // The cursor goes past sessions that could not be destroyed: the others need not wait for them.
-    if (!begun.more || begun.cursor === undefined) break
+    if (!begun.more || begun.cursor === undefined) return total
     cursor = begun.cursor
   }
-  // The answer became due while the jti was being remembered.
-  return open.remembered && toldFailed() ? reopened(open, total, options) : total
 }
 
 /** The first steps, up to the one after which the OP's tries may be refused, are the store's alone. */
 function begin(
   open: OpenLogout,
   cursor: string | undefined,
-  toldFailed: () => boolean,
+  underWay: PassUnderWay,
   options: PassOptions,
 ): Promise<BegunLogout> {
   const { store, storeClock, claims, onSessionsEnded, marksLifetimeSeconds } = options
   const { key, issuedAt, jti } = open.order
   const seenSecondsAgo = open.tried ? Math.max(0, monotonicSeconds() - open.openedAt) : 0
   open.tried = true
+  const mayDestroy = claims === undefined && onSessionsEnded === undefined && !underWay.toldFailed
+  underWay.mayBeCompleted = mayDestroy && jti !== undefined
   return store.begin({
     target: key,
     issuedAt,
     seenSecondsAgo,
     jti,
     marksExpireAt: storeClock.expiry(marksLifetimeSeconds),
-    mayDestroy: claims === undefined && onSessionsEnded === undefined && !toldFailed(),
+    mayDestroy,
     cursor,
   })
 }
@@ -127,17 +156,14 @@ async function endPage(
   open: OpenLogout,
   begun: BegunPage,
   earlierError: LogoutError | undefined,
-  toldFailed: () => boolean,
+  underWay: PassUnderWay,
   options: PassOptions,
 ): Promise<Passed> {
   const { order } = open
   const { sessionIds, mismatched, withoutSid, notDeleted, finished, more } = begun
   for (const sessionId of sessionIds) options.deniedHere.sessionEnded(sessionId)
   const about = { replayed: false, marked: true, found: sessionIds.length, mismatched, withoutSid, notDeleted }
-  if (finished) {
-    open.remembered = true
-    return { ...about, destroyed: sessionIds.length }
-  }
+  if (finished) return { ...about, destroyed: sessionIds.length }
 
   const notEvicted = await evict(order, begun, options)
   const destroyedIds = await destroy(sessionIds, options)
@@ -151,8 +177,8 @@ async function endPage(
   const failed = earlierError ?? notDestroyed ?? notFollowed
   const done = failed === undefined && !more
   // Told "failed", the OP is to hear 200 at its next try: its jti is not remembered before that.
-  const jti = done && !toldFailed() ? order.jti : undefined
-  if (jti !== undefined) open.remembered = true
+  const jti = done && !underWay.toldFailed ? order.jti : undefined
+  if (jti !== undefined) underWay.mayBeCompleted = true
   // A session stays bound until all that hangs on it is done: the retry knows tokens and connections only through its
   // binding.
   const unbind = notFollowed === undefined ? destroyedIds : []
@@ -160,11 +186,20 @@ async function endPage(
   return { ...about, destroyed, error: failed ?? notCompleted }
 }
 
-/** The OP was told "failed": its next try is no replay, wherever it arrives. */
-async function reopened(open: OpenLogout, passed: Passed, options: PassOptions): Promise<Passed> {
-  const error = await complete({ jti: open.order.jti, destroyedIds: [], done: false }, options)
-  if (error === undefined) open.remembered = false
-  return { ...passed, error: passed.error ?? error }
+/**
+ * The OP hears "failed", or has heard it: its next try is no replay, wherever it arrives. The store may have completed
+ * the jti all the same, when only its reply was lost or late, so it is told to open it again. Resolves to what kept it
+ * from that: then the next pass tries again.
+ */
+export async function reopen(
+  open: OpenLogout,
+  underWay: PassUnderWay,
+  options: PassOptions,
+): Promise<LogoutError | undefined> {
+  if (underWay.mayBeCompleted) open.toReopen = true
+  const { jti } = open.order
+  if (!open.toReopen || jti === undefined) return undefined
+  return complete({ jti, destroyedIds: [], done: false }, options)
 }
 
 async function evict(order: LogoutOrder, { mark, tokenKeys }: BegunPage, options: PassOptions) {

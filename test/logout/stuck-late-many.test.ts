@@ -143,6 +143,66 @@ describe('a logout that was completed after its answer', () => {
   })
 })
 
+describe('a store that completes a logout and does not say so', () => {
+  const HANGS: readonly [string, 'begin' | 'complete', Partial<BackchannelLogoutOptions<LocalSession>>][] = [
+    ['the answer is due first', 'complete', { answerDeadlineSeconds: 0.1, stepTimeoutSeconds: 3600 }],
+    ['its own deadline passes first', 'complete', { answerDeadlineSeconds: 3600, stepTimeoutSeconds: 0.1 }],
+    ['the answer is due first', 'begin', { answerDeadlineSeconds: 0.1, stepTimeoutSeconds: 3600 }],
+    ['its own deadline passes first', 'begin', { answerDeadlineSeconds: 3600, stepTimeoutSeconds: 0.1 }],
+  ]
+
+  it.each(HANGS)('%s, its reply to `%s` never comes: the next try at another node is no replay', async (_, hangs, set) => {
+    const memory = memoryStore()
+    let calls = 0
+    // Where nobody is signed in, the store finishes in `begin` by itself.
+    const a = start({
+      ...set,
+      store: withManners(memory, {
+        [hangs]: async (logout: never) => {
+          const done = await memory[hangs](logout)
+          return calls++ === 0 ? never() : done
+        },
+      }),
+    })
+    const b = start({ store: memory })
+    if (hangs === 'complete') await a.bind('alice', 1)
+    const token = await mint.logoutToken({ payload: { sid: undefined } })
+    expect(await a.deliver(token)).toBe(400)
+    expect(await b.deliver(token)).toBe(200)
+    expect(await b.deliver(token)).toBe(400)
+  })
+
+  it.each(['begin', 'complete'] as const)(
+    'where the store cannot be told at once either, it is told as soon as it answers (`%s`)',
+    async (method) => {
+      vi.useFakeTimers()
+      const memory = memoryStore()
+      let isLost = false
+      let isDown = false
+      const manners: Partial<LogoutStore> = {}
+      for (const name of ['begin', 'complete'] as const) {
+        manners[name] = async (logout: never): Promise<never> => {
+          if (isDown) throw new Error('down')
+          const done = await memory[name](logout)
+          if (name !== method || isLost) return done as never
+          isLost = isDown = true
+          throw new Error('The connection broke before the reply')
+        }
+      }
+      const a = start({ store: withManners(memory, manners) })
+      const b = start({ store: memory })
+      if (method === 'complete') await a.bind('alice', 1)
+      const token = await mint.logoutToken({ payload: { sid: undefined } })
+      expect(await a.deliver(token)).toBe(400)
+      await vi.advanceTimersByTimeAsync(900)
+      isDown = false
+      await vi.advanceTimersByTimeAsync(600)
+      expect(await b.deliver(token)).toBe(200)
+      expect(await b.deliver(token)).toBe(400)
+    },
+  )
+})
+
 describe('after close', () => {
   it.each(['before it', 'after it'])('a logout that failed %s is denied here all the same', async (when) => {
     const memory = memoryStore()

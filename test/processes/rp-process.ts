@@ -41,6 +41,13 @@ async function dieIfAt(step: Step): Promise<void> {
   await new Promise(() => {})
 }
 
+/** Once: what is asked of the store after that is answered. */
+async function hearNothingIfAt(step: Step): Promise<void> {
+  if (dieAt !== step) return
+  dieAt = undefined
+  await new Promise(() => {})
+}
+
 function mortal<Store extends LogoutStore>(store: Store): Store {
   const begin = store.begin.bind(store)
   const complete = store.complete.bind(store)
@@ -54,12 +61,14 @@ function mortal<Store extends LogoutStore>(store: Store): Store {
     }
     await begun
     await dieIfAt('after begin')
+    await hearNothingIfAt('begin, its reply lost')
     return begun
   }
   store.complete = async (logout) => {
     await dieIfAt('before complete')
     await complete(logout)
     await dieIfAt('before the answer')
+    await hearNothingIfAt('complete, its reply lost')
   }
   return store
 }

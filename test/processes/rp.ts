@@ -1,8 +1,13 @@
 // What a process of the Relying Party is told at its start, and what it says when it is ready.
 import type { IdTokenClaims, ProviderOptions } from '../../src/index.js'
 
-/** Where in a logout a process may die. `begin sent`: the store is asked to begin, its answer never read. */
+/**
+ * Where in a logout a process may die. `begin sent`: the store is asked to begin, its answer never read. Where a reply is
+ * lost it lives on: the store did what it was asked, and the process never hears of it.
+ */
 export type Step =
+  | 'begin, its reply lost'
+  | 'complete, its reply lost'
   | 'before begin'
   | 'begin sent'
   | 'after begin'
