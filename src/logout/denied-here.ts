@@ -10,7 +10,7 @@ const REMEMBERED_SECONDS = 900
 
 /** A mark that this process denies by, for as long as nobody ends that. */
 export interface Denial {
-  readonly mark: Mark
+  mark: Mark
   expiresAt: number
 }
 
@@ -28,6 +28,11 @@ export class DeniedHere {
     const denial = { mark, expiresAt: Number.POSITIVE_INFINITY }
     this.#denials.set(mark.key, (this.#denials.get(mark.key) ?? new Set()).add(denial))
     return denial
+  }
+
+  /** The store could not say when it saw the mark, so what is known of it here has to do. */
+  date(denial: Denial, seenAt: number): void {
+    denial.mark = { ...denial.mark, seenAt }
   }
 
   /** Now, or after so many seconds. */

@@ -28,6 +28,8 @@ export interface EngineOptions extends PassOptions {
 }
 
 interface Pending extends OpenLogout {
+  /** When it came, by the store's clock, at the latest. */
+  readonly cameAt: number
   /** A pass failed before. */
   failed: boolean
 }
@@ -127,14 +129,16 @@ export class LogoutEngine {
     const known = order.jti && this.#openByJti.get(order.jti.key)
     if (known && known.order.key.key === order.key.key && known.order.key.subKey === order.key.subKey) return known
     const { storeClock, deniedHere, marksLifetimeSeconds } = this.#options
+    const cameAt = storeClock.latest()
     // Whether a token is a replay is not known yet, so it denies nothing by the time of its arrival: a later login
     // lives. Without a token there is no other time.
-    const seenAt = order.issuedAt === undefined ? storeClock.latest() : Number.NEGATIVE_INFINITY
+    const seenAt = order.issuedAt === undefined ? cameAt : Number.NEGATIVE_INFINITY
     const { scope, key, subKey } = order.key
     const expiresAt = storeClock.expiry(marksLifetimeSeconds)
     const mark: Mark = { scope, key, subKey, issuedAt: order.issuedAt, seenAt, expiresAt }
     const open: Pending = {
       order,
+      cameAt,
       openedAt: monotonicSeconds(),
       tried: false,
       failed: false,
@@ -176,6 +180,9 @@ export class LogoutEngine {
       return
     }
     open.failed = true
+    // The store takes no mark, and may be read all the same (a Redis without memory, a stand-by): then nothing else
+    // denies the logins that were made before, and are newer by a second by the clocks of the OP.
+    if (!open.marked) this.#options.deniedHere.date(open.denial, open.cameAt)
     const retrying = this.#background.add(open)
     if (!retrying) this.#releaseLater(open)
     emit({ type: 'logout-failed', ...summary, error: outcome.error, retrying, background: about.background })
