@@ -179,7 +179,7 @@ export function createBackchannelLogout<Req = unknown>(given: BackchannelLogoutO
   const bounds = { bodyLimitBytes, bodyDeadlineSeconds: answerDeadlineSeconds }
   const kept = new KeptTokens({
     verify: (token, came) => verifyLogoutToken(token, { directory, ...came }),
-    end: (token) => engine.endLate(orderOf(token)),
+    end: (token, waitedSeconds) => engine.endLate(orderOf(token), waitedSeconds),
     emit,
     clock,
   })

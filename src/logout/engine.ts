@@ -87,12 +87,13 @@ export class LogoutEngine {
   }
 
   /**
-   * The same where the OP has heard already that it failed, since the token could not be verified in time. Nobody waits
-   * for what comes of it, and the OP's next try is no replay, wherever it arrives. Never rejects.
+   * The same where the OP has heard already that it failed, since the token could not be verified in time. It is dated
+   * back to when it came: a login that was begun meanwhile lives. Nobody waits for what comes of it, and the OP's next
+   * try is no replay, wherever it arrives. Never rejects.
    */
-  async endLate(order: LogoutOrder): Promise<void> {
+  async endLate(order: LogoutOrder, waitedSeconds: number): Promise<void> {
     this.#noteToldFailed(order)
-    await this.#pass(this.#open(order), { toldFailed: true, mayBeCompleted: false }, AT_ONCE)
+    await this.#pass(this.#open(order, waitedSeconds), { toldFailed: true, mayBeCompleted: false }, AT_ONCE)
   }
 
   /** Stops trying. What could not be finished stays denied here for as long as it would have been tried. */
@@ -125,11 +126,11 @@ export class LogoutEngine {
     return true
   }
 
-  #open(order: LogoutOrder): Pending {
+  #open(order: LogoutOrder, waitedSeconds = 0): Pending {
     const known = order.jti && this.#openByJti.get(order.jti.key)
     if (known && known.order.key.key === order.key.key && known.order.key.subKey === order.key.subKey) return known
     const { storeClock, deniedHere, marksLifetimeSeconds } = this.#options
-    const cameAt = storeClock.latest()
+    const cameAt = storeClock.latest() - waitedSeconds
     // Whether a token is a replay is not known yet, so it denies nothing by the time of its arrival: a later login
     // lives. Without a token there is no other time.
     const seenAt = order.issuedAt === undefined ? cameAt : Number.NEGATIVE_INFINITY
@@ -139,8 +140,8 @@ export class LogoutEngine {
     const open: Pending = {
       order,
       cameAt,
-      openedAt: monotonicSeconds(),
-      tried: false,
+      openedAt: monotonicSeconds() - waitedSeconds,
+      tried: waitedSeconds > 0,
       failed: false,
       marked: false,
       toReopen: false,

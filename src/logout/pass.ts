@@ -32,7 +32,7 @@ export interface OpenLogout {
   readonly order: LogoutOrder
   /** By the monotonic clock. */
   readonly openedAt: number
-  /** A pass was made before: the next one is dated back to the first. */
+  /** It came before now, as a pass was made of it or its token waited for keys: the next one is dated back to that. */
   tried: boolean
   /** The mark is in the store. */
   marked: boolean
@@ -99,12 +99,7 @@ export async function passThrough(
   return isOpen === undefined ? passed : { ...passed, error: passed.error ?? isOpen }
 }
 
-async function pages(
-  open: OpenLogout,
-  underWay: PassUnderWay,
-  turns: Turns,
-  options: PassOptions,
-): Promise<Passed> {
+async function pages(open: OpenLogout, underWay: PassUnderWay, turns: Turns, options: PassOptions): Promise<Passed> {
   let total = NOTHING_DONE
   for (let cursor: string | undefined, page = 0; ; page++) {
     let begun: BegunLogout

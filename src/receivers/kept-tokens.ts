@@ -1,7 +1,7 @@
 // Logout Tokens that nobody can judge yet: kept within bounds, judged as soon as keys are at hand. Most OPs never send again, so what
 // is not kept is lost. Asks nobody for keys but through them, and they have a budget.
 import { hash } from 'node:crypto'
-import { milliseconds } from '../deadline.js'
+import { milliseconds, monotonicSeconds } from '../deadline.js'
 import { LogoutError } from '../errors.js'
 import type { EventListener } from '../events.js'
 import { inParallel } from '../logout/background.js'
@@ -14,8 +14,8 @@ import { type Kept, Rooms } from './waiting-rooms.js'
 export interface KeptTokensOptions {
   /** Judges by the rules of when the token came: it was in time then, and waited for us. */
   readonly verify: (token: string, came: Came) => Promise<LogoutTokens>
-  /** Ends what it names, the OP having heard already that it failed. Never rejects. */
-  readonly end: (token: LogoutToken) => Promise<void>
+  /** Ends what it names, the OP having heard already that it failed, so many seconds ago at least. Never rejects. */
+  readonly end: (token: LogoutToken, waitedSeconds: number) => Promise<void>
   readonly emit: EventListener
   readonly clock: () => number
   /** Pause before the first round; twice as long after each round in which nothing could be judged. Default 0.25, at most 5. */
@@ -73,6 +73,7 @@ export class KeptTokens {
       room: roomOf(awaited),
       sender: sender ?? '',
       cameAt: clock(),
+      cameAtMonotonic: monotonicSeconds(),
       expiresAt: clock() + maxAgeSeconds,
       awaited,
     }
@@ -134,7 +135,8 @@ export class KeptTokens {
     try {
       const tokens = await verify(kept.token, { now: kept.cameAt, cameAsOf })
       this.#rooms.remove(kept)
-      await Promise.all(tokens.map(end))
+      const waitedSeconds = this.#waitedSeconds(kept)
+      await Promise.all(tokens.map((token) => end(token, waitedSeconds)))
     } catch (error) {
       if (error instanceof KeysUnavailableError) {
         if (awaited === undefined && error instanceof KeysAwaitedError)
@@ -144,6 +146,11 @@ export class KeptTokens {
       this.#rooms.remove(kept)
       emit({ type: 'warning', error: asError(error) })
     }
+  }
+
+  /** By the clock that says less: a logout that is dated too early would miss somebody. */
+  #waitedSeconds({ cameAt, cameAtMonotonic }: Kept): number {
+    return Math.max(0, Math.min(this.#options.clock() - cameAt, monotonicSeconds() - cameAtMonotonic))
   }
 
   #dropExpired(): void {

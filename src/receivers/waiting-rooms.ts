@@ -11,6 +11,8 @@ export interface Kept {
   readonly sender: string
   /** Epoch seconds. */
   readonly cameAt: number
+  /** The same by the monotonic clock. */
+  readonly cameAtMonotonic: number
   readonly expiresAt: number
   /** Absent where no provider was found yet. */
   readonly awaited: AwaitedKeys | undefined

@@ -151,26 +151,29 @@ describe('a store that completes a logout and does not say so', () => {
     ['its own deadline passes first', 'begin', { answerDeadlineSeconds: 3600, stepTimeoutSeconds: 0.1 }],
   ]
 
-  it.each(HANGS)('%s, its reply to `%s` never comes: the next try at another node is no replay', async (_, hangs, set) => {
-    const memory = memoryStore()
-    let calls = 0
-    // Where nobody is signed in, the store finishes in `begin` by itself.
-    const a = start({
-      ...set,
-      store: withManners(memory, {
-        [hangs]: async (logout: never) => {
-          const done = await memory[hangs](logout)
-          return calls++ === 0 ? never() : done
-        },
-      }),
-    })
-    const b = start({ store: memory })
-    if (hangs === 'complete') await a.bind('alice', 1)
-    const token = await mint.logoutToken({ payload: { sid: undefined } })
-    expect(await a.deliver(token)).toBe(400)
-    expect(await b.deliver(token)).toBe(200)
-    expect(await b.deliver(token)).toBe(400)
-  })
+  it.each(HANGS)(
+    '%s, its reply to `%s` never comes: the next try at another node is no replay',
+    async (_, hangs, set) => {
+      const memory = memoryStore()
+      let calls = 0
+      // Where nobody is signed in, the store finishes in `begin` by itself.
+      const a = start({
+        ...set,
+        store: withManners(memory, {
+          [hangs]: async (logout: never) => {
+            const done = await memory[hangs](logout)
+            return calls++ === 0 ? never() : done
+          },
+        }),
+      })
+      const b = start({ store: memory })
+      if (hangs === 'complete') await a.bind('alice', 1)
+      const token = await mint.logoutToken({ payload: { sid: undefined } })
+      expect(await a.deliver(token)).toBe(400)
+      expect(await b.deliver(token)).toBe(200)
+      expect(await b.deliver(token)).toBe(400)
+    },
+  )
 
   it.each(['begin', 'complete'] as const)(
     'where the store cannot be told at once either, it is told as soon as it answers (`%s`)',

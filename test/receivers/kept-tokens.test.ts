@@ -118,6 +118,32 @@ describe('a token whose keys are not at hand', () => {
     })
   })
 
+  it('ends no login that was begun after it came, though its keys came later still', async () => {
+    const mint = await createTokenMint({ issuer: 'https://op.example.com', clientId: 'rp', sub: 'alice', sid: 'S1' })
+    let deliverKeys = (_keys: unknown) => {}
+    const keys = new KeyServer(() => new Promise((resolve) => (deliverKeys = resolve)))
+    const events: LogoutEvent[] = []
+    const logout = createBackchannelLogout({
+      provider: { issuer: mint.issuer, clientId: mint.clientId, jwksUri: await keys.open() },
+      answerDeadlineSeconds: 0.1,
+      onEvent: (event) => events.push(event),
+    })
+    closers.push(() => logout.close())
+    const now = () => Date.now() / 1000
+    const before = await logout.signOn(mint.idTokenClaims(), { startedAt: now() - 1 })
+    const body = new URLSearchParams({ logout_token: await mint.logoutToken() })
+    const { status } = await logout.fetch(new Request('https://rp.example.com/', { method: 'POST', body }))
+    expect([status, events.map(({ type }) => type)]).toEqual([400, expect.arrayContaining(['awaiting-keys'])])
+    // At the same session of the OP, which may go on after a Logout Token.
+    await new Promise((turn) => setTimeout(turn, 20))
+    const after = await logout.signOn(mint.idTokenClaims(), { startedAt: now() })
+    keys.answer = () => mint.jwks
+    deliverKeys(mint.jwks)
+    await until(() => events.some(({ type }) => type === 'logout'))
+    expect(before && (await logout.isLive(before))).toBe(false)
+    expect(after && (await logout.isLive(after))).toBe(true)
+  })
+
   it('is not kept if it breaks a rule that needs no key', async () => {
     await withKeyServer(async (rp, keys) => {
       const asked = keys.asked
@@ -231,7 +257,7 @@ describe('one token for two of our clients', () => {
 describe('the rooms of waiting tokens', () => {
   const kept = (id: string, { room = 'known', sender = 'op', length = 1024 } = {}) => {
     const token = id.padEnd(length, '.')
-    return { id, token, room, sender, cameAt: 0, expiresAt: 300, awaited: undefined }
+    return { id, token, room, sender, cameAt: 0, cameAtMonotonic: 0, expiresAt: 300, awaited: undefined }
   }
 
   it('keep the tokens of the OP however many a stranger sends', () => {
