@@ -1,11 +1,9 @@
+// What ships of the Lua and SQL is what their sources say.
 import { describe, expect, it } from 'vitest'
-import { current, EMBEDDINGS } from './embed.js'
+import { GENERATED, inStores } from '../../scripts/embed.js'
 
 describe('embedded sources', () => {
-  for (const embedding of EMBEDDINGS) {
-    const { module, source } = embedding()
-    it(`${module} is what its sources say; if not: npx tsx test/stores/embed.ts`, () => {
-      expect(current(module)).toBe(source)
-    })
-  }
+  it.each(Object.entries(GENERATED))('%s is what its sources say; if not: npm run embed', (file, generate) => {
+    expect(inStores(file)).toBe(generate())
+  })
 })

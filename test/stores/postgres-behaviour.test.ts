@@ -407,59 +407,6 @@ describeWith(postgresServer, 'PostgreSQL')('PostgreSQL store, beyond the port', 
     expect(begun.sessionIds).toContain(elsewhere.sessionId)
   })
 
-  it('brings a database of schema version 2 up to date, with what is in it', async () => {
-    await pool.query(`
-      CREATE SCHEMA older;
-      SET search_path TO older;
-      CREATE TABLE bcl_session (session_id text PRIMARY KEY, bound boolean NOT NULL, sub_key text, sid_key text,
-        issued_at double precision, bound_at double precision, expires_at double precision, token_keys text[] NOT NULL DEFAULT '{}',
-        ended text, ended_until double precision, moved_to jsonb[] NOT NULL DEFAULT '{}', kept_until double precision NOT NULL);
-      CREATE INDEX bcl_session_by_sub ON bcl_session (sub_key) WHERE bound AND sub_key IS NOT NULL;
-      CREATE INDEX bcl_session_by_sid ON bcl_session (sid_key) WHERE bound AND sid_key IS NOT NULL;
-      CREATE TABLE bcl_mark (key text NOT NULL, sub_key text NOT NULL DEFAULT '', scope text NOT NULL,
-        issued_at double precision NOT NULL, seen_at double precision NOT NULL, expires_at double precision NOT NULL,
-        PRIMARY KEY (key, sub_key));
-      CREATE TABLE bcl_jti (key text PRIMARY KEY, issued_at double precision NOT NULL, seen_at double precision,
-        completed boolean NOT NULL DEFAULT false, expires_at double precision NOT NULL);
-      CREATE FUNCTION bcl_version() RETURNS integer LANGUAGE sql IMMUTABLE AS $$ SELECT 2 $$;
-      INSERT INTO bcl_session (session_id, bound, sub_key, sid_key, issued_at, bound_at, expires_at, kept_until)
-        VALUES ('old session', true, 'old sub', NULL, 1000, 1000, 4e9, 4e9);
-      INSERT INTO bcl_mark VALUES ('other sub', '', 'sub', 1000, 1000, 4e9);
-      INSERT INTO bcl_jti VALUES ('done', 0, NULL, true, 4e9);
-      RESET search_path`)
-    const upgraded = new pg.Pool({ connectionString: server.url, options: '-c search_path=older' })
-    try {
-      await applySchema(upgraded)
-      await applySchema(upgraded)
-      expect(await checkPostgres(upgraded)).toEqual([])
-      const old = postgresStore(upgraded)
-      expect((await old.marks(['other sub'])).marks).toMatchObject([{ scope: 'sub', issuedAt: 1000, seenAt: 1000 }])
-      const target = { scope: 'sid', key: 'a sid', subKey: 'old sub' } as const
-      expect(await old.begin(logoutOf('', { target, jti: { key: 'done', expiresAt: now() } }))).toEqual({
-        replayed: true,
-      })
-      expect(await old.begin(logoutOf('', { target, jti: undefined }))).toMatchObject({
-        sessionIds: ['old session'],
-        withoutSid: 1,
-      })
-    } finally {
-      await upgraded.end()
-    }
-  })
-
-  it('brings a database of schema version 1 up to date, and says before that it is not', async () => {
-    await pool.query('ALTER TABLE bcl_session DROP COLUMN moved_to')
-    await pool.query(
-      'CREATE OR REPLACE FUNCTION bcl_version() RETURNS integer LANGUAGE sql IMMUTABLE AS $$ SELECT 1 $$',
-    )
-    expect(await checkPostgres(pool)).toContainEqual(expect.stringContaining('another version'))
-    await applySchema(pool)
-    expect(await checkPostgres(pool)).toEqual([])
-    await store.bind(login('upgraded'))
-    await store.rebind(login('upgraded').sessionId, 'moved on', now() + 60)
-    expect((await store.endSessions([login('upgraded').sessionId], now() + 60)).sessionIds).toContain('moved on')
-  })
-
   describe('pruning', () => {
     it('keeps tables flat over logins and expiries, for sixteen logins at once at every sixteenth or so', async () => {
       const soon = { expiresAt: now() - 1 }

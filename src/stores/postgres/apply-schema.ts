@@ -1,15 +1,14 @@
 // Creates what the store needs in a database, and looks whether it is there. Drops and changes nothing else.
 import { assertOptions } from '../../option-checks.js'
+import { FUNCTIONS_DIGEST, SCHEMA, SCHEMA_VERSION } from './generated/schema.js'
 import type { PostgresPool } from './postgres-store.js'
-import { SCHEMA } from './schema.js'
-
-/** As in `bcl_version()` of schema.sql. */
-const SCHEMA_VERSION = 3
 
 /**
- * Creates the tables and functions of the logout store in the first schema of the `search_path`. May be called at every start
- * and by every node at once. The same as `psql "$DATABASE_URL" --single-transaction -f schema.sql`, for which the file is
- * in the package (`src/stores/postgres/schema.sql`). Needs the right to create tables and functions.
+ * Creates the tables and functions of the logout store in the first schema of the `search_path`, or brings those of an
+ * earlier version of this package up to date with what is in them. May be called at every start and by every node at once.
+ * Rejects, and changes nothing, where the schema is already that of a later version. The same as
+ * `psql "$DATABASE_URL" --single-transaction -f schema.sql`, for which the file is in the package
+ * (`src/stores/postgres/generated/schema.sql`). Needs the right to create tables and functions.
  */
 export async function applySchema(pool: { query(text: string): Promise<unknown> }): Promise<void> {
   await pool.query(SCHEMA)
@@ -45,6 +44,7 @@ export async function checkPostgres(
   const { rows } = await pool.query(
     `SELECT to_regclass('bcl_session') IS NOT NULL AND to_regclass('bcl_log') IS NOT NULL AS has_tables,
             to_regprocedure('bcl_begin(jsonb)') IS NOT NULL AS has_functions,
+            to_regprocedure('bcl_functions()') IS NOT NULL AS says_which,
             pg_is_in_recovery() AS is_standby,
             current_setting('default_transaction_isolation') AS isolation,
             current_setting('synchronous_commit') AS synchronous_commit,
@@ -60,7 +60,7 @@ export async function checkPostgres(
       'The tables or functions of the logout store are missing (bcl_session, bcl_begin …): call applySchema(pool), or run ' +
         'psql with schema.sql, on this database and in the search_path of this pool.',
     hasSchema &&
-      !(await hasCurrentVersion(pool)) &&
+      !(found.says_which === true && (await hasCurrentVersion(pool))) &&
       'The schema of the logout store is of another version than this package: call applySchema(pool) once more.',
     found.is_standby === true &&
       'The pool is connected to a stand-by. A stand-by may not have heard of a logout yet, so a session would live on: ' +
@@ -77,6 +77,6 @@ export async function checkPostgres(
 }
 
 async function hasCurrentVersion(pool: PostgresPool): Promise<boolean> {
-  const { rows } = await pool.query('SELECT bcl_version() AS version', [])
-  return rows[0]?.version === SCHEMA_VERSION
+  const { rows } = await pool.query('SELECT bcl_version() AS version, bcl_functions() AS functions', [])
+  return rows[0]?.version === SCHEMA_VERSION && rows[0]?.functions === FUNCTIONS_DIGEST
 }

@@ -1,4 +1,4 @@
-// The logout store in PostgreSQL: each method is one statement, a call of a function in schema.sql. Knows a pool by its
+// The logout store in PostgreSQL: each method is one statement, a call of a function of sql/functions. Knows a pool by its
 // shape and imports no driver.
 import { assertOptions } from '../../option-checks.js'
 import type { LogPage, LogStore } from '../log-store.js'

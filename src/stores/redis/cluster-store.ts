@@ -33,8 +33,8 @@ import {
   textsOf,
   unescaped,
 } from './fields.js'
+import { CLUSTER_SCRIPTS } from './generated/scripts.js'
 import { followLog, markEntry, sessionEntry } from './log-entries.js'
-import { CLUSTER_SCRIPTS } from './scripts.js'
 
 const scripts = new RedisScripts(CLUSTER_SCRIPTS)
 

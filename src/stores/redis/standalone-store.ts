@@ -32,8 +32,8 @@ import {
   textsOf,
   unescaped,
 } from './fields.js'
+import { STANDALONE_SCRIPTS } from './generated/scripts.js'
 import { followLog, type LogReader } from './log-entries.js'
-import { STANDALONE_SCRIPTS } from './scripts.js'
 
 const scripts = new RedisScripts(STANDALONE_SCRIPTS)
 

@@ -1,6 +1,4 @@
-// schema.sql as text; written by test/stores/embed.ts, which a test compares. Change schema.sql instead.
-
-export const SCHEMA = `-- The logout store in PostgreSQL 13 or later: tables, and one function for each method of the store. May be applied any
+-- The logout store in PostgreSQL 13 or later: tables, and one function for each method of the store. May be applied any
 -- number of times, by any number of nodes at once:  psql "$DATABASE_URL" --single-transaction -f schema.sql
 -- Tables and functions live in the first schema of the search_path. Times are epoch seconds.
 --
@@ -9,8 +7,7 @@ export const SCHEMA = `-- The logout store in PostgreSQL 13 or later: tables, an
 -- keys of its sign-on, and a logout an exclusive one on its target's, until the transaction ends; each statement inside a
 -- function then has a snapshot of its own, taken after the lock.
 --
--- Order of locks, so that hardly any wait in a circle (a row that is not visible yet is met out of order; PostgreSQL ends such a circle
--- after deadlock_timeout, and the store tries again): jti, advisory locks by key, session rows by id, marks by key, the row of the jti.
+-- Order of locks, so that none wait in a circle: jti, advisory locks by key, session rows by id, marks by key, the row of the jti.
 --
 -- Every look-up here is by a key of an index, so each function has one plan for all its calls, made at a connection's first: without
 -- the settings below PostgreSQL plans statements with arrays at each call, or keeps a scan that it chose when a table was small.
@@ -29,12 +26,10 @@ CREATE TABLE IF NOT EXISTS bcl_session (
   -- parses its text at each statement that writes.
   ended       text,
   ended_until double precision,
-  -- Where sign-ons went from here, while ended is 'moved', and after that for a repeat; each as bcl_pointer writes it.
+  -- Where sign-ons went from here, while ended is 'moved'; each as bcl_pointer writes it.
   moved_to    jsonb[] NOT NULL DEFAULT '{}',
   kept_until  double precision NOT NULL
 );
--- Of schema version 1, which had none.
-ALTER TABLE bcl_session ADD COLUMN IF NOT EXISTS moved_to jsonb[] NOT NULL DEFAULT '{}';
 -- Neither can serve a statement that has no such key: by "bound" alone it would read all sessions there are.
 CREATE INDEX IF NOT EXISTS bcl_session_by_sub ON bcl_session (sub_key) WHERE bound AND sub_key IS NOT NULL;
 CREATE INDEX IF NOT EXISTS bcl_session_by_sid ON bcl_session (sid_key) WHERE bound AND sid_key IS NOT NULL;
@@ -70,27 +65,7 @@ CREATE TABLE IF NOT EXISTS bcl_log (
 CREATE INDEX IF NOT EXISTS bcl_log_by_xid ON bcl_log (xid);
 CREATE INDEX IF NOT EXISTS bcl_log_by_time ON bcl_log (at);
 
--- Since schema version 3: when a login was begun; several marks of one target, and such as no Logout Token is behind; sessions of a
--- target in the order of their ids, a page at a time.
-DO $do$
-BEGIN
-  IF NOT EXISTS (SELECT FROM pg_attribute WHERE attrelid = 'bcl_session'::regclass AND attname = 'started_at') THEN
-    ALTER TABLE bcl_session ADD COLUMN started_at double precision;
-    DROP INDEX bcl_session_by_sub, bcl_session_by_sid;
-    CREATE INDEX bcl_session_by_sub ON bcl_session (sub_key, session_id) WHERE bound AND sub_key IS NOT NULL;
-    CREATE INDEX bcl_session_by_sid ON bcl_session (sid_key, session_id) WHERE bound AND sid_key IS NOT NULL;
-    CREATE INDEX bcl_session_without_sid ON bcl_session (sub_key, session_id)
-      WHERE bound AND sub_key IS NOT NULL AND sid_key IS NULL;
-    ALTER TABLE bcl_mark DROP CONSTRAINT bcl_mark_pkey, ALTER COLUMN issued_at DROP NOT NULL;
-    CREATE INDEX bcl_mark_by_key ON bcl_mark (key);
-    ALTER TABLE bcl_jti ALTER COLUMN issued_at DROP NOT NULL;
-    DROP FUNCTION IF EXISTS bcl_covers(bcl_mark, bcl_session, double precision);
-    DROP FUNCTION IF EXISTS bcl_merge_mark(bcl_mark);
-    DROP FUNCTION IF EXISTS bcl_destroy(text, text[]);
-  END IF;
-END $do$;
-
-CREATE OR REPLACE FUNCTION bcl_version() RETURNS integer LANGUAGE sql IMMUTABLE AS $$ SELECT 3 $$;
+CREATE OR REPLACE FUNCTION bcl_version() RETURNS integer LANGUAGE sql IMMUTABLE AS $$ SELECT 1 $$;
 
 CREATE OR REPLACE FUNCTION bcl_now() RETURNS double precision LANGUAGE sql VOLATILE AS $$
   SELECT date_part('epoch', clock_timestamp())
@@ -107,16 +82,11 @@ BEGIN
   END IF;
 END $$;
 
--- What a logout by sid and sub locks as well: sign-ons of that sub which have no sid.
-CREATE OR REPLACE FUNCTION bcl_sidless_lock_id(sub_key text) RETURNS bigint LANGUAGE sql IMMUTABLE AS $$
-  SELECT bcl_lock_id('sidless ' || sub_key)
-$$;
-
 -- Held by whoever creates access, until the transaction ends.
 CREATE OR REPLACE FUNCTION bcl_lock_signon(sub_key text, sid_key text) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
   sub_id bigint := bcl_lock_id(sub_key);
-  sid_id bigint := coalesce(bcl_lock_id(sid_key), bcl_sidless_lock_id(sub_key));
+  sid_id bigint := bcl_lock_id(sid_key);
 BEGIN
   PERFORM bcl_need_read_committed();
   PERFORM pg_advisory_xact_lock_shared(least(sub_id, sid_id));
@@ -128,8 +98,7 @@ CREATE OR REPLACE FUNCTION bcl_mark_json(m bcl_mark) RETURNS jsonb LANGUAGE sql 
 $$;
 
 CREATE OR REPLACE FUNCTION bcl_signon_json(s bcl_session) RETURNS jsonb LANGUAGE sql STABLE AS $$
-  SELECT jsonb_build_array(s.sub_key, coalesce(s.sid_key, ''), coalesce(to_jsonb(s.issued_at), '""'), s.bound_at, s.expires_at,
-    s.started_at)
+  SELECT jsonb_build_array(s.sub_key, coalesce(s.sid_key, ''), coalesce(to_jsonb(s.issued_at), '""'), s.bound_at, s.expires_at)
 $$;
 
 -- A sign-on and the session id under which it is: it keeps its dates when the id changes, and no other has the same.
@@ -138,26 +107,13 @@ CREATE OR REPLACE FUNCTION bcl_pointer(s bcl_session) RETURNS jsonb LANGUAGE sql
 $$;
 
 -- The covering rule of src/marks/covering.ts; the store contract proves that both decide the same.
-CREATE OR REPLACE FUNCTION bcl_covers(m bcl_mark, s bcl_session) RETURNS boolean LANGUAGE sql IMMUTABLE AS $$
-  SELECT m.sub_key IN ('', s.sub_key)
-    AND (s.started_at IS NULL OR s.started_at <= m.seen_at)
-    AND CASE WHEN m.issued_at IS NULL THEN s.bound_at <= m.seen_at
-      ELSE s.issued_at IS NULL
-        OR s.issued_at - m.issued_at <= 0
-        OR s.bound_at <= m.seen_at AND s.issued_at - m.issued_at <= 5
-        OR m.scope = 'sid' AND s.issued_at - m.issued_at <= 60
-    END
-$$;
-
--- Whether one mark ends everything that another of the same key ends.
-CREATE OR REPLACE FUNCTION bcl_covers_all_of(m bcl_mark, other bcl_mark) RETURNS boolean LANGUAGE sql IMMUTABLE AS $$
-  SELECT (m.scope = other.scope OR m.scope = 'sub' AND other.scope = 'sidless')
-    AND (m.scope = 'token'
-      OR m.sub_key IN ('', other.sub_key)
-        AND m.seen_at >= other.seen_at
-        AND CASE WHEN m.issued_at IS NULL OR other.issued_at IS NULL
-          THEN m.issued_at IS NULL AND other.issued_at IS NULL
-          ELSE m.issued_at >= other.issued_at END)
+CREATE OR REPLACE FUNCTION bcl_covers(m bcl_mark, s bcl_session, tolerance double precision)
+RETURNS boolean LANGUAGE sql IMMUTABLE AS $$
+  SELECT m.sub_key IN ('', s.sub_key) AND (
+    s.issued_at IS NULL
+    OR s.issued_at <= m.issued_at + tolerance
+      AND (m.scope = 'sid' OR s.issued_at <= m.issued_at OR s.bound_at <= m.seen_at)
+  )
 $$;
 
 CREATE OR REPLACE FUNCTION bcl_marks_json(keys text[]) RETURNS jsonb LANGUAGE plpgsql STABLE AS $$
@@ -224,34 +180,25 @@ BEGIN
   RETURN pruned;
 END $$;
 
--- A little for each write, done for many at once: a look for what expired costs about as much as a login. A large batch costs
--- nothing where little expired, and a small one falls behind where a session has many tokens or changes its id often.
-CREATE OR REPLACE FUNCTION bcl_prune_at_times() RETURNS void LANGUAGE plpgsql AS $$
-BEGIN
-  IF random() < 1.0 / 16 THEN
-    PERFORM bcl_prune(2000);
-  END IF;
-END $$;
-
 -- Writes a sign-on under a session id, in place of what was bound there.
 CREATE OR REPLACE FUNCTION bcl_put(s bcl_session, lift_inherited boolean) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
-  was_there boolean;
+  was_bound boolean;
   time double precision := bcl_now();
 BEGIN
-  INSERT INTO bcl_session AS old (session_id, bound, sub_key, sid_key, issued_at, started_at, bound_at, expires_at, token_keys, kept_until)
-  VALUES (s.session_id, true, s.sub_key, s.sid_key, s.issued_at, s.started_at, s.bound_at, s.expires_at, s.token_keys, s.expires_at)
+  SELECT bound AND expires_at > time INTO was_bound FROM bcl_session WHERE session_id = s.session_id FOR UPDATE;
+  INSERT INTO bcl_session AS old (session_id, bound, sub_key, sid_key, issued_at, bound_at, expires_at, token_keys, kept_until)
+  VALUES (s.session_id, true, s.sub_key, s.sid_key, s.issued_at, s.bound_at, s.expires_at, s.token_keys, s.expires_at)
   ON CONFLICT (session_id) DO UPDATE SET
-    bound = true, sub_key = s.sub_key, sid_key = s.sid_key, issued_at = s.issued_at, started_at = s.started_at,
-    bound_at = s.bound_at, expires_at = s.expires_at,
+    bound = true, sub_key = s.sub_key, sid_key = s.sid_key, issued_at = s.issued_at, bound_at = s.bound_at,
+    expires_at = s.expires_at,
     -- Of an older binding of the same sign-on the tokens stay: its user signed in once more.
-    token_keys = CASE WHEN old.bound AND old.expires_at > time AND old.sub_key = s.sub_key AND old.sid_key IS NOT DISTINCT FROM s.sid_key
+    token_keys = CASE WHEN was_bound AND old.sub_key = s.sub_key AND old.sid_key IS NOT DISTINCT FROM s.sid_key
       THEN ARRAY(SELECT DISTINCT unnest(old.token_keys || s.token_keys)) ELSE s.token_keys END,
     ended = CASE WHEN old.ended_until <= time OR lift_inherited AND old.ended = 'inherited' THEN NULL ELSE old.ended END,
     moved_to = CASE WHEN old.ended_until > time THEN old.moved_to ELSE '{}' END,
-    kept_until = greatest(s.expires_at, old.ended_until)
-  RETURNING xmax <> 0 INTO was_there;
-  IF was_there THEN
+    kept_until = greatest(s.expires_at, old.ended_until);
+  IF was_bound THEN
     PERFORM bcl_log_sessions(ARRAY[s.session_id]);
   END IF;
 END $$;
@@ -266,16 +213,18 @@ BEGIN
   s.sub_key := a->>'sub';
   s.sid_key := a->>'sid';
   s.issued_at := (a->>'iat')::double precision;
-  s.started_at := (a->>'started')::double precision;
   s.expires_at := (a->>'exp')::double precision;
   s.token_keys := ARRAY(SELECT DISTINCT jsonb_array_elements_text(coalesce(a->'tokens', '[]')));
   PERFORM bcl_lock_signon(s.sub_key, s.sid_key);
   -- A login within one tick of the clock after a logout is still known to be the later one.
   SELECT greatest(bcl_now(), max(seen_at) + 1e-6) INTO s.bound_at
-    FROM bcl_mark WHERE key = ANY (ARRAY[s.sub_key, s.sid_key]) AND expires_at > bcl_now();
+    FROM bcl_mark WHERE key = s.sub_key AND scope = 'sub' AND expires_at > bcl_now();
   PERFORM bcl_put(s, true);
-  reply := bcl_read(a) || jsonb_build_object('signon', bcl_signon_json(s), 'now', bcl_now());
-  PERFORM bcl_prune_at_times();
+  reply := bcl_read(a) || jsonb_build_object('signon', bcl_signon_json(s));
+  -- A little for each login, done for many at once: a look for what expired costs about as much as the login.
+  IF random() < 1.0 / 16 THEN
+    PERFORM bcl_prune(64);
+  END IF;
   RETURN reply;
 END $$;
 
@@ -331,7 +280,6 @@ BEGIN
   END IF;
   IF has_signon OR inherits THEN
     PERFORM bcl_log_sessions(ARRAY[from_id, to_id]);
-    PERFORM bcl_prune_at_times();
   END IF;
   RETURN bcl_read(jsonb_build_object('id', to_id));
 END $$;
@@ -367,7 +315,7 @@ BEGIN
       UNION
       SELECT next->>0, next FROM reached,
         LATERAL (SELECT s.moved_to FROM bcl_session s
-          WHERE s.session_id = reached.session_id AND s.ended IN ('moved', 'ended') AND s.ended_until > time OFFSET 0) here,
+          WHERE s.session_id = reached.session_id AND s.ended = 'moved' AND s.ended_until > time OFFSET 0) here,
         unnest(here.moved_to) next
       WHERE reached.pointer IS NULL OR next - 0 = reached.pointer - 0
     ) SELECT DISTINCT pointer FROM reached WHERE pointer IS NOT NULL);
@@ -383,7 +331,6 @@ DECLARE
   there bcl_session[];
   ended_ids text[];
   heir_ids text[];
-  all_ids text[];
   tokens text[];
 BEGIN
   -- Each has a row first: what is not there cannot be locked, and could be bound and moved on meanwhile.
@@ -394,34 +341,32 @@ BEGIN
     SELECT s FROM bcl_session s
     WHERE session_id = ANY (given_ids || ARRAY(SELECT pointer->>0 FROM unnest(pointers) pointer))
     ORDER BY session_id FOR UPDATE);
-  -- No sign-on moves on from here any more, but one may have while its row was waited for; and a row that had expired may be gone.
-  IF NOT (bcl_followed(given_ids) <@ pointers AND given_ids <@ ARRAY(SELECT s.session_id FROM unnest(there) s)) THEN
+  -- No sign-on moves on from here any more, but one may have while its row was waited for.
+  IF NOT bcl_followed(given_ids) <@ pointers THEN
     RAISE EXCEPTION 'A sign-on moved on meanwhile' USING ERRCODE = 'serialization_failure';
   END IF;
   time := bcl_now();
   -- The ids that it left behind hand it on no more; the id that holds it inherits the end, so that a fresh login lifts it.
-  -- What an earlier call ended is named again: its answer may have been lost.
   SELECT
-    given_ids || coalesce(array_agg(s.session_id) FILTER (WHERE s.session_id <> ALL (given_ids)
-      AND (s.was_moved OR s.is_alive OR s.was_ended)), '{}'),
     given_ids || coalesce(array_agg(s.session_id) FILTER (WHERE s.session_id <> ALL (given_ids) AND s.was_moved), '{}'),
     coalesce(array_agg(s.session_id) FILTER (WHERE s.session_id <> ALL (given_ids) AND s.is_alive), '{}')
-    INTO all_ids, ended_ids, heir_ids
+    INTO ended_ids, heir_ids
     FROM (
       SELECT s.session_id,
         coalesce(s.ended = 'moved' AND s.ended_until > time, false) AS was_moved,
-        s.ended IS NOT NULL AND s.ended_until > time AND (s.ended = 'ended' OR s.bound AND s.expires_at > time) AS was_ended,
         s.bound AND s.expires_at > time AND NOT coalesce(s.ended IS NOT NULL AND s.ended_until > time, false) AS is_alive
       FROM unnest(there) s WHERE bcl_pointer(s) = ANY (pointers)
     ) s;
   tokens := ARRAY(
     SELECT DISTINCT token FROM unnest(there) s, unnest(s.token_keys) token
-    WHERE s.session_id = ANY (all_ids) AND (NOT s.bound OR s.expires_at > time));
+    WHERE s.session_id = ANY (ended_ids || heir_ids) AND (s.bound AND s.expires_at > time OR s.ended = 'moved'));
 
   UPDATE bcl_session SET
     ended = 'ended',
     ended_until = greatest(ended_until, till, expires_at),
-    kept_until = greatest(kept_until, till, expires_at)
+    kept_until = greatest(kept_until, till, expires_at),
+    token_keys = CASE WHEN bound THEN token_keys ELSE '{}' END,
+    moved_to = '{}'
   WHERE session_id = ANY (ended_ids);
   IF heir_ids <> '{}' THEN
     UPDATE bcl_session SET
@@ -430,9 +375,8 @@ BEGIN
       kept_until = greatest(kept_until, till, expires_at)
     WHERE session_id = ANY (heir_ids);
   END IF;
-  PERFORM bcl_log_sessions(all_ids);
-  PERFORM bcl_prune_at_times();
-  RETURN jsonb_build_object('ids', to_jsonb(all_ids), 'tokens', to_jsonb(tokens));
+  PERFORM bcl_log_sessions(ended_ids || heir_ids);
+  RETURN jsonb_build_object('ids', to_jsonb(ended_ids || heir_ids), 'tokens', to_jsonb(tokens));
 END $$;
 
 CREATE OR REPLACE FUNCTION bcl_unbind_ids(ids text[]) RETURNS void LANGUAGE plpgsql AS $$
@@ -459,99 +403,63 @@ DECLARE
 BEGIN
   INSERT INTO bcl_jti AS old SELECT new.*
   ON CONFLICT (key) DO UPDATE SET
-    issued_at = CASE WHEN old.expires_at > time AND old.seen_at IS NOT NULL THEN old.issued_at ELSE new.issued_at END,
-    seen_at = CASE WHEN old.expires_at > time AND old.seen_at IS NOT NULL THEN old.seen_at ELSE new.seen_at END,
+    issued_at = CASE WHEN old.expires_at > time THEN old.issued_at ELSE new.issued_at END,
+    seen_at = CASE WHEN old.expires_at > time THEN old.seen_at ELSE new.seen_at END,
     completed = new.completed OR old.completed AND old.expires_at > time,
     expires_at = new.expires_at;
 END $$;
 
--- Puts a mark beside those of its key. One that ends nothing beyond what another ends is dropped, and the other kept until the later
--- end of both. Rows that another logout is about to write are left as they are: a mark too many does no harm.
-CREATE OR REPLACE FUNCTION bcl_add_mark(new bcl_mark) RETURNS void LANGUAGE plpgsql AS $$
+-- Two marks of one target become the greater by (issued_at, seen_at), whole; the expiry is the later of both.
+CREATE OR REPLACE FUNCTION bcl_merge_mark(new bcl_mark) RETURNS bcl_mark LANGUAGE plpgsql AS $$
 DECLARE
   time double precision := bcl_now();
-  wider tid;
-  narrower tid[];
-  till double precision;
+  merged bcl_mark;
 BEGIN
-  SELECT ctid INTO wider FROM bcl_mark m
-    WHERE key = new.key AND bcl_covers_all_of(m, new) AND expires_at > time LIMIT 1 FOR UPDATE SKIP LOCKED;
-  IF FOUND THEN
-    UPDATE bcl_mark SET expires_at = new.expires_at WHERE ctid = wider AND expires_at < new.expires_at;
-    RETURN;
-  END IF;
-  SELECT array_agg(n.ctid), max(n.expires_at) INTO narrower, till FROM (
-    SELECT ctid, expires_at FROM bcl_mark m WHERE key = new.key AND bcl_covers_all_of(new, m) FOR UPDATE SKIP LOCKED
-  ) n;
-  DELETE FROM bcl_mark WHERE ctid = ANY (narrower);
-  new.expires_at := greatest(new.expires_at, till);
-  INSERT INTO bcl_mark SELECT new.*;
+  INSERT INTO bcl_mark AS old SELECT new.*
+  ON CONFLICT (key, sub_key) DO UPDATE SET
+    scope = excluded.scope,
+    issued_at = CASE WHEN old.expires_at <= time OR (new.issued_at, new.seen_at) > (old.issued_at, old.seen_at)
+      THEN new.issued_at ELSE old.issued_at END,
+    seen_at = CASE WHEN old.expires_at <= time OR (new.issued_at, new.seen_at) > (old.issued_at, old.seen_at)
+      THEN new.seen_at ELSE old.seen_at END,
+    expires_at = CASE WHEN old.expires_at <= time THEN new.expires_at ELSE greatest(old.expires_at, new.expires_at) END
+  RETURNING * INTO merged;
+  RETURN merged;
 END $$;
 
--- The rows of connect-pg-simple; how many there were, or NULL if they could not be deleted. A table that cannot be written must not take
--- the mark with it, nor must a row that somebody else holds locked: the caller then destroys by itself, and says what failed.
-CREATE OR REPLACE FUNCTION bcl_destroy(session_table text, ids text[]) RETURNS bigint LANGUAGE plpgsql
+-- The rows of connect-pg-simple; false if they could not be deleted. A table that cannot be written must not take the mark with it, nor
+-- must a row that somebody else holds locked: the caller then destroys by itself, and says what failed.
+CREATE OR REPLACE FUNCTION bcl_destroy(session_table text, ids text[]) RETURNS boolean LANGUAGE plpgsql
 SET lock_timeout = '1s' AS $$
-DECLARE
-  gone bigint;
 BEGIN
   EXECUTE format('DELETE FROM %s WHERE sid = ANY ($1)', session_table::regclass) USING ids;
-  GET DIAGNOSTICS gone = ROW_COUNT;
-  RETURN gone;
+  RETURN true;
 EXCEPTION WHEN OTHERS OR query_canceled THEN
-  RETURN NULL;
-END $$;
-
--- The sessions that a target names after a position, one more than so many at most, in the order of their ids. Part 0: those of its
--- key. Part 1: of its sub, those without a sid.
-CREATE OR REPLACE FUNCTION bcl_page(scope text, target_key text, target_sub text, part integer, after text, room integer)
-RETURNS bcl_session[] LANGUAGE plpgsql AS $$
-BEGIN
-  IF part = 1 THEN
-    RETURN ARRAY(SELECT s FROM bcl_session s
-      WHERE bound AND sub_key = target_sub AND sid_key IS NULL AND session_id > after ORDER BY session_id LIMIT room + 1 FOR UPDATE);
-  ELSIF scope = 'sub' THEN
-    RETURN ARRAY(SELECT s FROM bcl_session s
-      WHERE bound AND sub_key = target_key AND session_id > after ORDER BY session_id LIMIT room + 1 FOR UPDATE);
-  ELSIF scope = 'sid' THEN
-    RETURN ARRAY(SELECT s FROM bcl_session s
-      WHERE bound AND sid_key = target_key AND session_id > after ORDER BY session_id LIMIT room + 1 FOR UPDATE);
-  END IF;
-  RETURN '{}';
+  RETURN false;
 END $$;
 
 CREATE OR REPLACE FUNCTION bcl_begin(a jsonb) RETURNS jsonb LANGUAGE plpgsql
 SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET jit = off AS $$
 DECLARE
-  page CONSTANT integer := 1000;
   jti text := a->>'jti';
   marks_until double precision := (a->>'marksExp')::double precision;
   target_scope text := a->>'scope';
   target_key text := a->>'key';
   target_sub text := a->>'sub';
-  has_sidless boolean := target_scope = 'sid' AND target_sub <> '';
+  tolerance double precision := (a->>'tolerance')::double precision;
   ago double precision := (a->>'ago')::double precision;
-  part integer := coalesce((a->>'part')::integer, 0);
-  after text := coalesce(a->>'after', '');
-  is_first boolean := NOT a ? 'part';
-  finished boolean := (a->>'mayDestroy')::boolean AND is_first;
+  finished boolean := a->>'mayFinish';
   time double precision;
   issued double precision := (a->>'iat')::double precision;
-  seen double precision := (a->>'seen')::double precision;
+  seen double precision;
   opened bcl_jti;
   mark bcl_mark;
-  sidless bcl_mark;
   found_sessions bcl_session[] := '{}';
-  further bcl_session[];
-  next jsonb;
   covered_ids text[];
   token record;
   token_mark bcl_mark;
   tokens text[] := '{}';
   mismatched bigint;
-  without_sid bigint;
-  gone bigint;
-  not_deleted bigint := 0;
 BEGIN
   PERFORM bcl_need_read_committed();
   IF jti IS NOT NULL THEN
@@ -560,71 +468,33 @@ BEGIN
     IF opened.completed THEN
       RETURN '{"replayed": true}';
     END IF;
-    IF opened.seen_at IS NOT NULL THEN
-      issued := opened.issued_at;
-      seen := opened.seen_at;
-    END IF;
+    issued := coalesce(opened.issued_at, issued);
   END IF;
 
-  IF has_sidless THEN
-    PERFORM pg_advisory_xact_lock(id) FROM
-      (SELECT id FROM unnest(ARRAY[bcl_lock_id(target_key), bcl_sidless_lock_id(target_sub)]) id ORDER BY id) locks;
-  ELSE
-    PERFORM pg_advisory_xact_lock(bcl_lock_id(target_key));
-  END IF;
-  IF part = 0 THEN
-    found_sessions := bcl_page(target_scope, target_key, target_sub, 0, after, page);
-    after := '';
-  END IF;
-  IF cardinality(found_sessions) > page THEN
-    found_sessions := found_sessions[1:page];
-    next := jsonb_build_array(0, found_sessions[page].session_id);
-  ELSIF has_sidless THEN
-    further := bcl_page(target_scope, target_key, target_sub, 1, after, page);
-    IF cardinality(further) > page THEN
-      further := further[1:page];
-      next := jsonb_build_array(1, further[page].session_id);
-    END IF;
-    found_sessions := found_sessions || further;
+  PERFORM pg_advisory_xact_lock(bcl_lock_id(target_key));
+  IF target_scope = 'sub' THEN
+    found_sessions := ARRAY(SELECT s FROM bcl_session s WHERE bound AND sub_key = target_key ORDER BY session_id FOR UPDATE);
+  ELSIF target_scope = 'sid' THEN
+    found_sessions := ARRAY(SELECT s FROM bcl_session s WHERE bound AND sid_key = target_key ORDER BY session_id FOR UPDATE);
   END IF;
   -- Looked at only now: whoever renewed a session while its row was waited for keeps it alive.
   time := bcl_now();
   -- A clock that was set back must not date a logout before the logins that it ends.
   -- A late retry is meant to be dated before the logins that were made since.
-  seen := coalesce(seen, CASE WHEN ago > 0 THEN time - ago
+  seen := coalesce(opened.seen_at, CASE WHEN ago > 0 THEN time - ago
     ELSE greatest(time, (SELECT max(s.bound_at) FROM unnest(found_sessions) s WHERE s.expires_at > time)) END);
-  mark := ROW(target_key, target_sub, target_scope, issued, seen, marks_until)::bcl_mark;
-  PERFORM bcl_add_mark(mark);
-  IF has_sidless THEN
-    sidless := ROW(target_sub, '', 'sidless', issued, seen, marks_until)::bcl_mark;
-    PERFORM bcl_add_mark(sidless);
-    INSERT INTO bcl_log (at, mark) VALUES (time, bcl_mark_json(sidless));
-  END IF;
-  -- A sign-on without a sid is judged by the mark of those.
+  mark := bcl_merge_mark(ROW(target_key, target_sub, target_scope, issued, seen, marks_until)::bcl_mark);
   SELECT count(*) FILTER (WHERE target_sub NOT IN ('', s.sub_key)),
-    coalesce(array_agg(s.session_id) FILTER (WHERE s.is_covered), '{}'),
-    count(*) FILTER (WHERE s.is_covered AND target_scope = 'sid' AND s.sid_key IS NULL)
-    INTO mismatched, covered_ids, without_sid
-    FROM (
-      SELECT f.session_id, f.sub_key, f.sid_key,
-        bcl_covers(CASE WHEN has_sidless AND f.sid_key IS NULL THEN sidless ELSE mark END, f) AS is_covered
-      FROM unnest(found_sessions) f WHERE f.expires_at > time
-    ) s;
+    coalesce(array_agg(s.session_id) FILTER (WHERE bcl_covers(mark, s, tolerance)), '{}')
+    INTO mismatched, covered_ids FROM unnest(found_sessions) s WHERE s.expires_at > time;
 
-  finished := finished AND next IS NULL;
   IF covered_ids <> '{}' THEN
-    IF finished AND a ? 'sessionTable' THEN
-      gone := bcl_destroy(a->>'sessionTable', covered_ids);
-      not_deleted := coalesce(cardinality(covered_ids) - gone, 0);
-    END IF;
-    finished := coalesce(finished AND gone >= cardinality(covered_ids), false);
+    finished := finished AND a ? 'sessionTable' AND bcl_destroy(a->>'sessionTable', covered_ids);
     FOR token IN
       SELECT t AS key, max(greatest(marks_until, s.expires_at)) AS till
-      FROM unnest(found_sessions) s, unnest(s.token_keys) t
-      WHERE s.session_id = ANY (covered_ids) GROUP BY t ORDER BY t
+      FROM unnest(found_sessions) s, unnest(s.token_keys) t WHERE s.session_id = ANY (covered_ids) GROUP BY t ORDER BY t
     LOOP
-      token_mark := ROW(token.key, '', 'token', issued, seen, token.till)::bcl_mark;
-      PERFORM bcl_add_mark(token_mark);
+      token_mark := bcl_merge_mark(ROW(token.key, '', 'token', issued, seen, token.till)::bcl_mark);
       INSERT INTO bcl_log (at, mark) VALUES (time, bcl_mark_json(token_mark));
       tokens := tokens || token.key;
     END LOOP;
@@ -648,10 +518,11 @@ BEGIN
   IF pg_try_advisory_xact_lock(bcl_lock_id('doorbell')) THEN
     NOTIFY bcl_log;
   END IF;
-  PERFORM bcl_prune_at_times();
-  RETURN jsonb_build_object('replayed', false, 'mark', bcl_mark_json(mark), 'ids', to_jsonb(covered_ids), 'tokens', to_jsonb(tokens),
-    'mismatched', mismatched, 'withoutSid', without_sid, 'finished', finished, 'notDeleted', not_deleted)
-    || CASE WHEN next IS NULL THEN '{}' ELSE jsonb_build_object('next', next) END;
+  IF random() < 1.0 / 16 THEN
+    PERFORM bcl_prune(320);
+  END IF;
+  RETURN jsonb_build_object('replayed', false, 'mark', bcl_mark_json(mark), 'ids', to_jsonb(covered_ids),
+    'tokens', to_jsonb(tokens), 'mismatched', mismatched, 'finished', finished);
 END $$;
 
 CREATE OR REPLACE FUNCTION bcl_complete(a jsonb) RETURNS jsonb LANGUAGE plpgsql
@@ -660,10 +531,8 @@ DECLARE
   ids text[] := ARRAY(SELECT jsonb_array_elements_text(a->'ids'));
 BEGIN
   PERFORM bcl_unbind_ids(ids);
-  IF a ? 'jti' AND (a->>'done')::boolean THEN
-    PERFORM bcl_remember_jti(ROW(a->>'jti', NULL, NULL, true, (a->>'jtiExp')::double precision)::bcl_jti);
-  ELSIF a ? 'jti' THEN
-    UPDATE bcl_jti SET completed = false WHERE key = a->>'jti' AND completed;
+  IF a ? 'jti' THEN
+    PERFORM bcl_remember_jti(ROW(a->>'jti', 0, NULL, true, (a->>'jtiExp')::double precision)::bcl_jti);
   END IF;
   RETURN '{}';
 END $$;
@@ -689,4 +558,3 @@ CREATE OR REPLACE FUNCTION bcl_pull(a jsonb) RETURNS jsonb LANGUAGE sql STABLE A
     -- that may lag, counts whatever its id.
     (a->>'readAt')::double precision - 5 AS since) position
 $$;
-`

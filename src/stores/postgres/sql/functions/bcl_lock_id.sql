@@ -1,0 +1,3 @@
+CREATE OR REPLACE FUNCTION bcl_lock_id(key text) RETURNS bigint LANGUAGE sql IMMUTABLE AS $$
+  SELECT hashtextextended('bcl:' || key, 0)
+$$;

@@ -1,0 +1,3 @@
+CREATE OR REPLACE FUNCTION bcl_now() RETURNS double precision LANGUAGE sql VOLATILE AS $$
+  SELECT date_part('epoch', clock_timestamp())
+$$;

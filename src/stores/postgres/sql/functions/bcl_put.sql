@@ -1,0 +1,22 @@
+-- Writes a sign-on under a session id, in place of what was bound there.
+CREATE OR REPLACE FUNCTION bcl_put(s bcl_session, lift_inherited boolean) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+  was_there boolean;
+  time double precision := bcl_now();
+BEGIN
+  INSERT INTO bcl_session AS old (session_id, bound, sub_key, sid_key, issued_at, started_at, bound_at, expires_at, token_keys, kept_until)
+  VALUES (s.session_id, true, s.sub_key, s.sid_key, s.issued_at, s.started_at, s.bound_at, s.expires_at, s.token_keys, s.expires_at)
+  ON CONFLICT (session_id) DO UPDATE SET
+    bound = true, sub_key = s.sub_key, sid_key = s.sid_key, issued_at = s.issued_at, started_at = s.started_at,
+    bound_at = s.bound_at, expires_at = s.expires_at,
+    -- Of an older binding of the same sign-on the tokens stay: its user signed in once more.
+    token_keys = CASE WHEN old.bound AND old.expires_at > time AND old.sub_key = s.sub_key AND old.sid_key IS NOT DISTINCT FROM s.sid_key
+      THEN ARRAY(SELECT DISTINCT unnest(old.token_keys || s.token_keys)) ELSE s.token_keys END,
+    ended = CASE WHEN old.ended_until <= time OR lift_inherited AND old.ended = 'inherited' THEN NULL ELSE old.ended END,
+    moved_to = CASE WHEN old.ended_until > time THEN old.moved_to ELSE '{}' END,
+    kept_until = greatest(s.expires_at, old.ended_until)
+  RETURNING xmax <> 0 INTO was_there;
+  IF was_there THEN
+    PERFORM bcl_log_sessions(ARRAY[s.session_id]);
+  END IF;
+END $$;

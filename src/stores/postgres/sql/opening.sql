@@ -1,0 +1,17 @@
+-- The logout store in PostgreSQL 13 or later: tables, and one function for each method of the store. May be applied any
+-- number of times, by any number of nodes at once:  psql "$DATABASE_URL" --single-transaction -f schema.sql
+-- Tables and functions live in the first schema of the search_path. Times are epoch seconds.
+--
+-- Write, then look, under READ COMMITTED: a write is invisible to others until its transaction ends, so two functions
+-- at the same time could each miss what the other wrote. Whoever creates access therefore holds a shared advisory lock
+-- on the keys of its sign-on, and a logout an exclusive one on its target's, until the transaction ends; each statement
+-- inside a function then has a snapshot of its own, taken after the lock.
+--
+-- Order of locks, so that hardly any wait in a circle (a row that is not visible yet is met out of order; PostgreSQL
+-- ends such a circle after deadlock_timeout, and the store tries again): jti, advisory locks by key, session rows by id,
+-- marks by key, the row of the jti.
+--
+-- Every look-up here is by a key of an index, so each function has one plan for all its calls, made at a connection's
+-- first: without its settings PostgreSQL plans statements with arrays at each call, or keeps a scan that it chose when a
+-- table was small.
+SELECT pg_advisory_xact_lock(hashtextextended('bcl:schema', 0));

@@ -1,0 +1,3 @@
+-- KEYS: log. ARGV: fields and values in turn.
+append_log(KEYS[1], ARGV)
+return {}

@@ -1,0 +1,3 @@
+-- KEYS: any.
+now()
+return { clock_text }

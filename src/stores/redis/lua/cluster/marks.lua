@@ -1,0 +1,3 @@
+-- KEYS: marks.
+now()
+return { clock_text, redis.call('GET', KEYS[1]) or '' }

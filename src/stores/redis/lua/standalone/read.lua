@@ -1,0 +1,2 @@
+-- ARGV: session's name.
+return state_of(ARGV[2])
