@@ -3,7 +3,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import session from 'express-session'
 import { compactDecrypt, decodeJwt, decodeProtectedHeader, importJWK, type JWK, type JWTPayload } from 'jose'
-import type { LogoutEvent, ProviderOptions } from 'oidc-backchannel-logout'
+import { type LogoutEvent, memoryStore, type ProviderOptions } from 'oidc-backchannel-logout'
 import { type Listening, listen } from '../../example-app/listen.js'
 import { createRp } from '../../example-app/relying-party.js'
 import type { LiveBrowser, Page } from './live-browser.js'
@@ -63,6 +63,8 @@ export class LiveRp {
   /** Why sign-ins did not work. */
   readonly signInErrors: unknown[] = []
   readonly sessions = new SessionStore()
+  /** Outlives the RP that is opened anew with other options: what it bound is still known. */
+  readonly #logouts = memoryStore()
   fault: Fault | undefined
   readonly #listening: Listening
   #decryptionKeys: readonly JWK[] = []
@@ -102,6 +104,7 @@ export class LiveRp {
       sessionSecret: 'of the tests',
       provider,
       sessionStore: this.sessions,
+      logoutStore: this.#logouts,
       onEvent: (event) => this.events.push(event),
       onSignInError: (error) => this.signInErrors.push(error),
     })
