@@ -6,6 +6,8 @@ export default defineConfig({
     include: ['test/live-providers/**/*.test.ts'],
     // One provider at a time: two JVMs on two cores only wait for each other.
     fileParallelism: false,
+    // In CI a test may be tried twice, as in the suite: a machine that stalls is no fault of the code.
+    retry: process.env.CI ? 1 : 0,
     testTimeout: 60_000,
     // A first run downloads and unpacks, and Hydra is compiled.
     hookTimeout: 900_000,

@@ -11,15 +11,15 @@ import { clientsOf, describeProvider } from './scenarios.js'
 const VERSION = '1.7.5'
 const SOURCE = join(import.meta.dirname, 'better-auth')
 
-function install(): string {
-  return cached(`better-auth-${VERSION}`, (folder) => {
+function install(): Promise<string> {
+  return cached(`better-auth-${VERSION}`, async (folder) => {
     for (const file of ['package.json', 'package-lock.json']) copyFileSync(join(SOURCE, file), join(folder, file))
-    run('npm', ['ci', '--ignore-scripts', '--no-audit', '--no-fund'], { cwd: folder })
+    await run('npm', ['ci', '--ignore-scripts', '--no-audit', '--no-fund'], { cwd: folder })
   })
 }
 
 async function start(rps: LiveRps): Promise<RunningProvider> {
-  const folder = install()
+  const folder = await install()
   const program = join(folder, 'op.mjs')
   copyFileSync(join(SOURCE, 'op.mjs'), program)
   const port = await freePort()

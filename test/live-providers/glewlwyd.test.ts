@@ -16,12 +16,9 @@ const PASSWORD = 'password1'
 /** Letters and digits only: it does not decode what stands in an Authorization header. */
 const CLIENT_SECRET = 'secretsecretsecret'
 
-function installedVersion(): string {
-  try {
-    return /^Version: ([\d.]+)/m.exec(run('dpkg-query', ['--status', 'glewlwyd']))?.[1] ?? 'of no version'
-  } catch {
-    return 'not installed'
-  }
+async function installedVersion(): Promise<string> {
+  const status = await run('dpkg-query', ['--status', 'glewlwyd']).catch(() => '')
+  return /^Version: ([\d.]+)/m.exec(status)?.[1] ?? 'not installed'
 }
 
 function configuration(folder: string, port: number): string {
@@ -111,7 +108,7 @@ async function start(rps: LiveRps): Promise<RunningProvider> {
   const schema = gunzipSync(readFileSync('/usr/share/doc/glewlwyd/database/init.sqlite3.sql.gz'))
   const scheme = join(data.path, 'schema.sql')
   writeFileSync(scheme, schema)
-  run('sqlite3', [join(data.path, 'glewlwyd.db'), `.read ${scheme}`])
+  await run('sqlite3', [join(data.path, 'glewlwyd.db'), `.read ${scheme}`])
   const file = join(data.path, 'glewlwyd.conf')
   writeFileSync(file, configuration(data.path, port))
   const { stop } = await startProgram('glewlwyd', {
@@ -156,7 +153,7 @@ async function start(rps: LiveRps): Promise<RunningProvider> {
 
 describeProvider({
   name: 'Glewlwyd',
-  version: installedVersion(),
+  version: await installedVersion(),
   preset: 'glewlwyd',
   needs: ['glewlwyd', 'sqlite3'],
   shape: { typ: 'JWT', alg: 'RS256', lifetimeSeconds: undefined, aud: 'string', sub: true, sidIfNotRequired: false },

@@ -21,13 +21,13 @@ go 1.24
 replace github.com/gobuffalo/pop/v6 => github.com/ory/pop/v6 v6.2.1-0.20241121111754-e5dfc0f3344b
 `
 
-function build(): string {
-  const folder = cached(`hydra-${VERSION}`, (folder) => {
+async function build(): Promise<string> {
+  const folder = await cached(`hydra-${VERSION}`, async (folder) => {
     writeFileSync(join(folder, 'go.mod'), GO_MOD)
-    run('go', ['get', '-tool', `github.com/ory/hydra/v2@v${VERSION}`], { cwd: folder, env: { GOFLAGS: '-mod=mod' } })
-    run('go', ['build', '-tags', 'sqlite,json1', '-p', '2', '-o', join(folder, 'hydra'), 'github.com/ory/hydra/v2'], {
-      cwd: folder,
-    })
+    const inFolder = { cwd: folder, env: { GOFLAGS: '-mod=mod' } }
+    await run('go', ['get', '-tool', `github.com/ory/hydra/v2@v${VERSION}`], inFolder)
+    const built = ['-tags', 'sqlite,json1', '-p', '2', '-o', join(folder, 'hydra')]
+    await run('go', ['build', ...built, 'github.com/ory/hydra/v2'], { cwd: folder })
   })
   return join(folder, 'hydra')
 }
@@ -76,7 +76,7 @@ async function servePages(admin: Call) {
 }
 
 async function start(rps: LiveRps): Promise<RunningProvider> {
-  const program = build()
+  const program = await build()
   const [publicPort, adminPort] = [await freePort(), await freePort()]
   const issuer = `http://127.0.0.1:${publicPort}`
   const admin = adminOf(`http://127.0.0.1:${adminPort}`)

@@ -30,26 +30,25 @@ export interface ClientToRegister {
   readonly more?: Readonly<Record<string, unknown>>
 }
 
-function unpack(): string {
+function unpack(): Promise<string> {
   const name = 'keycloak-quarkus-dist'
-  return cached(`keycloak-${VERSION}`, (folder) => {
-    run('mvn', [
+  return cached(`keycloak-${VERSION}`, async (folder) => {
+    await run('mvn', [
       '-q',
       '-B',
       'dependency:get',
       `-Dartifact=org.keycloak:${name}:${VERSION}:tar.gz`,
       '-Dtransitive=false',
     ])
-    const repository = run('mvn', [
-      ...['-q', '-B', 'help:evaluate', '-Dexpression=settings.localRepository', '-DforceStdout'],
-    ]).trim()
+    const asked = ['-q', '-B', 'help:evaluate', '-Dexpression=settings.localRepository', '-DforceStdout']
+    const repository = (await run('mvn', asked)).trim()
     const archive = join(repository, 'org/keycloak', name, VERSION, `${name}-${VERSION}.tar.gz`)
-    run('tar', ['xzf', archive, '-C', folder, '--strip-components=1'])
+    await run('tar', ['xzf', archive, '-C', folder, '--strip-components=1'])
   })
 }
 
 export async function startKeycloak(): Promise<Keycloak> {
-  const folder = unpack()
+  const folder = await unpack()
   const port = await freePort()
   const origin = `http://127.0.0.1:${port}`
   const { stop } = await startProgram('bin/kc.sh', {

@@ -153,11 +153,11 @@ export class LiveRp {
   async #serve(req: IncomingMessage, res: ServerResponse): Promise<void> {
     const { inner } = this.#rp ?? {}
     if (inner === undefined) res.writeHead(503).end()
-    else if (req.method === 'POST' && req.url === RECEIVER) await this.#deliver(req, res, inner.url)
+    else if (req.method === 'POST' && req.url === RECEIVER) await this.#deliver(req, res)
     else inner.server.emit('request', req, res)
   }
 
-  async #deliver(req: IncomingMessage, res: ServerResponse, inner: string): Promise<void> {
+  async #deliver(req: IncomingMessage, res: ServerResponse): Promise<void> {
     const body = await bodyOf(req)
     const delivery = await this.#deliveryOf(body, req)
     this.deliveries.push(delivery)
@@ -175,7 +175,8 @@ export class LiveRp {
     }
     if (fault?.kind === 'slow') await Promise.race([hungUp, this.#released()])
     const headers = { 'content-type': req.headers['content-type'] ?? '' }
-    const answer = await fetch(inner + RECEIVER, { method: 'POST', headers, body, redirect: 'manual' })
+    // The RP of now: it may have been opened anew meanwhile.
+    const answer = await fetch(this.#rp?.inner.url + RECEIVER, { method: 'POST', headers, body, redirect: 'manual' })
     delivery.status = answer.status
     res.writeHead(answer.status, Object.fromEntries(answer.headers)).end(Buffer.from(await answer.arrayBuffer()))
   }
