@@ -18,7 +18,7 @@ import { bearerHandler, bearerRoute, type RouteOptions } from './bearer-route.js
 import { noVerdict, outline } from './no-verdict.js'
 import type { AccessToken } from './require-token.js'
 import { serverMetadata } from './server-metadata.js'
-import { deepFreeze } from './token-claims.js'
+import { deepFreeze, expiryOf } from './token-claims.js'
 
 /** Options of `requireJwt`: how a JWT is verified here, and what the route asks of it. */
 export interface RequireJwtOptions<Req = TokenRequest> extends RouteOptions<Req> {
@@ -86,18 +86,20 @@ function verifier(options: RequireJwtOptions<never>, clock: () => number) {
   const { issuer, audience, algorithms = ALGORITHMS, additionalTyp, clockToleranceSeconds } = options
   const types = ['at+jwt', 'application/at+jwt', ...(additionalTyp === undefined ? [] : [additionalTyp.toLowerCase()])]
   const keys = options.keys ?? remoteKeys(options, clock)
+  const tolerance = clockToleranceSeconds ?? DEFAULT_TOLERANCE_SECONDS
   const rules: JWTVerifyOptions = {
     issuer,
     audience: typeof audience === 'string' ? audience : [...audience],
     algorithms: [...algorithms],
-    clockTolerance: clockToleranceSeconds ?? DEFAULT_TOLERANCE_SECONDS,
+    clockTolerance: tolerance,
     requiredClaims: ['exp', 'iat', 'sub'],
   }
   const verify = async (token: string, now: number): Promise<JWTPayload | undefined> => {
     try {
       const { payload, protectedHeader } = await jwtVerify(token, keys, { ...rules, currentDate: new Date(now * 1000) })
       if (!types.includes(protectedHeader.typ?.toLowerCase() ?? '')) return undefined
-      return isAccessToken(payload) ? payload : undefined
+      // Milliseconds are years ahead to jose, and are what they mean to us.
+      return isAccessToken(payload) && expiryOf(payload.exp) + tolerance > now ? payload : undefined
     } catch (error) {
       if (error instanceof errors.JWKSTimeout || !(error instanceof errors.JOSEError)) {
         throw noVerdict('keys_unavailable', outline(error))
@@ -115,7 +117,7 @@ function verifier(options: RequireJwtOptions<never>, clock: () => number) {
     const payload = await verify(token, now)
     if (payload === undefined) return undefined
     deepFreeze(payload)
-    verified.set(key, { payload, at: now, until: Math.min(payload.exp ?? now, now + VERIFIED_SECONDS) })
+    verified.set(key, { payload, at: now, until: Math.min(expiryOf(payload.exp), now + VERIFIED_SECONDS) })
     return payload
   }
 }
