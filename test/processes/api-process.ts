@@ -1,9 +1,10 @@
-// An API as a process: it introspects at the OP, keeps the claims, and shares the logout store with the Relying Party. Two doors, a
-// strict and a bounded one.
+// An API as a process that shares the logout store with the Relying Party. It introspects tokens at the OP and keeps the claims, or
+// verifies JWTs by itself (`/jwt`). Two doors, a strict and a bounded one.
 import { once } from 'node:events'
 import { createServer } from 'node:http'
+import { createLocalJWKSet, type JSONWebKeySet } from 'jose'
 import { createClient } from 'redis'
-import { createClaims, type MarksStore } from '../../src/access-tokens/index.js'
+import { createClaims, createJwtCheck, type MarksStore } from '../../src/access-tokens/index.js'
 import { boundedReads } from '../../src/stores/bounded-reads.js'
 import { redisStore } from '../../src/stores/redis/index.js'
 import type { RpReady } from './rp.js'
@@ -15,9 +16,12 @@ export interface ApiSettings {
   readonly clientSecret: string
   readonly storeUrl: string
   readonly boundSeconds: number
+  /** Of the JWTs, and what this API is called in them. */
+  readonly jwks: JSONWebKeySet
+  readonly audience: string
 }
 
-const { issuer, clientId, clientSecret, storeUrl, boundSeconds } = settings<ApiSettings>()
+const { issuer, clientId, clientSecret, storeUrl, boundSeconds, jwks, audience } = settings<ApiSettings>()
 const client = createClient({ url: storeUrl, disableOfflineQueue: true })
 client.on('error', () => {})
 await client.connect()
@@ -29,8 +33,12 @@ async function door(store: MarksStore): Promise<number> {
     store,
   })
   const requireToken = claims.requireToken()
+  const requireJwt = createJwtCheck({ store }).requireJwt({
+    ...{ issuer, audience, keys: createLocalJWKSet(jwks), dangerouslyAllowHttp: true },
+  })
   const server = createServer((req, res) => {
-    requireToken(req, res, () => void res.end(claims.tokenOf(req)?.claims.sub))
+    const check = req.url === '/jwt' ? requireJwt : requireToken
+    check(req, res, () => void res.end('welcome'))
   })
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')

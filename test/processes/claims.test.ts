@@ -1,6 +1,8 @@
-// Claims in another process than the logout: a real OP, a real Redis, a Relying Party and an API. How late is the last use of a
-// token after the OP had its 200?
+// Access tokens in another process than the logout: a real OP, a real Redis, a Relying Party and an API that introspects tokens and
+// verifies JWTs by itself. How late is the last use of either after the OP had its 200, when the API's line is whole, cut or stalled,
+// and when the API is killed?
 import { setTimeout as delay } from 'node:timers/promises'
+import { exportJWK, generateKeyPair, SignJWT } from 'jose'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { describeWith } from '../servers/processes.js'
 import { type RunningRedis, redisServer, startRedis } from '../servers/redis.js'
@@ -11,18 +13,26 @@ import { eventually } from './site.js'
 import { startTcpProxy, type TcpProxy } from './tcp-proxy.js'
 
 const BOUND_SECONDS = 1
-const LOGOUTS = 8
+/** What happens to the API from before the logout until the bound has passed. */
+const FAULTS = ['none', 'none', 'none', 'stalled', 'cut', 'killed'] as const
 /** Uses of each token at each door at one time. */
 const CALLERS = 2
-/** In so many of the logouts the API hears nothing of its Redis from before the logout until the bound has passed. */
-const UNHEARD = 2
+const PATHS = { introspected: '/', jwt: '/jwt' } as const
+const KINDS = ['introspected', 'jwt'] as const
+type Kind = (typeof KINDS)[number]
+const AUDIENCE = 'https://api.example.com'
 
-describeWith(redisServer, 'redis-server')('claims in an API that shares a Redis with the Relying Party', () => {
+/** A login with both kinds of token. */
+type Known = OpLogin & { readonly tokens: Readonly<Record<Kind, string>> }
+
+describeWith(redisServer, 'redis-server')('access tokens at an API that shares a Redis with the Relying Party', () => {
   let redis: RunningRedis
   let op: Op
   let line: TcpProxy
   let rp: Child<RpReady>
   let api: Child<RpReady>
+  let keys: Awaited<ReturnType<typeof generateKeyPair>>
+  let startApi: () => Promise<Child<RpReady>>
 
   beforeAll(async () => {
     redis = await startRedis()
@@ -30,12 +40,13 @@ describeWith(redisServer, 'redis-server')('claims in an API that shares a Redis 
     line = await startTcpProxy(redis.port)
     const provider = { issuer: op.issuer, clientId: RP.clientId, dangerouslyAllowHttp: true }
     const urls = { storeUrl: redis.url, sessionsUrl: redis.url, boundSeconds: BOUND_SECONDS }
+    keys = await generateKeyPair('ES256', { extractable: true })
+    const jwks = { keys: [{ ...(await exportJWK(keys.publicKey)), alg: 'ES256' }] }
+    const settings = { issuer: op.issuer, ...API, boundSeconds: BOUND_SECONDS, jwks, audience: AUDIENCE }
+    startApi = () => startChild<RpReady>('api-process.ts', { ...settings, storeUrl: `redis://127.0.0.1:${line.port}` })
     ;[rp, api] = await Promise.all([
       startChild<RpReady>('rp-process.ts', { provider, storeKind: 'redis', driver: 'node-redis', ...urls }),
-      startChild<RpReady>('api-process.ts', {
-        ...{ issuer: op.issuer, ...API, boundSeconds: BOUND_SECONDS },
-        storeUrl: `redis://127.0.0.1:${line.port}`,
-      }),
+      startApi(),
     ])
     await op.open(`http://127.0.0.1:${rp.ready.ports.strict}/backchannel-logout`)
   })
@@ -46,7 +57,18 @@ describeWith(redisServer, 'redis-server')('claims in an API that shares a Redis 
     await redis?.stop()
   })
 
-  async function signIn(sub: string): Promise<OpLogin> {
+  /** As the authorization server would: for the same login, verifiable without asking anybody. */
+  function jwtOf({ claims }: OpLogin): Promise<string> {
+    const { sub, sid, auth_time, iat } = claims
+    const payload = { client_id: RP.clientId, sub, sid, auth_time, iat, exp: Number(iat) + 600 }
+    return new SignJWT(payload as never)
+      .setProtectedHeader({ alg: 'ES256', typ: 'at+jwt' })
+      .setIssuer(op.issuer)
+      .setAudience(AUDIENCE)
+      .sign(keys.privateKey)
+  }
+
+  async function signIn(sub: string): Promise<Known> {
     const login = await op.signIn(sub)
     const { claims, accessToken } = login
     const answer = await fetch(`http://127.0.0.1:${rp.ready.ports.strict}/login`, {
@@ -55,82 +77,110 @@ describeWith(redisServer, 'redis-server')('claims in an API that shares a Redis 
       body: JSON.stringify({ claims, accessToken }),
     })
     expect(await answer.json()).toMatchObject({ ended: false })
-    return login
+    return { ...login, tokens: { introspected: accessToken, jwt: await jwtOf(login) } }
   }
 
-  async function call(door: Door, { accessToken }: OpLogin): Promise<number> {
-    const headers = { authorization: `Bearer ${accessToken}` }
-    const answer = await fetch(`http://127.0.0.1:${api.ready.ports[door]}/`, { headers })
-    await answer.text()
-    return answer.status
+  /** The status, or 0 where there is no API. */
+  async function call(door: Door, kind: Kind, { tokens }: Known): Promise<number> {
+    const headers = { authorization: `Bearer ${tokens[kind]}` }
+    const url = `http://127.0.0.1:${api.ready.ports[door]}${PATHS[kind]}`
+    const answer = await fetch(url, { headers }).catch(() => undefined)
+    await answer?.text().catch(() => {})
+    return answer?.status ?? 0
   }
 
-  /** Seconds after the OP's 200 at which the last call that was let in began, for one user who is busy at both doors. */
-  async function lastUses(login: OpLogin, isUnheard: boolean): Promise<Readonly<Record<Door, number>>> {
-    const lastAllowed = { strict: Number.NEGATIVE_INFINITY, bounded: Number.NEGATIVE_INFINITY }
-    const caller = async (door: Door) => {
+  async function expectEverywhere(status: number, login: Known): Promise<void> {
+    for (const door of DOORS) for (const kind of KINDS) expect(await call(door, kind, login)).toBe(status)
+  }
+
+  type Uses = Record<Door, Record<Kind, number>>
+  const never = (): Uses => ({ strict: { introspected: 0, jwt: 0 }, bounded: { introspected: 0, jwt: 0 } })
+
+  /** Seconds after the OP's 200 at which the last call that was let in began, for one user who is busy at all doors. */
+  async function lastUses(login: Known, fault: (typeof FAULTS)[number]): Promise<Uses> {
+    const last = never()
+    const caller = async (door: Door, kind: Kind) => {
       for (;;) {
         const begun = performance.now()
-        const status = await call(door, login)
+        const status = await call(door, kind, login)
         if (status === 401) return
-        if (status === 200) lastAllowed[door] = Math.max(lastAllowed[door], begun)
+        if (status === 200) last[door][kind] = Math.max(last[door][kind], begun)
         await delay(2)
       }
     }
-    for (const door of DOORS) expect(await call(door, login)).toBe(200)
+    await expectEverywhere(200, login)
     const told = op.answers.length
-    const callers = DOORS.flatMap((door) => Array.from({ length: CALLERS }, () => caller(door)))
-    if (isUnheard) line.stall()
+    const busy = Array.from({ length: CALLERS }, () => DOORS.flatMap((door) => KINDS.map((kind) => caller(door, kind))))
+    if (fault === 'stalled') line.stall()
+    if (fault === 'cut') line.cut()
+    const killed = fault === 'killed' ? api.kill() : undefined
     await op.signOut(login)
     const [answer, ...more] = op.answers.slice(told)
     const bound = (answer?.at ?? 0) + BOUND_SECONDS * 1000
-    if (isUnheard) {
+    if (killed) {
+      await killed
+      api = await startApi()
+    } else if (fault !== 'none') {
       await eventually('the end of the bound', async () => (performance.now() > bound ? true : undefined))
       line.restore()
     }
-    await Promise.all(callers)
+    await Promise.all(busy.flat())
     expect(more).toEqual([])
     expect(answer?.status).toBe(200)
-    const since = (at: number) => Math.max(0, at - (answer?.at ?? 0)) / 1000
-    return { strict: since(lastAllowed.strict), bounded: since(lastAllowed.bounded) }
+    const since = never()
+    for (const door of DOORS) {
+      for (const kind of KINDS) since[door][kind] = Math.max(0, last[door][kind] - (answer?.at ?? 0)) / 1000
+    }
+    return since
   }
 
   it('are used at no time after the 200 where reads are strict, and by B where they are bounded', async () => {
     const stranger = await signIn('stranger')
-    for (const door of DOORS) expect(await call(door, stranger)).toBe(200)
-    const worst = { strict: 0, bounded: 0 }
-    for (let i = 0; i < LOGOUTS; i++) {
+    await expectEverywhere(200, stranger)
+    const worst = never()
+    for (const [i, fault] of FAULTS.entries()) {
       const login = await signIn(`user ${i}`)
-      const late = await lastUses(login, i < UNHEARD)
+      const late = await lastUses(login, fault)
       for (const door of DOORS) {
-        worst[door] = Math.max(worst[door], late[door])
-        expect(await call(door, login)).toBe(401)
+        for (const kind of KINDS) worst[door][kind] = Math.max(worst[door][kind], late[door][kind])
       }
+      await expectEverywhere(401, login)
       // The OP would let them in still: it is the logout that ends them at the API.
       expect(await op.isActive(login.accessToken)).toBe(true)
     }
-    process.stdout.write(
-      `claims: the last use began at most ${worst.strict.toFixed(3)} s (strict) and ` +
-        `${worst.bounded.toFixed(3)} s (bounded, B = ${BOUND_SECONDS} s) after the OP's 200\n`,
-    )
-    expect(worst.strict).toBe(0)
-    expect(worst.bounded).toBeLessThanOrEqual(BOUND_SECONDS)
-    // The replica did answer for a while: otherwise this would show nothing.
-    expect(worst.bounded).toBeGreaterThan(0)
-    for (const door of DOORS) expect(await call(door, stranger)).toBe(200)
-    // Each token was asked about once at each door, and once by this test: what was let in was let in from the cache.
-    expect(op.introspections()).toBe(2 + LOGOUTS * 3)
+    for (const kind of KINDS) {
+      process.stdout.write(
+        `tokens, ${kind}: the last use began at most ${worst.strict[kind].toFixed(3)} s (strict) and ` +
+          `${worst.bounded[kind].toFixed(3)} s (bounded, B = ${BOUND_SECONDS} s) after the OP's 200\n`,
+      )
+      expect(worst.strict[kind]).toBe(0)
+      expect(worst.bounded[kind]).toBeLessThanOrEqual(BOUND_SECONDS)
+      // The replica did answer for a while: otherwise this would show nothing.
+      expect(worst.bounded[kind]).toBeGreaterThan(0)
+    }
+    await expectEverywhere(200, stranger)
+  })
+
+  it('introspected ones are asked about once at each door: what was let in was let in from the cache', async () => {
+    const [one, before] = [await signIn('one'), op.introspections()]
+    for (let i = 0; i < 5; i++) await expectEverywhere(200, one)
+    expect(op.introspections() - before).toBe(DOORS.length)
   })
 
   it('are not used at all while nobody can tell, and again as soon as somebody can', async () => {
     const stranger = await signIn('another stranger')
-    for (const door of DOORS) expect(await call(door, stranger)).toBe(200)
+    await expectEverywhere(200, stranger)
     await redis.kill()
-    expect(await call('strict', stranger)).toBe(503)
-    await eventually('an end of the bound', async () => ((await call('bounded', stranger)) === 503 ? true : undefined))
+    for (const kind of KINDS) {
+      expect(await call('strict', kind, stranger)).toBe(503)
+      const isOver = async () => ((await call('bounded', kind, stranger)) === 503 ? true : undefined)
+      await eventually('an end of the bound', isOver)
+    }
     await redis.restart()
     for (const door of DOORS) {
-      await eventually('a verdict', async () => ((await call(door, stranger)) === 200 ? true : undefined))
+      for (const kind of KINDS) {
+        await eventually('a verdict', async () => ((await call(door, kind, stranger)) === 200 ? true : undefined))
+      }
     }
   })
 })
