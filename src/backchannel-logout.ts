@@ -29,7 +29,7 @@ import {
 import { KeptTokens } from './receivers/kept-tokens.js'
 import type { LocalSession } from './sessions/session-backend.js'
 import { type ConnectHandler, type GuardOptions, statelessGuard } from './sessions/stateless-guard.js'
-import { type AboutLogin, type Login, type LoginTokens, loginOf } from './sign-ons/login.js'
+import { type AboutLogin, type Login, type LoginTokens, loginOf, sidExpected } from './sign-ons/login.js'
 import { SignOns } from './sign-ons/sign-ons.js'
 import type { StatelessSignOn } from './sign-ons/stateless.js'
 import { StoreClock } from './stores/store-clock.js'
@@ -204,10 +204,20 @@ export function createBackchannelLogout<Req = unknown>(given: BackchannelLogoutO
     }
     return session
   }
+  /** Once for each provider, not for each login. */
+  const warnedOfSid = new WeakSet<object>()
   const login = async (idToken: IdTokenClaims | undefined, about?: AboutLogin): Promise<Login> => {
     const found = await loginOf(idToken, about, directory, clock, (error) => emit({ type: 'warning', error }))
     // A login comes before every logout: now the OP can be asked for its keys, while it waits for our answer perhaps not.
-    directory.freshen(found.client).catch((error) => emit({ type: 'warning', error }))
+    directory.freshen(found.client).then(
+      (provider) => {
+        if (provider === undefined || found.sid !== undefined || warnedOfSid.has(provider.keys)) return
+        if (!provider.keys.saysSids()) return
+        warnedOfSid.add(provider.keys)
+        emit({ type: 'warning', error: sidExpected() })
+      },
+      (error) => emit({ type: 'warning', error }),
+    )
     return found
   }
 

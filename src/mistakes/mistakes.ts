@@ -23,6 +23,9 @@ const REMEDIES: Readonly<Record<string, string>> = {
   too_old: CLOCK,
   key_unknown: 'Compare the provider options jwksUri and jwks with what the provider publishes',
   sid_missing: 'Register backchannel_logout_session_required at the provider, so that its tokens have a sid',
+  sid_expected:
+    'Register backchannel_logout_session_required at the provider, and bind with all claims of the validated ID Token; ' +
+    'then set the provider option backchannelLogoutSessionRequired',
   sub_missing: 'Leave the provider option ignoreSid out: the tokens of this provider name no sub',
   body_consumed: 'Mount logout.receiver() before everything that reads the body of the request',
   body_unparsed: 'Mount logout.receiver() before body parsers',

@@ -25,10 +25,10 @@ export interface ProviderDirectory {
   /** Fetches metadata and keys of the configured providers. Rejects with `ERR_KEYS_UNAVAILABLE`, after trying all. */
   prepare(signal: AbortSignal): Promise<void>
   /**
-   * For a login of this client: fetches its provider's keys if they are missing or old. Rejects with `ERR_KEYS_UNAVAILABLE` if they
-   * could not be had; nobody need wait for it.
+   * For a login of this client: fetches its provider's keys if they are missing or old, and resolves to that provider. Rejects with
+   * `ERR_KEYS_UNAVAILABLE` if they could not be had; nobody need wait for it.
    */
-  freshen(client: Client): Promise<void>
+  freshen(client: Client): Promise<Provider | undefined>
 }
 
 export interface ProviderDirectoryOptions {
@@ -76,8 +76,8 @@ class ConfiguredProviders implements ProviderDirectory {
     for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason
   }
 
-  async freshen(client: Client): Promise<void> {
-    await freshenOf(client, this.#byIssuer.get(client.issuer))
+  async freshen(client: Client): Promise<Provider | undefined> {
+    return freshenOf(client, this.#byIssuer.get(client.issuer))
   }
 
   #add(provider: Provider): void {
@@ -122,8 +122,8 @@ class LookedUpProviders implements ProviderDirectory {
 
   async prepare(): Promise<void> {}
 
-  async freshen(client: Client): Promise<void> {
-    await freshenOf(client, this.#known.get(client.issuer)?.providers)
+  async freshen(client: Client): Promise<Provider | undefined> {
+    return freshenOf(client, this.#known.get(client.issuer)?.providers)
   }
 
   async #ask(issuer: string): Promise<LookedUp> {
@@ -149,8 +149,10 @@ class LookedUpProviders implements ProviderDirectory {
   }
 }
 
-async function freshenOf({ clientId }: Client, providers: readonly Provider[] = []): Promise<void> {
-  await providers.find(({ client }) => client.clientId === clientId)?.keys.freshen()
+async function freshenOf({ clientId }: Client, providers: readonly Provider[] = []): Promise<Provider | undefined> {
+  const provider = providers.find(({ client }) => client.clientId === clientId)
+  await provider?.keys.freshen()
+  return provider
 }
 
 /** Down to the last list; functions are what they are. */

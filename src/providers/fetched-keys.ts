@@ -52,6 +52,7 @@ export class FetchedKeys {
   readonly #lookups: LookupBudget
   #keys: KeySet | undefined
   #discovered: { readonly jwksUri: string; readonly fetchedAt: number } | undefined
+  #discoveredSids: boolean | undefined
   #begunFetches = 0
   #running: Promise<KeySet> | undefined
   #failure: { readonly error: KeysUnavailableError; readonly at: number; readonly backOffSeconds: number } | undefined
@@ -97,6 +98,11 @@ export class FetchedKeys {
 
   get fetchedAt(): number | undefined {
     return this.#keys?.fetchedAt
+  }
+
+  /** Whether the OP's metadata say that its Logout Tokens can name a `sid` (BCL 2.1); absent where none were read. */
+  get saysSids(): boolean | undefined {
+    return this.#discoveredSids
   }
 
   get areUsable(): boolean {
@@ -197,6 +203,7 @@ export class FetchedKeys {
       const reason = cause instanceof InvalidMetadataError ? 'metadata_invalid' : 'metadata_fetch_failed'
       throw this.#unavailable(reason, cause)
     })
+    this.#discoveredSids = metadata.backchannel_logout_session_supported === true
     try {
       return safeUrl(metadata.jwks_uri, dangerouslyAllowHttp)
     } catch (cause) {

@@ -69,6 +69,11 @@ export class SigningKeys {
     await this.#fetched?.freshen()
   }
 
+  /** Whether the OP's metadata, where they were read on the way to its keys, say that its Logout Tokens can name a `sid`. */
+  saysSids(): boolean {
+    return this.#fetched?.saysSids ?? false
+  }
+
   state(): KeysState {
     if (this.#fetched === undefined) return { atHand: true }
     const { areUsable, fetchedAt } = this.#fetched

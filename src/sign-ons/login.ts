@@ -78,6 +78,14 @@ export async function loginOf(
   }
 }
 
+/**
+ * A login whose ID Token names no `sid`, at a provider whose metadata say that its Logout Tokens can: those with a `sid` and no
+ * `sub` will not find it.
+ */
+export function sidExpected(): LogoutError {
+  return notAnIdToken('sid_expected', 'sid')
+}
+
 function startOf(about: AboutLogin | undefined): number | undefined {
   const startedAt = about?.startedAt
   if (startedAt === undefined || (Number.isFinite(startedAt) && startedAt > 0 && startedAt < LATEST_SECONDS)) {
@@ -103,6 +111,9 @@ const SENTENCES = {
   sid_missing:
     'The ID Token has no sid, and the Logout Tokens of its provider name nothing else: ' +
     'register backchannel_logout_session_required there',
+  sid_expected:
+    'The ID Token has no sid, and the metadata of its provider say that Logout Tokens can name one: ' +
+    'a Logout Token that names nothing else will not find this login',
   sid_invalid: 'The sid of the ID Token is not a string',
 } as const
 

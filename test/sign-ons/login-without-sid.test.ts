@@ -1,0 +1,54 @@
+// A login whose ID Token names no `sid`, at an OP whose metadata say that its Logout Tokens do: said once, on the way.
+import { afterEach, describe, expect, it } from 'vitest'
+import { createBackchannelLogout, type LogoutEvent } from '../../src/index.js'
+import { createFakeOp } from '../../src/testing/index.js'
+
+const closers: (() => unknown)[] = []
+afterEach(async () => {
+  for (const close of closers.splice(0)) await close()
+})
+
+const EXPECTED = { code: 'ERR_ID_TOKEN', reason: 'sid_expected', claim: 'sid' }
+
+async function scene(metadata: Readonly<Record<string, unknown>> = {}) {
+  const op = await createFakeOp({ clientId: 'rp' })
+  const events: LogoutEvent[] = []
+  // As at an OP that answers so: only what its metadata say of sids is changed.
+  const fetching: typeof fetch = async (url, init) => {
+    const response = await fetch(url, init)
+    if (!String(url).includes('.well-known')) return response
+    return Response.json({ ...Object(await response.json()), ...metadata })
+  }
+  const logout = createBackchannelLogout({
+    provider: { issuer: op.issuer, clientId: 'rp', fetch: fetching },
+    onEvent: (event) => events.push(event),
+  })
+  closers.push(
+    () => logout.close(),
+    () => op.close(),
+  )
+  await logout.prepare()
+  const signIn = async (sid: string | undefined) => {
+    await logout.signOn(op.mint.idTokenClaims({ sub: 'alice', sid }))
+    await new Promise(setImmediate)
+  }
+  const warnings = () => events.flatMap((event) => (event.type === 'warning' ? [event.error] : []))
+  return { signIn, warnings }
+}
+
+describe('a login without a sid', () => {
+  it('is said once, where the metadata of the OP announce sids in Logout Tokens', async () => {
+    const { signIn, warnings } = await scene()
+    await signIn('S1')
+    expect(warnings()).toEqual([])
+    await signIn(undefined)
+    await signIn(undefined)
+    expect(warnings()).toMatchObject([EXPECTED])
+  })
+
+  it.each([false, undefined])('is nothing to speak of where they say %s', async (said) => {
+    const { signIn, warnings } = await scene({ backchannel_logout_session_supported: said })
+    await signIn(undefined)
+    expect(warnings()).toEqual([])
+  })
+})
