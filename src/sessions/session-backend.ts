@@ -27,6 +27,9 @@ export interface SessionBackend<Req> {
  */
 export type SessionVerdict = 'ended' | 'bound' | 'unbound'
 
+/** Until when a session's own store may keep it (epoch seconds); absent where it does not say. */
+export type KeptUntil = number | undefined | Promise<number | undefined>
+
 /** What a protected session store asks before it believes a session. */
 export interface SessionGuard {
   /** The same for receivers of the same clients, of which a session store needs the latest only; absent where not known. */
@@ -36,9 +39,9 @@ export interface SessionGuard {
   /**
    * What is known of this session. Rejects with `NoVerdictError` where that cannot be found out. One look-up.
    * `keptUntil` (epoch seconds): how long the session's own store may keep it from now on; its binding is made to last
-   * longer.
+   * longer. It may come later than the verdict, which does not wait for it, and must not reject.
    */
-  verdictOn(sessionId: string, keptUntil?: number): Promise<SessionVerdict>
+  verdictOn(sessionId: string, keptUntil?: KeptUntil): Promise<SessionVerdict>
   /** Whether this process ended it a short while ago. No look-up. */
   wasEndedHere(sessionId: string): boolean
   /**

@@ -123,16 +123,40 @@ class StoreProtection {
     }
   }
 
-  /** Reads, then asks: a row that came back in the meantime is found dead as well. */
+  /**
+   * Reads the row and asks for the verdict at the same time: what either finds was true after the request began. The
+   * verdict may be older than the row, so one that contradicts the row (a login or a logout came between the two) is
+   * asked for once more, after it.
+   */
   async #get(sessionId: string): Promise<unknown> {
-    const session = await this.#call('get', sessionId)
+    const row = this.#call('get', sessionId)
+    const early = this.#earlyVerdicts(sessionId, row)
+    const session = await row
     if (session === null || session === undefined) return session
+    const isEndedHere = this.#wasEndedHere(sessionId)
+    if (!isEndedHere && this.#agrees(sessionId, Object(session), await early)) return session
     const verdict = await this.#verdictOn(sessionId, Object(session))
     if (verdict === 'alive') return session
     this.#blocked('read')
     // A row that is not bound yet may be one of a login that is being bound: it is not believed, and left alone.
     if (verdict === 'dead') await this.#destroyQuietly(sessionId)
     return null
+  }
+
+  /** Never rejects unheard: a request whose row is missing or cannot be read has no need of a verdict. */
+  #earlyVerdicts(sessionId: string, row: Promise<unknown>): Promise<readonly SessionVerdict[]> {
+    const keptUntil = row.then(
+      (session) => (session === null || session === undefined ? undefined : rowExpiry(Object(session))),
+      () => undefined,
+    )
+    const verdicts = Promise.all(this.#guards.map((guard) => guard.verdictOn(sessionId, keptUntil)))
+    verdicts.catch(() => {})
+    return verdicts
+  }
+
+  #agrees(sessionId: string, session: StoredSession, verdicts: readonly SessionVerdict[]): boolean {
+    if (this.#wasEndedHere(sessionId) || verdicts.includes('ended')) return false
+    return verdicts.includes('bound') || !(isStamped(session) || this.#rules.size > 0)
   }
 
   /** Writes, then asks, then undoes: a check before the write would leave a window. */

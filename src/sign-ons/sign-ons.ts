@@ -3,7 +3,7 @@
 import { randomUUID } from 'node:crypto'
 import { LogoutError } from '../errors.js'
 import { sidKey, subKey } from '../marks/target.js'
-import type { LocalSession, SessionGuard, SessionVerdict } from '../sessions/session-backend.js'
+import type { KeptUntil, LocalSession, SessionGuard, SessionVerdict } from '../sessions/session-backend.js'
 import type { SessionState } from '../stores/logout-store.js'
 import { endTokens } from './end-tokens.js'
 import { FailedLogins } from './failed-logins.js'
@@ -127,7 +127,7 @@ export class SignOns implements SessionGuard {
     return this.#changes.earlierIds(sessionId)
   }
 
-  verdictOn(sessionId: string, keptUntil?: number): Promise<SessionVerdict> {
+  verdictOn(sessionId: string, keptUntil?: KeptUntil): Promise<SessionVerdict> {
     return this.#verdicts.verdictOn(sessionId, keptUntil)
   }
 

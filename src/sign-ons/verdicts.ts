@@ -1,7 +1,7 @@
 // Whether a session that is presented again still lives. A verdict that cannot be had is never "it lives".
 import { LogoutError, NoVerdictError } from '../errors.js'
 import { covers } from '../marks/covering.js'
-import type { SessionVerdict } from '../sessions/session-backend.js'
+import type { KeptUntil, SessionVerdict } from '../sessions/session-backend.js'
 import type { SessionState } from '../stores/logout-store.js'
 import { type SignOnsOptions, step } from './options.js'
 
@@ -13,7 +13,7 @@ export class Verdicts {
   }
 
   /** See `SessionGuard`. */
-  async verdictOn(sessionId: string, keptUntil?: number): Promise<SessionVerdict> {
+  async verdictOn(sessionId: string, keptUntil?: KeptUntil): Promise<SessionVerdict> {
     let state: SessionState
     try {
       state = await step(this.#options, this.#options.store.read(sessionId))
@@ -21,7 +21,8 @@ export class Verdicts {
       throw new NoVerdictError(cause)
     }
     if (this.isDead(state)) return 'ended'
-    this.#renew(state, keptUntil)
+    if (keptUntil instanceof Promise) void keptUntil.then((until) => this.#renew(state, until))
+    else this.#renew(state, keptUntil)
     return state.binding === undefined ? 'unbound' : 'bound'
   }
 

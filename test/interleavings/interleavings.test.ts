@@ -108,6 +108,23 @@ const saveBindAndLogout: Scenario = async (stage) => {
   return stage.verdict([LAPTOP], [])
 }
 
+/** A session that is there already gets its login while another request of the same browser reads it. */
+const loginAndRead: Scenario = async (stage) => {
+  const { world, web, nodes } = stage
+  const one = await world.visit(web)
+  await world.write(one)
+  await stage.together(
+    async () => {
+      await world.bind(one, LAPTOP)
+      await world.write(one)
+    },
+    () => world.visit(nodes.at(-1) ?? web, one.sessionID),
+  )
+  const alive = await stage.verdict([], [[LAPTOP, one.sessionID]])
+  await stage.logOut(BY_SID)
+  return [...alive, ...(await stage.verdict([LAPTOP], []))]
+}
+
 const requestAndLogout =
   (target: Target): Scenario =>
   async (stage) => {
@@ -311,8 +328,11 @@ const SAFE: readonly (readonly [string, Scenario, Setting, number])[] = [
   ['login, logout on one node whose store answers late', loginAndLogout, { nodes: 1, lateAnswers: true }, 755],
   ['bind, logout in a store without atomicity', bindAndLogout, { logoutStore: 'stepwise' }, 574],
   ['bind of a saved session, logout in a store without atomicity', saveBindAndLogout, { logoutStore: 'stepwise' }, 574],
-  ['request that writes, logout by sid', requestAndLogout(BY_SID), {}, 51],
-  ['request that writes, logout by sub', requestAndLogout(BY_SUB), {}, 231],
+  ['login, read', loginAndRead, {}, 21],
+  ['login, read on one node whose store answers late', loginAndRead, { nodes: 1, lateAnswers: true }, 207],
+  ['login, read in a store without atomicity', loginAndRead, { logoutStore: 'stepwise' }, 1_786],
+  ['request that writes, logout by sid', requestAndLogout(BY_SID), {}, 129],
+  ['request that writes, logout by sub', requestAndLogout(BY_SUB), {}, 631],
   ['two writes, logout', twoWritesAndLogout, {}, 770],
   ['two writes, logout on one node', twoWritesAndLogout, { nodes: 1 }, 494],
   ['writes of two sessions, logout by sid', twoSessionsAndLogout(BY_SID), {}, 469],
@@ -321,7 +341,7 @@ const SAFE: readonly (readonly [string, Scenario, Setting, number])[] = [
     'request that writes, logout in a store without atomicity',
     requestAndLogout(BY_SID),
     { logoutStore: 'stepwise' },
-    1_404,
+    15_514,
   ],
   ['touch of a store that revives, logout on one node', touchAndLogout, { nodes: 1, touchRevives: true }, 16],
   ['regenerate, logout', regenerateAndLogout, {}, 52],
@@ -402,6 +422,13 @@ const UNSAFE: readonly (readonly [string, Scenario, Setting, Readonly<Record<str
     { protection: 'check-then-write' },
     { [ROW]: 2 },
     10,
+  ],
+  [
+    'login, read if the early verdict is believed',
+    loginAndRead,
+    { protection: 'early verdict' },
+    { 'laptop is wrongly ended': 3 },
+    21,
   ],
   [
     'two writes, logout if a write is checked before it',

@@ -7,6 +7,7 @@ import { LogoutEngine } from '../../src/logout/engine.js'
 import { jtiKey, type LogoutTarget, targetKey } from '../../src/marks/target.js'
 import { type ExpressSessionStore, expressSessions } from '../../src/sessions/express-session.js'
 import type { SessionBackend, SessionGuard } from '../../src/sessions/session-backend.js'
+import { isStamped } from '../../src/sessions/session-row.js'
 import { SignOns } from '../../src/sign-ons/sign-ons.js'
 import type { LogoutStore } from '../../src/stores/logout-store.js'
 import { memoryStore } from '../../src/stores/memory-store.js'
@@ -19,8 +20,11 @@ export interface WorldOptions {
   readonly step?: Step
   /** `atomic`: a call is one step; `stepwise`: each read and write is; `check-then-write`: `bind` reads first. */
   readonly logoutStore?: 'atomic' | 'stepwise' | 'check-then-write' | 'follows nobody'
-  /** `check-then-write`: a session write asks before it writes, and not after. */
-  readonly protection?: 'full' | 'none' | 'check-then-write'
+  /**
+   * `check-then-write`: a session write asks before it writes, and not after. `early verdict`: a read believes the
+   * verdict that was asked for while the row was read, and does not ask again where the two contradict each other.
+   */
+  readonly protection?: 'full' | 'none' | 'check-then-write' | 'early verdict'
   /** Answers of the logout store take their own time: they may arrive in another order than its work was done. */
   readonly lateAnswers?: boolean
   /** `touch` reads the row and writes it again, as session-file-store's does. */
@@ -74,7 +78,7 @@ export class World {
   /** A process of its own: it shares the two stores, and no memory. */
   addNode(): Node {
     const store = new RowStore(this.rows, this.#step, () => this.#newId(), this.#options.touchRevives ?? false)
-    const ownSet = store.set
+    const own = { get: store.get, set: store.set, destroy: store.destroy }
     const backend = expressSessions(store)
     const deniedHere = new DeniedHere(() => this.now)
     const shared = {
@@ -98,7 +102,8 @@ export class World {
       onSessionsEnded: undefined,
     })
     if (this.#options.protection !== 'none') backend.protect(signOns)
-    if (this.#options.protection === 'check-then-write') checkThenWrite(store, ownSet, signOns)
+    if (this.#options.protection === 'check-then-write') checkThenWrite(store, own.set, signOns)
+    if (this.#options.protection === 'early verdict') believeEarlyVerdict(store, own, signOns)
     this.#toClose.push(() => engine.close())
     return { store, sessions: backend, signOns, engine }
   }
@@ -141,6 +146,7 @@ export class World {
   async bind(request: Request, { sub, sid, iat }: SignOnOfUser): Promise<boolean> {
     request.session.signOn = sid
     const login = { client: CLIENT, sub, sid, issuedAt: iat, tokenKeys: [] }
+    request.node.sessions.bound(request as never)
     const { ended } = await request.node.signOns.bind({ sessionId: request.sessionID }, login)
     return ended
   }
@@ -292,6 +298,17 @@ function checkThenWrite(store: ExpressSessionStore, ownSet: ExpressSessionStore[
   store.set = async (id: string, row: Row, callback: () => void) => {
     if ((await guard.verdictOn(id)) === 'ended') callback()
     else ownSet.call(store, id, row, callback)
+  }
+}
+
+type OwnMethods = Pick<ExpressSessionStore, 'get' | 'set' | 'destroy'>
+
+function believeEarlyVerdict(store: ExpressSessionStore, own: OwnMethods, guard: SessionGuard): void {
+  store.get = async (id: string, callback: (error: unknown, row?: unknown) => void) => {
+    const [row, verdict] = await Promise.all([called((done) => own.get.call(store, id, done)), guard.verdictOn(id)])
+    const isDead = verdict === 'ended' || (verdict === 'unbound' && isStamped(Object(row)))
+    if (row === undefined || !isDead) callback(null, row)
+    else own.destroy.call(store, id, () => callback(null))
   }
 }
 

@@ -59,6 +59,43 @@ async function regenerate(rows: session.Store, sessionID: string, nextId: () => 
   return req.sessionID
 }
 
+describe('a read asks the session store and the logout store at the same time', () => {
+  it('one does not wait for the other', async () => {
+    const asked: string[] = []
+    const rows = new session.MemoryStore()
+    const { get } = rows
+    rows.get = (id: string, callback: (error?: unknown, found?: session.SessionData | null) => void) => {
+      asked.push('row')
+      if (asked.length === 2) get.call(rows, id, callback)
+      else waiting.push(() => get.call(rows, id, callback))
+    }
+    const waiting: (() => void)[] = []
+    const inner = memoryStore()
+    const store: LogoutStore = Object.assign(Object.create(inner), {
+      read: async (id: string) => {
+        asked.push('verdict')
+        for (const go of waiting) go()
+        return inner.read(id)
+      },
+    })
+    await write(rows, 'a')
+    receiver(rows, { store })
+    await write(rows, 'a')
+    asked.length = 0
+    expect(await read(rows, 'a')).toMatchObject(row())
+    expect(asked.toSorted()).toEqual(['row', 'verdict'])
+  })
+
+  it('and needs no verdict on a row that is not there', async () => {
+    const rows = new session.MemoryStore()
+    const away = () => Promise.reject(new Error('away'))
+    receiver(rows, { store: Object.assign(Object.create(memoryStore()), { read: away }) as LogoutStore })
+    expect(await read(rows, 'unknown')).toBeFalsy()
+    await called((done) => rows.set('a', row(), done))
+    await expect(read(rows, 'a')).rejects.toMatchObject({ status: 503 })
+  })
+})
+
 describe('a store that reports a missing row as an error', () => {
   class Exacting extends session.MemoryStore {
     override destroy(id: string, callback?: (error?: unknown) => void) {
