@@ -3,8 +3,9 @@ import { defineConfig } from 'vitest/config'
 export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
-    // Frameworks have packages of their own to install (test:frameworks), real OpenID Providers take minutes (test:providers).
-    exclude: ['**/node_modules/**', 'test/frameworks/**', 'test/live-providers/**'],
+    // Frameworks and consumers have packages of their own to install (test:frameworks, test:consumers); real OpenID Providers take
+    // minutes (test:providers).
+    exclude: ['**/node_modules/**', 'test/frameworks/**', 'test/consumers/**', 'test/live-providers/**'],
     // In CI a test that depends on real servers may be tried twice: a machine that stalls is no fault of the code.
     retry: process.env.CI ? 1 : 0,
     testTimeout: 30_000,

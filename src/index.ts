@@ -7,6 +7,7 @@ export {
 } from './backchannel-logout.js'
 export { type ErrorCode, type ErrorDetails, LogoutError, type LogoutErrorJson, NoVerdictError } from './errors.js'
 export type { EventListener, LogoutEvent, LogoutReason } from './events.js'
+export type { Fetch, FetchInit } from './http/fetched-documents.js'
 export type { ApplicationListener, ListenerOptions } from './http/listener.js'
 export type { NodeHandler } from './http/node.js'
 export type { WebHandler } from './http/web.js'

@@ -1,6 +1,7 @@
 // Tells an API that does not share the logout store which tokens have ended. Sends to one address, over POST, and nothing else.
 import { LogoutError } from '../errors.js'
 import { basicAuthorization } from '../http/basic-auth.js'
+import type { Fetch } from '../http/fetched-documents.js'
 import { safeUrlOption } from '../http/safe-url.js'
 import type { ClaimsEvictor } from '../logout/claims-evictor.js'
 import { tokenKey } from '../marks/target.js'
@@ -16,6 +17,8 @@ export interface EvictionClientOptions {
   readonly clientSecret: string
   /** Seconds; default 2. */
   readonly timeoutSeconds?: number
+  /** Sends the requests in place of the global `fetch`: through a proxy, with a client certificate. */
+  readonly fetch?: Fetch
   /** Lets secrets travel without TLS. For tests and loopback interfaces only. */
   readonly dangerouslyAllowHttp?: boolean
 }
@@ -53,7 +56,8 @@ export function createEvictionClient(options: EvictionClientOptions): EvictionCl
 async function post(options: EvictionClientOptions, body: URLSearchParams): Promise<void> {
   let response: Response
   try {
-    response = await fetch(options.endpoint, {
+    const send: Fetch = options.fetch ?? fetch
+    response = await send(options.endpoint, {
       method: 'POST',
       headers: { Authorization: basicAuthorization({ id: options.clientId, secret: options.clientSecret }) },
       body,
@@ -80,6 +84,7 @@ const NAMES: OptionNames<EvictionClientOptions> = {
   clientId: true,
   clientSecret: true,
   timeoutSeconds: true,
+  fetch: true,
   dangerouslyAllowHttp: true,
 }
 
@@ -90,6 +95,9 @@ function assertUsable(options: EvictionClientOptions): void {
   if (typeof clientId !== 'string' || clientId === '') throw new TypeError('clientId must be a non-empty string')
   if (typeof clientSecret !== 'string' || clientSecret === '') {
     throw new TypeError('clientSecret must be the secret that the API has for this clientId')
+  }
+  if (rest.fetch !== undefined && typeof rest.fetch !== 'function') {
+    throw new TypeError('fetch must be a function like the global fetch')
   }
   if (rest.timeoutSeconds !== undefined && !(rest.timeoutSeconds > 0 && rest.timeoutSeconds <= 60)) {
     throw new TypeError('timeoutSeconds must be more than 0 and at most 60')

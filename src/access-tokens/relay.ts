@@ -5,6 +5,7 @@ import { type CryptoKey, type KeyObject, SignJWT } from 'jose'
 import { within } from '../deadline.js'
 import { LogoutError } from '../errors.js'
 import { type EventListener, emitter } from '../events.js'
+import type { Fetch } from '../http/fetched-documents.js'
 import type { ClaimsEvictor } from '../logout/claims-evictor.js'
 import { assertOptions, type OptionNames } from '../option-checks.js'
 import type { LogPage, LogStore } from '../stores/log-store.js'
@@ -37,6 +38,8 @@ export interface RelayOptions {
   readonly timeoutSeconds?: number
   /** Hears a `warning` (`relay_failed`) when an API cannot be told, once until it can. */
   readonly onEvent?: EventListener
+  /** Sends the notices in place of the global `fetch`: through a proxy, with a client certificate. */
+  readonly fetch?: Fetch
   /** Lets notices travel without TLS. For tests and loopback interfaces only. */
   readonly dangerouslyAllowHttp?: boolean
   /** The one clock: epoch seconds. Default: the system clock. */
@@ -71,6 +74,7 @@ const NAMES: OptionNames<RelayOptions> = {
   everySeconds: true,
   timeoutSeconds: true,
   onEvent: true,
+  fetch: true,
   dangerouslyAllowHttp: true,
   clock: true,
 }
@@ -201,7 +205,7 @@ class Line {
   }
 
   async #post(claims: Record<string, unknown>): Promise<void> {
-    const { issuer, privateKey, algorithm, keyId, clock, timeoutSeconds } = this.#options
+    const { issuer, privateKey, algorithm, keyId, clock, timeoutSeconds, fetch: send = fetch } = this.#options
     const { endpoint, audience = endpoint } = this.#api
     const notice = await new SignJWT({ ...claims, jti: randomUUID() })
       .setProtectedHeader({ alg: algorithm, typ: NOTICE_TYP, ...(keyId !== undefined && { kid: keyId }) })
@@ -209,7 +213,7 @@ class Line {
       .setAudience(audience)
       .setIssuedAt(Math.floor(clock()))
       .sign(privateKey)
-    const response = await fetch(endpoint, {
+    const response = await send(endpoint, {
       method: 'POST',
       headers: { 'Content-Type': NOTICE_TYPE },
       body: notice,
@@ -240,6 +244,9 @@ function assertUsable(options: RelayOptions): void {
   }
   if (!Array.isArray(options.apis) || options.apis.length === 0) {
     throw new TypeError('apis must be a list of at least one { endpoint }')
+  }
+  if (options.fetch !== undefined && typeof options.fetch !== 'function') {
+    throw new TypeError('fetch must be a function like the global fetch')
   }
   for (const { endpoint } of options.apis) {
     const protocol = URL.canParse(endpoint) ? new URL(endpoint).protocol : undefined

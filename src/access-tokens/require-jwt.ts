@@ -9,7 +9,7 @@ import {
   jwtVerify,
 } from 'jose'
 import { LRUCache } from 'lru-cache'
-import { fetchDocument } from '../http/fetched-documents.js'
+import { type Fetch, fetchDocument } from '../http/fetched-documents.js'
 import { safeUrlOption } from '../http/safe-url.js'
 import { tokenKey } from '../marks/target.js'
 import { assertOptions, type OptionNames } from '../option-checks.js'
@@ -43,6 +43,8 @@ export interface RequireJwtOptions<Req = TokenRequest> extends RouteOptions<Req>
   readonly clockToleranceSeconds?: number
   /** Deadline of fetching metadata and keys. Seconds; default 5. */
   readonly timeoutSeconds?: number
+  /** Fetches metadata and keys in place of the global `fetch`: through a proxy, from an internal address. Not used with `keys`. */
+  readonly fetch?: Fetch
   /** Lets keys travel without TLS. For tests and loopback interfaces only. */
   readonly dangerouslyAllowHttp?: boolean
 }
@@ -136,10 +138,11 @@ function isAccessToken({
 }
 
 function remoteKeys(options: RequireJwtOptions<never>, clock: () => number): JWTVerifyGetKey {
-  const { issuer, discovery, jwksUri, timeoutSeconds = DEFAULT_TIMEOUT_SECONDS, dangerouslyAllowHttp } = options
+  const { issuer, discovery, jwksUri, fetch, timeoutSeconds = DEFAULT_TIMEOUT_SECONDS, dangerouslyAllowHttp } = options
   const metadata = serverMetadata({
     issuer,
     discovery,
+    fetch,
     given: jwksUri === undefined ? {} : { jwks_uri: jwksUri },
     needed: ['jwks_uri'],
     clock,
@@ -150,7 +153,7 @@ function remoteKeys(options: RequireJwtOptions<never>, clock: () => number): JWT
     if (known?.uri !== uri) {
       safeUrlOption('requireJwt: jwksUri', uri, dangerouslyAllowHttp === true)
       const send = (url: string, { headers, signal }: { readonly headers: Headers; readonly signal: AbortSignal }) =>
-        fetchDocument(url, { headers: Object.fromEntries(headers), signal })
+        fetchDocument(url, { headers: Object.fromEntries(headers), signal, fetch })
       known = {
         uri,
         keys: createRemoteJWKSet(new URL(uri), { timeoutDuration: timeoutSeconds * 1000, [customFetch]: send }),
@@ -177,6 +180,7 @@ const NAMES: OptionNames<RequireJwtOptions> = {
   additionalTyp: true,
   clockToleranceSeconds: true,
   timeoutSeconds: true,
+  fetch: true,
   dangerouslyAllowHttp: true,
   scope: true,
   confirm: true,
@@ -185,7 +189,7 @@ const NAMES: OptionNames<RequireJwtOptions> = {
 
 function assertUsable(options: RequireJwtOptions<never>): void {
   assertOptions('requireJwt()', options, NAMES)
-  const { issuer, audience, algorithms, jwksUri, keys, additionalTyp, dangerouslyAllowHttp } = options
+  const { issuer, audience, algorithms, jwksUri, keys, fetch, additionalTyp, dangerouslyAllowHttp } = options
   safeUrlOption('requireJwt: issuer', issuer, dangerouslyAllowHttp === true)
   if (audience === undefined || audience.length === 0) {
     throw new TypeError('requireJwt: audience must be what this API is called in the aud of tokens')
@@ -196,6 +200,9 @@ function assertUsable(options: RequireJwtOptions<never>): void {
   if (jwksUri !== undefined) safeUrlOption('requireJwt: jwksUri', jwksUri, dangerouslyAllowHttp === true)
   if (keys !== undefined && (typeof keys !== 'function' || jwksUri !== undefined)) {
     throw new TypeError('requireJwt: keys must be a function such as createLocalJWKSet(jwks), and without jwksUri')
+  }
+  if (fetch !== undefined && typeof fetch !== 'function') {
+    throw new TypeError('requireJwt: fetch must be a function like the global fetch')
   }
   if (additionalTyp !== undefined && (typeof additionalTyp !== 'string' || additionalTyp === '')) {
     throw new TypeError('requireJwt: additionalTyp must be a header typ such as JWT')

@@ -4,12 +4,25 @@ import { collected } from './bounded-body.js'
 /** Metadata and JWK Sets are a few kilobytes; what is larger by this much is a mistake or an attack. */
 const MAX_BODY_BYTES = 1_048_576
 
-/** The global `fetch`, or one like it: through a proxy, with a client certificate, to an internal address. */
-export type Fetch = (url: string, init: RequestInit) => Promise<Response>
+/**
+ * The global `fetch`, or one like it: through a proxy, with a client certificate, to an internal address. It must not follow
+ * redirects, as `redirect` says.
+ */
+export type Fetch = (url: string, init: FetchInit) => Promise<Response>
+
+/** What a `Fetch` is given: no more than is used, so that the `fetch` of undici, of any release, is one without a cast. */
+export interface FetchInit {
+  /** Default: `GET`. */
+  readonly method?: string
+  readonly headers: Record<string, string>
+  readonly body?: string | URLSearchParams | null
+  readonly redirect: 'manual'
+  readonly signal: AbortSignal | null
+}
 
 /** What an OP is asked with, beside the URL. */
 export interface DocumentRequest {
-  readonly headers: Readonly<Record<string, string>>
+  readonly headers: Record<string, string>
   readonly signal: AbortSignal
   /** Default: the global `fetch`. */
   readonly fetch?: Fetch | undefined

@@ -101,6 +101,8 @@ export interface Provider {
   readonly keys: SigningKeys
   readonly decryption: Decryption | undefined
   readonly endSession: EndSessionDialect
+  /** Fetches what is this provider's. */
+  readonly fetch: Fetch | undefined
 }
 
 /** Decided `DecryptionOptions`. */
@@ -169,6 +171,7 @@ export function resolveProvider(options: ProviderOptions, clock: () => number): 
     clientId: text('clientId', own(given, 'clientId')),
   })
   const algorithms = algorithmsOf(own(given, 'algorithms'))
+  const fetch = fetchOf(own(given, 'fetch'))
   const transientFailureStatus = oneOf('transientFailureStatus', own(given, 'transientFailureStatus'), [400, 503])
   const provider: Provider = {
     client,
@@ -189,13 +192,14 @@ export function resolveProvider(options: ProviderOptions, clock: () => number): 
     ignoreSid: flag('ignoreSid', own(given, 'ignoreSid')),
     replay: oneOf('replay', own(given, 'replay'), ['refuse', 'acknowledge']),
     transientFailureStatus,
+    fetch,
     decryption: decryptionOf(own(given, 'decryption')),
     endSession: endSessionDialect(own(given, 'endSession'), dangerouslyAllowHttp),
     keys: new SigningKeys(
       secretOf(own(given, 'clientSecret'), algorithms),
       algorithms.every(isHmac)
         ? undefined
-        : publishedKeysOf(given, { client, dangerouslyAllowHttp, transientFailureStatus }),
+        : publishedKeysOf(given, { client, dangerouslyAllowHttp, transientFailureStatus, fetch }),
       clock,
     ),
   }
@@ -213,6 +217,7 @@ function publishedKeysOf(
     readonly client: Client
     readonly dangerouslyAllowHttp: boolean
     readonly transientFailureStatus: 400 | 503
+    readonly fetch: Fetch | undefined
   },
 ) {
   const requestTimeoutSeconds = seconds('requestTimeoutSeconds', own(given, 'requestTimeoutSeconds'), {
@@ -232,7 +237,7 @@ function publishedKeysOf(
       dangerouslyAllowHttp: about.dangerouslyAllowHttp,
       requestTimeoutSeconds,
       transientFailureStatus: about.transientFailureStatus,
-      fetch: fetchOf(own(given, 'fetch')),
+      fetch: about.fetch,
     }
   }
   if (jwksUri !== undefined) throw new TypeError('provider options jwks and jwksUri exclude each other: leave one out')

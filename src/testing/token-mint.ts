@@ -452,14 +452,21 @@ async function generateKeys(algorithm: MintAlgorithm): Promise<MintKeys> {
     generateSigningKey(algorithm),
     generatePair('RS256'),
   ])
-  const rareCurve = generateKeyPairSync('ec', { namedCurve: 'secp256k1' }).publicKey
   const published: JWK[] = [
     { ...(await exportJWK(encryption)), kid: 'encryption', use: 'enc', alg: 'RSA-OAEP' },
-    { ...(await exportJWK(rareCurve)), kid: 'rare-curve', use: 'sig' },
+    { ...RARE_CURVE, kid: 'rare-curve', use: 'sig' },
     { ...other.publicJwk, kid: other.kid, use: 'sig' },
     { ...own.publicJwk, kid: own.kid, use: 'sig' },
   ]
   return { own, other, foreign, published }
+}
+
+/** The base point of the curve (SEC 2, 2.4.1): a key of it that is made without knowing the curve, which Bun does not. */
+const RARE_CURVE: JWK = {
+  kty: 'EC',
+  crv: 'secp256k1',
+  x: 'eb5mfvncu6xVoGKVzocLBwKb_NstzijZWfKBWxb4F5g',
+  y: 'SDradyajxGVdpPv8DhEIqP0XtEimhVQZnEfQj_sQ1Lg',
 }
 
 async function generateSigningKey(algorithm: MintAlgorithm): Promise<SigningKey> {
