@@ -2,6 +2,8 @@
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import ts from 'typescript'
+import { adviceOn } from '../src/advice.js'
+import { ALL_MISTAKES, mistakeError } from '../src/mistakes/mistakes.js'
 import { TOKEN_REFUSALS } from '../src/tokens/token-refusal.js'
 
 const root = path.resolve(import.meta.dirname, '..')
@@ -11,6 +13,8 @@ interface Row {
   readonly reason: string
   readonly sentence: string
   readonly section: string
+  /** Default: what is known of its code and reason. */
+  readonly remedy?: string
 }
 
 /** Rooms that raise no error of the receiver's own. */
@@ -18,7 +22,7 @@ const APART = ['testing', 'cli', 'telemetry']
 
 /** What docs/errors.md must be. */
 export function errorsPage(): string {
-  const rows = uniqueRows(sourceFiles().flatMap(rowsIn))
+  const rows = uniqueRows([...sourceFiles().flatMap(rowsIn), ...mistakeRows()])
   const codes = codesWithMeaning().flatMap(([code, meaning]) => {
     const own = rows.filter((row) => row.code === code)
     return [`## ${code}`, '', `${meaning}`, '', ...tableOf(own)]
@@ -29,11 +33,18 @@ export function errorsPage(): string {
     '<!-- Written from the sources by scripts/errors-page.ts: change them, not this page. -->',
     '',
     'Everything met at run time is a `LogoutError`. `code` says what kind of thing went wrong, and is meant for `switch`; `reason` says by which rule; `message` is the sentence below, and never holds anything of a token, a person or a session.',
-    'Where it applies, `claim` names the claim, `option` the option that would accept this, and `remedy` what to do. Misuse is a `TypeError` when the application boots, and names option and remedy itself.',
+    'Where it applies, `claim` names the claim, `option` the option that would accept this, and `remedy` what to do, often with words of your configuration in it; `page` is where to read on. Misuse is a `TypeError` when the application boots, and names option and remedy itself.',
     'What one *sees*, and what to do about it, is in [troubleshooting](troubleshooting.md); what the provider is answered, in [answers](answers.md).',
     '',
     ...codes,
   ].join('\n')
+}
+
+function mistakeRows(): readonly Row[] {
+  return ALL_MISTAKES.map((reason) => {
+    const { code, message, remedy = '' } = mistakeError(reason)
+    return { code, reason, sentence: message, section: '', remedy }
+  })
 }
 
 /** The list in the docstring of `ErrorCode`. */
@@ -155,16 +166,21 @@ function uniqueRows(rows: readonly Row[]): readonly Row[] {
 }
 
 function tableOf(rows: readonly Row[]): readonly string[] {
-  if (rows.length === 0) return []
-  const hasSections = rows.some(({ section }) => section !== '')
-  const head = hasSections
-    ? ['| `reason` | `message` | rule |', '|---|---|---|']
-    : ['| `reason` | `message` |', '|---|---|']
-  const lines = rows.map(({ reason, sentence, section }) => {
-    const cells = [reason === '' ? 'none' : `\`${reason}\``, sentence, ...(hasSections ? [section] : [])]
-    return `| ${cells.join(' | ')} |`
-  })
-  return [...head, ...lines, '']
+  const told = rows.map((row) => ({ ...row, remedy: row.remedy ?? adviceOn(row.code, row.reason).remedy ?? '' }))
+  const columns = [
+    { title: '`reason`', cell: ({ reason }: Row) => (reason === '' ? 'none' : `\`${reason}\``) },
+    { title: '`message`', cell: ({ sentence }: Row) => sentence },
+    { title: 'what to do', cell: ({ remedy = '' }: Row) => remedy },
+    { title: 'rule', cell: ({ section }: Row) => section },
+  ].filter(({ cell }) => told.some((row) => cell(row) !== ''))
+  if (told.length === 0) return []
+  const line = (cells: readonly string[]) => `| ${cells.join(' | ')} |`
+  return [
+    line(columns.map(({ title }) => title)),
+    `|${columns.map(() => '---|').join('')}`,
+    ...told.map((row) => line(columns.map(({ cell }) => cell(row).replaceAll('|', '\\|')))),
+    '',
+  ]
 }
 
 if (process.argv[1] === import.meta.filename) writeFileSync(path.join(root, 'docs/errors.md'), errorsPage())

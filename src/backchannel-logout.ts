@@ -14,6 +14,8 @@ import type { LogoutResult } from './logout/logout-order.js'
 import { DEFAULT_TOLERANCE_SECONDS } from './marks/covering.js'
 import { type Client, type LogoutTarget, targetKey, tokenKey } from './marks/target.js'
 import { consoleWarnings, debugEvents } from './mistakes/console-warnings.js'
+import { watchMistakes } from './mistakes/mistake-watch.js'
+import { responseOf, watchedOutcome } from './mistakes/unread-outcome.js'
 import { assertOptions } from './option-checks.js'
 import { type BackchannelLogoutOptions, resolveOptions } from './options.js'
 import type { EndSessionOptions } from './outbound/end-session.js'
@@ -32,6 +34,7 @@ import { type ConnectHandler, type GuardOptions, statelessGuard } from './sessio
 import { type AboutLogin, type Login, type LoginTokens, loginOf, sidExpected } from './sign-ons/login.js'
 import { SignOns } from './sign-ons/sign-ons.js'
 import type { StatelessSignOn } from './sign-ons/stateless.js'
+import { isMemoryStore } from './stores/memory-store.js'
 import { StoreClock } from './stores/store-clock.js'
 import { verifyLogoutToken } from './tokens/logout-token.js'
 
@@ -150,7 +153,16 @@ export function createBackchannelLogout<Req = unknown>(given: BackchannelLogoutO
   const { sessions } = given
   const storeClock = new StoreClock(clock)
   const directory = providerDirectory(options.provider, { clock })
-  const emit = emitter(listenerOf(options))
+  const storeIsOwn = isMemoryStore(store)
+  const mistakes = watchMistakes({
+    emit: emitter(listenerOf(options)),
+    storeIsOwn,
+    hasSessions: sessions !== undefined,
+    monotonic: monotonicSeconds,
+  })
+  const { emit } = mistakes
+  // Not before the application has the receiver: its listener may be about to use it.
+  if (storeIsOwn && sessions?.outlivesProcess) queueMicrotask(() => mistakes.report('store_not_shared'))
   const deniedHere = new DeniedHere(clock)
   const destroySession = async (sessionId: string) => sessions?.destroy(sessionId)
   // A sign-on ends by the store's clock and a mark by what is known of it here: so a mark is kept longer than either.
@@ -166,6 +178,7 @@ export function createBackchannelLogout<Req = unknown>(given: BackchannelLogoutO
   })
   const signOns = new SignOns({
     ...shared,
+    mistakes,
     storeClock,
     sessionLifetimeSeconds,
     retryForSeconds,
@@ -208,6 +221,7 @@ export function createBackchannelLogout<Req = unknown>(given: BackchannelLogoutO
   const warnedOfSid = new WeakSet<object>()
   const login = async (idToken: IdTokenClaims | undefined, about?: AboutLogin): Promise<Login> => {
     const found = await loginOf(idToken, about, directory, clock, (error) => emit({ type: 'warning', error }))
+    mistakes.metLogin(found.client, found.sid !== undefined)
     // A login comes before every logout: now the OP can be asked for its keys, while it waits for our answer perhaps not.
     directory.freshen(found.client).then(
       (provider) => {
@@ -252,7 +266,8 @@ export function createBackchannelLogout<Req = unknown>(given: BackchannelLogoutO
       const session = sessionOf(req, 'bind')
       try {
         const outcome = await signOns.bind(session, await login(idToken, about))
-        if (!outcome.ended) sessions?.bound(req)
+        if (outcome.ended) return watchedOutcome(responseOf(req), () => mistakes.report('ended_unread'))
+        sessions?.bound(req)
         return outcome
       } catch (error) {
         signOns.undoLogin(session.sessionId)

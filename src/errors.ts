@@ -1,4 +1,5 @@
 // The one error family for everything met at run time. Misuse is a TypeError, thrown when the app boots.
+import { adviceOn } from './advice.js'
 
 /**
  * What kind of thing went wrong; stable, meant for `switch`.
@@ -42,8 +43,10 @@ export interface ErrorDetails {
   readonly claim?: string | undefined
   /** The option that would accept this, or that names the function that failed. */
   readonly option?: string | undefined
-  /** What to do about it, where that is known. May hold words of the configuration, never of a token. */
+  /** What to do about it. May hold words of the configuration, never of a token. Default: what is known of this code and reason. */
   readonly remedy?: string | undefined
+  /** Where to read on. Default: what is known of this code and reason. */
+  readonly page?: string | undefined
   readonly cause?: unknown
 }
 
@@ -56,6 +59,7 @@ export interface LogoutErrorJson {
   readonly claim?: string
   readonly option?: string
   readonly remedy?: string
+  readonly page?: string
 }
 
 /**
@@ -68,7 +72,10 @@ export class LogoutError extends Error {
   readonly reason: string | undefined
   readonly claim: string | undefined
   readonly option: string | undefined
+  /** What to do about it, where that is known. */
   readonly remedy: string | undefined
+  /** Where to read on, such as `docs/troubleshooting.md#found-is-0`: a page of this package's documentation. */
+  readonly page: string | undefined
 
   constructor(code: ErrorCode, message: string, details: ErrorDetails = {}) {
     super(message, details.cause === undefined ? undefined : { cause: details.cause })
@@ -76,12 +83,14 @@ export class LogoutError extends Error {
     this.reason = details.reason
     this.claim = details.claim
     this.option = details.option
-    this.remedy = details.remedy
+    const advice = adviceOn(code, details.reason)
+    this.remedy = details.remedy ?? advice.remedy
+    this.page = details.page ?? advice.page
   }
 
   /** Without `cause`: it holds a driver's or the network's own words, which may be secret. */
   toJSON(): LogoutErrorJson {
-    const { name, code, message, reason, claim, option, remedy } = this
+    const { name, code, message, reason, claim, option, remedy, page } = this
     return {
       name,
       code,
@@ -90,6 +99,7 @@ export class LogoutError extends Error {
       ...(claim !== undefined && { claim }),
       ...(option !== undefined && { option }),
       ...(remedy !== undefined && { remedy }),
+      ...(page !== undefined && { page }),
     }
   }
 }

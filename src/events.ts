@@ -91,8 +91,16 @@ export type LogoutEvent =
       readonly status?: number
       readonly error: LogoutError
     }
-  /** Something failed beside a request: an early key fetch, a renewal, the application's own event listener. */
-  | { readonly type: 'warning'; readonly error: LogoutError }
+  /**
+   * Something failed beside a request (an early key fetch, a renewal), or the application is set up in a way that leaves users signed
+   * in, or signs them out: `ERR_CONFIGURATION`, each `reason` once.
+   */
+  | {
+      readonly type: 'warning'
+      readonly error: LogoutError
+      /** How often, where that is counted. */
+      readonly times?: number
+    }
 
 /** Receives every event. What it throws is not heard. */
 export type EventListener = (event: LogoutEvent) => void

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { noVerdict } from '../src/access-tokens/no-verdict.js'
-import { LogoutError, NoVerdictError } from '../src/errors.js'
+import { type ErrorCode, LogoutError, NoVerdictError } from '../src/errors.js'
 
 describe('a LogoutError', () => {
   const cause = new Error('connect ECONNREFUSED redis://user:secret@host')
@@ -21,6 +21,7 @@ describe('a LogoutError', () => {
       claim: 'exp',
       option: 'clockToleranceSeconds',
       remedy: 'Compare the clocks',
+      page: 'docs/troubleshooting.md#every-logout-token-is-refused',
     })
     expect(error.cause).toBe(cause)
   })
@@ -29,6 +30,27 @@ describe('a LogoutError', () => {
     expect(JSON.stringify(new LogoutError('ERR_REPLAY', 'Completed before'))).toBe(
       '{"name":"LogoutError","code":"ERR_REPLAY","message":"Completed before"}',
     )
+  })
+})
+
+describe('the remedy of a LogoutError', () => {
+  it('is what is known of its code and reason, with the page that has more', () => {
+    expect(new LogoutError('ERR_TOKEN', 'Refused', { reason: 'exp_missing' })).toMatchObject({
+      remedy: expect.stringContaining('allowMissingExp'),
+      page: 'docs/troubleshooting.md#every-logout-token-is-refused',
+    })
+  })
+
+  it('is that of its own code: reasons of another that bear the same name have theirs', () => {
+    const remedies = ['ERR_TOKEN', 'ERR_ID_TOKEN'].map(
+      (code) => new LogoutError(code as ErrorCode, 'No iat', { reason: 'iat_missing' }).remedy,
+    )
+    expect(remedies).toEqual([undefined, expect.stringContaining('UserInfo')])
+  })
+
+  it('is none where no setting of the application can be the cause', () => {
+    const forged = new LogoutError('ERR_TOKEN', 'Forged', { reason: 'signature_invalid' })
+    expect([forged.remedy, forged.page]).toEqual([undefined, undefined])
   })
 })
 

@@ -2,9 +2,9 @@
 import { debuglog } from 'node:util'
 import type { LogoutError } from '../errors.js'
 import type { EventListener, LogoutEvent } from '../events.js'
-import { remedyOf, warningCode } from './mistakes.js'
+import { warningCode } from './mistakes.js'
 
-const PAGE = 'docs/answers.md of oidc-backchannel-logout'
+const DEFAULT_PAGE = 'docs/answers.md'
 
 /** `process.emitWarning` prints to standard error, and knows `--no-warnings` and `--disable-warning=CODE`. */
 export type PrintWarning = (
@@ -26,11 +26,11 @@ export function consoleWarnings(
     const code = warningCode(error)
     if (printed.has(code)) return
     printed.add(code)
-    const remedy = remedyOf(error)
-    print(error.message, {
+    const { message, remedy, page = DEFAULT_PAGE } = error
+    print(event.type === 'warning' && event.times !== undefined ? `${message} (${event.times} so far)` : message, {
       type: 'BackchannelLogoutWarning',
       code,
-      detail: `${remedy === undefined ? '' : `${remedy}.\n`}See ${PAGE}.`,
+      detail: `${remedy === undefined ? '' : `${remedy}.\n`}See ${page} of oidc-backchannel-logout.`,
     })
   }
 }
@@ -38,7 +38,7 @@ export function consoleWarnings(
 /** Warnings, failed logouts, and those refusals that a setting of the application can cause. */
 function mistakeIn(event: LogoutEvent): LogoutError | undefined {
   if (event.type === 'warning' || event.type === 'logout-failed') return event.error
-  if (event.type === 'refused' && remedyOf(event.error) !== undefined) return event.error
+  if (event.type === 'refused' && event.error.remedy !== undefined) return event.error
   return undefined
 }
 

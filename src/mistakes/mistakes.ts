@@ -1,48 +1,82 @@
 // What people set up wrongly, in words: for each mistake one sentence, what to do, and a stable code. Knows nobody who prints them.
-import type { LogoutError } from '../errors.js'
+import { pageOf } from '../advice.js'
+import { LogoutError } from '../errors.js'
 
-const CLOCK = 'Compare the clock of this machine with that of the provider: run a time service (NTP) on both'
-
-/** What to do about a refusal, by its reason; where none is here, no setting of the application is to blame. */
-const REMEDIES: Readonly<Record<string, string>> = {
-  iss_unknown: 'Compare the provider option issuer with the iss of the tokens: they must be the same, letter by letter',
-  aud_mismatch: 'Compare the provider option clientId with the client_id that is registered at the provider',
-  aud_unknown: 'Compare the provider option clientId with the client_id that is registered at the provider',
-  aud_untrusted: 'If the other audience is yours as well, name it in the provider option trustedAudiences',
-  alg_not_allowed:
-    'Set the provider option algorithms to what is registered as id_token_signed_response_alg, e.g. algorithms: ["ES256"]',
-  encryption_not_configured: 'Give the provider option decryption, or register no encryption at the provider',
-  encryption_required: 'Register the encryption at the provider, or set decryption.allowPlainJws',
-  encryption_alg_not_allowed: 'Compare the provider option decryption with id_token_encrypted_response_alg and …_enc',
-  typ_refused: 'If this is the Logout Token of your provider, name its typ in the provider option additionalTyp',
-  typ_missing: 'Set the provider option typ to "interop": this provider does not say logout+jwt',
-  exp_missing: 'If your provider is known for it (see preset), set the provider option allowMissingExp',
-  exp_past: CLOCK,
-  iat_in_future: CLOCK,
-  nbf_in_future: CLOCK,
-  too_old: CLOCK,
-  key_unknown: 'Compare the provider options jwksUri and jwks with what the provider publishes',
-  sid_missing: 'Register backchannel_logout_session_required at the provider, so that its tokens have a sid',
-  sid_expected:
-    'Register backchannel_logout_session_required at the provider, and bind with all claims of the validated ID Token; ' +
-    'then set the provider option backchannelLogoutSessionRequired',
-  sub_missing: 'Leave the provider option ignoreSid out: the tokens of this provider name no sub',
-  body_consumed: 'Mount logout.receiver() before everything that reads the body of the request',
-  body_unparsed: 'Mount logout.receiver() before body parsers',
-  provider_lookup_failed: 'The function given as option provider threw, hung or gave what is no provider: see cause',
-  metadata_fetch_failed:
-    'Fetch the metadata of the issuer from this machine: look at DNS, firewall, proxy and certificates',
-  metadata_invalid: 'Compare the provider option issuer with the issuer in the metadata: they must be the same',
-  jwks_fetch_failed:
-    'Fetch the jwks_uri of the provider from this machine: look at DNS, firewall, proxy and certificates',
-  jwks_invalid: 'Compare the provider option jwksUri with the metadata of the provider',
-  iat_missing: 'Bind with the claims of the validated ID Token, not with those of UserInfo',
+interface Words {
+  readonly sentence: string
+  readonly remedy: string
+  readonly anchor: string
 }
 
-/** What to do about this error, if that is known. */
-export function remedyOf({ remedy, reason }: LogoutError): string | undefined {
-  if (remedy !== undefined) return remedy
-  return reason !== undefined && Object.hasOwn(REMEDIES, reason) ? REMEDIES[reason] : undefined
+const SHARED_STORE = 'one shared logout store, such as redisStore(client) or postgresStore(pool)'
+
+/** What can be told from what happens: `reason` of an `ERR_CONFIGURATION`. */
+const MISTAKES = {
+  never_bound: {
+    sentence: 'A logout arrived and found nobody: no login was bound in this process',
+    remedy: `Call logout.bind(req, claims) at each login (logout.signOn(claims) where sessions are cookies). If another process binds them, give both ${SHARED_STORE}: memoryStore() is known to its own process only, and forgotten when that ends`,
+    anchor: 'found-is-0',
+  },
+  sessions_unbound: {
+    sentence:
+      'A logout found nobody, and there are sessions with a user that no login has bound: no logout finds these',
+    remedy:
+      'They were made before this package was installed, or by a login that does not call logout.bind(req, claims): docs/moving-in.md has what to do about the first. If they are of another kind of login, say so by expressSessions(store, { mustBeBound })',
+    anchor: 'sessions-from-before',
+  },
+  login_without_sid: {
+    sentence:
+      'A logout names a session of the provider (sid), and logins were bound without a sid: which of them it means, nobody can tell',
+    remedy:
+      'Give bind the claims of the ID Token, and register backchannel_logout_session_required at the provider so that they have a sid; where the provider puts it into no ID Token, set the provider option ignoreSid',
+    anchor: 'found-is-0',
+  },
+  issuer_differs: {
+    sentence: 'A logout found nobody, and logins were bound under an issuer that is written differently',
+    remedy:
+      'Let the function given as option provider know the issuer in one spelling, as the metadata of the provider have it, letter by letter',
+    anchor: 'found-is-0',
+  },
+  nobody_found: {
+    sentence: 'Three logouts arrived and none found a session, although logins were bound in this process',
+    remedy: `Compare the sub and sid of an ID Token with those of a Logout Token; with several processes, give all of them ${SHARED_STORE}. Where users sign out here before the provider says so, this is as it should be`,
+    anchor: 'found-is-0',
+  },
+  binding_unknown: {
+    sentence:
+      'A session says that its login was bound, and the logout store does not know of it: its user was signed out',
+    remedy: `Two processes with memoryStore()? Give all processes that share the session store ${SHARED_STORE}. A restart with memoryStore() does the same to everybody, and lying idle for longer than sessionLifetimeSeconds to one`,
+    anchor: 'random-sign-outs',
+  },
+  store_not_shared: {
+    sentence: 'The session store outlives this process and may be shared, and the logout store is memoryStore()',
+    remedy: `Give the option store ${SHARED_STORE}: memoryStore() is known to its own process only, and forgotten when that ends, and its users are signed out then`,
+    anchor: 'random-sign-outs',
+  },
+  ended_unread: {
+    sentence:
+      'bind() said that the login had been ended by a logout, and nobody looked: the user was greeted and is not signed in',
+    remedy: "Write const { ended } = await logout.bind(req, claims), and if (ended) return res.redirect('/login')",
+    anchor: 'logged-out-during-login',
+  },
+  junk_flood: {
+    sentence: 'The receiver refused very many requests within a minute',
+    remedy:
+      'Somebody sends what no provider sends: limit the requests to this path, or let only the addresses of the provider in',
+    anchor: 'junk',
+  },
+} as const satisfies Record<string, Words>
+
+/** A mistake that can be told from what happens. */
+export type Mistake = keyof typeof MISTAKES
+
+/** Each of them, for the page that lists them. */
+export const ALL_MISTAKES = Object.keys(MISTAKES) as readonly Mistake[]
+
+/** The same in every warning: `ERR_CONFIGURATION` with its reason, remedy and page. */
+export function mistakeError(reason: Mistake): LogoutError {
+  const { sentence, remedy, anchor } = MISTAKES[reason]
+  return new LogoutError('ERR_CONFIGURATION', sentence, { reason, remedy, page: pageOf(anchor) })
 }
 
 /** The code that is printed, in logs to be searched for and in `--disable-warning`. */

@@ -1,17 +1,7 @@
 // What to do where a token names an issuer or a client that is not configured, in words of the configuration alone. Nothing that a
 // token says is repeated, since nobody has verified it.
 import type { Client } from '../marks/target.js'
-
-/** In what two issuer identifiers that mean the same OP differ most often, and each as if it were no difference. */
-const DIFFERENCES: readonly (readonly [string, (issuer: string) => string])[] = [
-  ['a slash at the end', (issuer) => (issuer.endsWith('/') ? issuer.slice(0, -1) : issuer)],
-  ['letter case', (issuer) => issuer.toLowerCase()],
-  ['http or https', (issuer) => issuer.replace(/^https?:/i, '')],
-  [
-    'localhost or 127.0.0.1',
-    (issuer) => issuer.replace(/^((?:https?:)?\/\/)(?:localhost|127\.0\.0\.1|\[::1\])(?=[:/]|$)/i, '$1loopback'),
-  ],
-]
+import { issuerDifference } from '../mistakes/issuer-difference.js'
 
 /** An issuer identifier is a URL; what is longer is not compared. */
 const MAX_ISSUER_LENGTH = 2048
@@ -28,10 +18,11 @@ export function issuerRemedy(issuer: string, configured: readonly Client[]): str
   }
   const issuers = [...new Set(configured.map((client) => client.issuer))]
   if (issuers.includes(issuer)) return undefined
-  const alike = issuer.length > MAX_ISSUER_LENGTH ? undefined : nearest(issuer, issuers.slice(0, MAX_COMPARED))
-  if (alike !== undefined) {
-    const differences = DIFFERENCES.filter((each) => !isAlike(issuer, alike, without(each))).map(([name]) => name)
-    return `The configured issuer ${alike} differs by ${differences.join(' and ')}: ${LETTER_BY_LETTER}`
+  for (const alike of issuer.length > MAX_ISSUER_LENGTH ? [] : issuers.slice(0, MAX_COMPARED)) {
+    const difference = issuerDifference(issuer, alike)
+    if (difference !== undefined) {
+      return `The configured issuer ${alike} differs by ${difference}: ${LETTER_BY_LETTER}`
+    }
   }
   const [only, another] = issuers
   return another === undefined
@@ -46,15 +37,7 @@ export function clientIdRemedy(configured: readonly Client[]): string {
   return `Compare the provider option clientId (${named}) with the client_id that is registered at the provider`
 }
 
-function nearest(issuer: string, issuers: readonly string[]): string | undefined {
-  return issuers.find((each) => isAlike(issuer, each, DIFFERENCES))
-}
-
-function without(one: (typeof DIFFERENCES)[number]): typeof DIFFERENCES {
-  return DIFFERENCES.filter((each) => each !== one)
-}
-
-function isAlike(a: string, b: string, apartFrom: typeof DIFFERENCES): boolean {
-  const plain = (issuer: string) => apartFrom.reduce((text, [, undo]) => undo(text), issuer)
-  return plain(a) === plain(b)
+/** For a token that is signed with another algorithm than those that are configured. */
+export function algorithmsRemedy(configured: readonly string[]): string {
+  return `Set the provider option algorithms (${configured.join(', ')}) to what is registered as id_token_signed_response_alg`
 }

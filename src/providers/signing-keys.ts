@@ -32,6 +32,11 @@ export class SigningKeys {
     else this.#fetched = new FetchedKeys(source, clock)
   }
 
+  /** The public keys stand in the options, and are never fetched. */
+  get areGiven(): boolean {
+    return this.#given !== undefined
+  }
+
   /** A moment in the life of these keys: what is fetched after it was not known then. */
   get asOf(): number {
     return this.#fetched?.asOf ?? 0

@@ -58,6 +58,7 @@ export function expressSessions(
   }
   const protection = protectionOf(store)
   return {
+    outlivesProcess: SHARED_STORES.includes(store.constructor?.name),
     sessionOf: (req) => {
       assertSameStore(req, store)
       return localSessionOf(req)
@@ -73,6 +74,22 @@ export function expressSessions(
     released: (req, guard) => protection.release(req, guard),
   }
 }
+
+/** Class names of the stores whose rows outlive the process: connect-redis, connect-pg-simple, connect-mongo and their like. */
+const SHARED_STORES: readonly (string | undefined)[] = [
+  ...[
+    'RedisStore',
+    'PGStore',
+    'MongoStore',
+    'MongoDBStore',
+    'MySQLStore',
+    'SequelizeStore',
+    'KnexStore',
+    'TypeormStore',
+  ],
+  ...['PrismaSessionStore', 'DynamoDBStore', 'FirestoreStore', 'MemcachedStore', 'CassandraStore', 'CouchbaseStore'],
+  ...['MSSQLStore', 'SQLiteStore', 'SqliteStore', 'FileStore', 'ValkeyStore', 'IoRedisStore'],
+]
 
 /** express-session leaves the store of a request at it: to bind a session of another store would protect nothing. */
 function assertSameStore(req: SessionRequest, store: ExpressSessionStore): void {

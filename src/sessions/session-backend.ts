@@ -9,6 +9,8 @@ export interface LocalSession {
 
 /** Where the local sessions are, and how one of them is destroyed. `Req` is the request of its framework. */
 export interface SessionBackend<Req> {
+  /** True where other processes share these sessions, or a restart leaves them: the logout store must be shared as well then. */
+  readonly outlivesProcess?: boolean
   /** The session of a request; `undefined` if it has none. */
   sessionOf(req: Req): LocalSession | undefined
   /** Destroys one session. Resolves only if it is gone; an unknown id is success. */
@@ -57,6 +59,8 @@ export interface SessionGuard {
   finishChange(sessionId: string): Promise<boolean>
   /** The application destroys this session: marked first, destroyed by `destroyRow`, then unbound. */
   endLocally(sessionId: string, destroyRow: () => Promise<void>): Promise<void>
+  /** A session with a user was read that no login is bound to; `wasBound`: it says that one was. For warnings. */
+  unboundSession(wasBound: boolean): void
   /** A dead session was met by a read or refused a write; for the event stream. */
   resurrectionBlocked(how: 'read' | 'write'): void
 }

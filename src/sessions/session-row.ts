@@ -25,6 +25,19 @@ export function isStamped(session: object): boolean {
   return Reflect.has(session, STAMP)
 }
 
+/** Where applications and the libraries of the field keep who is signed in. */
+const USER_MEMBERS = [
+  ...['user', 'userId', 'user_id', 'userinfo', 'userInfo', 'account', 'claims', 'idToken', 'id_token', 'tokens'],
+  ...['tokenSet', 'token_set', 'tokenset', 'oidc', 'auth', 'grant'],
+]
+
+/** A guess, for warnings alone: nobody is let in or kept out by it. */
+export function looksSignedIn(session: object): boolean {
+  const passport: unknown = Reflect.get(session, 'passport')
+  if (typeof passport === 'object' && passport !== null && Reflect.get(passport, 'user') !== undefined) return true
+  return USER_MEMBERS.some((name) => Boolean(Reflect.get(session, name)))
+}
+
 /** Until when the store may keep the row (epoch seconds), reading what a touch would make of it. */
 export function rowExpiry(session: StoredSession): number | undefined {
   const { cookie } = session

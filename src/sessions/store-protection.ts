@@ -3,7 +3,7 @@ import { AsyncLocalStorage } from 'node:async_hooks'
 import { within } from '../deadline.js'
 import { LogoutError } from '../errors.js'
 import type { SessionGuard, SessionVerdict } from './session-backend.js'
-import { isStamped, rowExpiry, type StoredSession, stamp } from './session-row.js'
+import { isStamped, looksSignedIn, rowExpiry, type StoredSession, stamp } from './session-row.js'
 
 // biome-ignore lint/suspicious/noExplicitAny: the stores' own types disagree on callbacks, promises and session data.
 type StoreMethod = (...args: any[]) => unknown
@@ -36,6 +36,9 @@ export function protectionOf(store: ExpressSessionStore): StoreProtection {
 
 /** How long a request waits for a dead session's row to be removed: it is dead with or without it. */
 const DESTROY_QUIETLY_SECONDS = 1
+
+/** `unbound`: believed, since nobody signed in here; `lost`: not, since it says that somebody did. */
+type Verdict = 'alive' | 'unbound' | 'dead' | 'lost' | 'not bound yet'
 
 type Callback = ((error: unknown, value?: unknown) => void) | undefined
 
@@ -136,10 +139,13 @@ class StoreProtection {
     const isEndedHere = this.#wasEndedHere(sessionId)
     if (!isEndedHere && this.#agrees(sessionId, Object(session), await early)) return session
     const verdict = await this.#verdictOn(sessionId, Object(session))
-    if (verdict === 'alive') return session
+    if (verdict === 'lost' || (verdict === 'unbound' && looksSignedIn(Object(session)))) {
+      for (const guard of this.#guards) guard.unboundSession(verdict === 'lost')
+    }
+    if (verdict === 'alive' || verdict === 'unbound') return session
     this.#blocked('read')
     // A row that is not bound yet may be one of a login that is being bound: it is not believed, and left alone.
-    if (verdict === 'dead') await this.#destroyQuietly(sessionId)
+    if (verdict !== 'not bound yet') await this.#destroyQuietly(sessionId)
     return null
   }
 
@@ -217,7 +223,7 @@ class StoreProtection {
     if (failure !== undefined) throw failure
   }
 
-  async #verdictOn(sessionId: string, session: StoredSession): Promise<'alive' | 'dead' | 'not bound yet'> {
+  async #verdictOn(sessionId: string, session: StoredSession): Promise<Verdict> {
     const verdicts: SessionVerdict[] = []
     for (const guard of this.#guards) {
       if (guard.wasEndedHere(sessionId)) return 'dead'
@@ -225,13 +231,14 @@ class StoreProtection {
     }
     if (verdicts.includes('ended')) return 'dead'
     if (verdicts.includes('bound')) return 'alive'
-    if (isStamped(session)) return 'dead'
+    if (isStamped(session)) return 'lost'
+    if (this.#rules.size === 0) return 'unbound'
     return [...this.#rules].some((rule) => says(rule, session)) ? 'not bound yet' : 'alive'
   }
 
   async #isKnownDead(sessionId: string, session: StoredSession): Promise<boolean> {
     try {
-      return (await this.#verdictOn(sessionId, session)) === 'dead'
+      return /^(?:dead|lost)$/.test(await this.#verdictOn(sessionId, session))
     } catch {
       return false
     }

@@ -5,6 +5,7 @@ import type { ClaimsEvictor } from '../logout/claims-evictor.js'
 import type { DeniedHere } from '../logout/denied-here.js'
 import type { PassOptions } from '../logout/pass.js'
 import type { Client } from '../marks/target.js'
+import type { MistakeWatch } from '../mistakes/mistake-watch.js'
 import type { LogoutStore } from '../stores/logout-store.js'
 import type { StoreClock } from '../stores/store-clock.js'
 
@@ -15,6 +16,8 @@ export interface SignOnsOptions {
   readonly destroySession: (sessionId: string) => Promise<void>
   readonly deniedHere: DeniedHere
   readonly emit: EventListener
+  /** Is told of sessions that nobody bound. */
+  readonly mistakes?: Pick<MistakeWatch, 'report' | 'metUnboundUser'>
   readonly storeClock: StoreClock
   readonly clock: () => number
   readonly sessionLifetimeSeconds: number

@@ -160,6 +160,12 @@ export class SignOns implements SessionGuard {
     return this.#localLogout.end(sessionId, destroyRow)
   }
 
+  unboundSession(wasBound: boolean): void {
+    const { mistakes } = this.#options
+    if (wasBound) mistakes?.report('binding_unknown')
+    else mistakes?.metUnboundUser()
+  }
+
   resurrectionBlocked(how: 'read' | 'write'): void {
     this.#options.emit({ type: 'resurrection-blocked', how })
   }

@@ -65,6 +65,11 @@ export function memoryStore(options: MemoryStoreOptions = {}): LogoutStore {
   return new MemoryStore(options.clock ?? (() => Date.now() / 1000))
 }
 
+/** Whether other processes see nothing of this store, and nobody after a restart. */
+export function isMemoryStore(store: LogoutStore): boolean {
+  return store instanceof MemoryStore
+}
+
 class MemoryStore implements LogoutStore {
   readonly #clock: () => number
   #lastStamp = 0

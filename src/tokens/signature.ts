@@ -1,7 +1,7 @@
 // Whether one of a provider's keys made this signature (RFC 7515 5.2). Knows no claim.
 import { compactVerify, errors } from 'jose'
 import type { GiveUp } from '../deadline.js'
-import type { KeyLookup, SigningKeys, VerificationKey } from '../providers/signing-keys.js'
+import { isHmac, type KeyLookup, type SigningKeys, type VerificationKey } from '../providers/signing-keys.js'
 import type { SignedToken } from './compact-token.js'
 import { refusal } from './token-refusal.js'
 
@@ -19,7 +19,7 @@ export async function verifySignature(
   while (lookup !== undefined) {
     const newer: (() => Promise<KeyLookup>) | undefined = lookup.found === 'key' ? lookup.newer : undefined
     try {
-      await verifiedBy(keyIn(lookup), signed)
+      await verifiedBy(keyIn(lookup), signed, keys)
       return
     } catch (failure) {
       if (newer === undefined) throw failure
@@ -45,11 +45,24 @@ function keyIn(lookup: KeyLookup): VerificationKey {
   }
 }
 
-async function verifiedBy(key: VerificationKey, { token, alg, payload }: SignedToken): Promise<void> {
+async function verifiedBy(
+  key: VerificationKey,
+  { token, alg, payload }: SignedToken,
+  keys: SigningKeys,
+): Promise<void> {
   const verified = await compactVerify(token, key, { algorithms: [alg] }).catch((cause: unknown) => {
     const isForged = cause instanceof errors.JWSSignatureVerificationFailed
-    throw refusal(isForged ? 'signature_invalid' : 'key_unusable', { cause })
+    if (!isForged) throw refusal('key_unusable', { cause })
+    throw refusal('signature_invalid', { remedy: remedyFor(alg, keys), cause })
   })
   // The claims were read before they were verified: they are believed if what was verified is byte for byte what was read.
   if (Buffer.compare(verified.payload, payload) !== 0) throw refusal('payload_invalid')
+}
+
+/** Most often it is forged, and nothing of ours is to blame; but what was configured by hand may be wrong, or old by now. */
+function remedyFor(alg: string, keys: SigningKeys): string | undefined {
+  if (isHmac(alg))
+    return 'If the provider did send it: compare the provider option clientSecret with the registered secret'
+  if (!keys.areGiven) return undefined
+  return 'If the provider did send it: the provider option jwks does not hold its keys; leave it out, so that they are fetched'
 }

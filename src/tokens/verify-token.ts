@@ -6,7 +6,7 @@ import { type JsonObject, own } from '../json-object.js'
 import type { ProviderDirectory } from '../providers/directory.js'
 import { KeysUnavailableError } from '../providers/keys-unavailable.js'
 import type { Provider } from '../providers/provider.js'
-import { clientIdRemedy, issuerRemedy } from '../providers/remedies.js'
+import { algorithmsRemedy, clientIdRemedy, issuerRemedy } from '../providers/remedies.js'
 import { isHmac, type SigningKeys } from '../providers/signing-keys.js'
 import {
   audiencesOf,
@@ -132,7 +132,13 @@ async function believe<T>(
   { now, giveUp, cameAsOf }: Verification,
 ): Promise<BelievedToken<T>> {
   const { header, alg, claims } = signed
-  if (!provider.algorithms.includes(alg)) throw refusal('alg_not_allowed', { claim: 'alg', option: 'algorithms' })
+  if (!provider.algorithms.includes(alg)) {
+    throw refusal('alg_not_allowed', {
+      claim: 'alg',
+      option: 'algorithms',
+      remedy: algorithmsRemedy(provider.algorithms),
+    })
+  }
   rules.checkType(header, provider)
   const ownClientIds = siblings.map(({ client }) => client.clientId)
   const says = rules.checkClaims(claims, provider, { now, singleAudience: isHmac(alg), ownClientIds })

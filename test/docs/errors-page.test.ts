@@ -3,6 +3,8 @@ import { readdirSync, readFileSync } from 'node:fs'
 import path from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { errorsPage } from '../../scripts/errors-page.js'
+import { ADVISED, adviceOn } from '../../src/advice.js'
+import { ALL_MISTAKES, mistakeError } from '../../src/mistakes/mistakes.js'
 
 const root = path.resolve(import.meta.dirname, '../..')
 const read = (file: string) => readFileSync(path.join(root, file), 'utf8')
@@ -22,6 +24,12 @@ describe('docs/errors.md', () => {
     expect(read('docs/errors.md')).toBe(errorsPage())
   })
 
+  it('has every reason for which a remedy is known, under its code', () => {
+    const sections = read('docs/errors.md').split(/^## /m)
+    const section = (code: string) => sections.find((part) => part.startsWith(`${code}\n`)) ?? ''
+    expect(ADVISED.filter(([code, reason]) => !section(code).includes(`| \`${reason}\` |`))).toEqual([])
+  })
+
   it('has every code, and the reasons of each kind', () => {
     const page = errorsPage()
     const codes = read('src/errors.ts').match(/(?<= \| ')ERR_\w+/g) ?? []
@@ -35,6 +43,16 @@ describe('docs/errors.md', () => {
 
 describe('docs/troubleshooting.md', () => {
   const anchors = anchorsOf(read('docs/troubleshooting.md'))
+
+  it('has every place that an error names as its page', () => {
+    const pages = [
+      ...ADVISED.map(([code, reason]) => adviceOn(code, reason).page),
+      ...ALL_MISTAKES.map((mistake) => mistakeError(mistake).page),
+    ]
+    const missing = pages.filter((page = '') => !anchors.includes(page.replace('docs/troubleshooting.md#', '')))
+    expect(missing).toEqual([])
+    expect(pages.length).toBeGreaterThan(40)
+  })
 
   it('has every place that a message points to', () => {
     const sources = ['src/testing/receiver-answer.ts', 'src/testing/logout-trial.ts'].map(read).join('\n')

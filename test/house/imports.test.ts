@@ -22,6 +22,7 @@ const ROWS: readonly (readonly string[])[] = [
   ['events.ts', 'expiring-map.ts'],
   ['deadline.ts'],
   ['errors.ts', 'json-object.ts', 'option-checks.ts'],
+  ['advice.ts'],
 ]
 
 /** Which package may be imported from where. Everything else that is not Node's own is a mistake. */

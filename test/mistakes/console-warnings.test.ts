@@ -14,7 +14,8 @@ describe('mistakes where nobody listens', () => {
     refused('aud_mismatch')
     refused('signature_invalid')
     listener({ type: 'unbound' })
-    expect(printed).toEqual([['BCL_AUD_MISMATCH', 'Refused', expect.stringContaining('clientId')]])
+    const detail = expect.stringMatching(/clientId[\s\S]*docs\/troubleshooting\.md#every-logout-token-is-refused/)
+    expect(printed).toEqual([['BCL_AUD_MISMATCH', 'Refused', detail]])
   })
 })
 
