@@ -2,8 +2,20 @@
 import { type RunningPostgres, startPostgres } from '../test/servers/postgres.js'
 import { type RunningRedis, startRedis } from '../test/servers/redis.js'
 import type { Build } from './build.js'
+import type { Series } from './comparison.js'
 import type { Generator } from './generator.js'
 import { type Commands, Remote } from './remote.js'
+import { rotated, type Section } from './report.js'
+
+/** A section that is measured in rounds, so that two builds can take turns in it. */
+export interface RoundedSection {
+  readonly name: string
+  readonly warmUpRounds: number
+  round(number: number, isCounted: boolean): Promise<void>
+  report(): Section
+  /** What is compared with another build. */
+  series(): readonly Series[]
+}
 
 export interface BenchOptions {
   readonly rounds: number
@@ -12,6 +24,17 @@ export interface BenchOptions {
   /** Whether measured processes leave a V8 processor profile behind. */
   readonly profile: boolean
   readonly build: Build
+  /** Which of two builds it is, where two are compared. */
+  readonly label?: string
+}
+
+/** The same section of one build or of several, which take turns in each round. */
+export async function inTurns(sections: readonly RoundedSection[], bench: Bench): Promise<void> {
+  const { name, warmUpRounds } = sections[0] ?? { name: '', warmUpRounds: 0 }
+  for (let round = 0; round < warmUpRounds + bench.rounds; round++) {
+    bench.progress(`${name}, round ${round - warmUpRounds + 1} of ${bench.rounds}`)
+    for (const section of rotated(sections, round)) await section.round(round, round >= warmUpRounds)
+  }
 }
 
 export class Bench {
@@ -36,7 +59,10 @@ export class Bench {
 
   /** A process that is measured. */
   startMeasured<C extends Commands>(file: string, label: string, nodeOptions: readonly string[] = []): Remote<C> {
-    const name = `${label.replaceAll(/[^a-z0-9]+/gi, '-')}.cpuprofile`
+    const name = `${[this.#options.label ?? [], label]
+      .flat()
+      .join(' ')
+      .replaceAll(/[^a-z0-9]+/gi, '-')}.cpuprofile`
     const profile = ['--cpu-prof', '--cpu-prof-dir=bench/results/profiles', `--cpu-prof-name=${name}`]
     return this.start<C>(file, [...nodeOptions, ...(this.#options.profile ? profile : [])])
   }

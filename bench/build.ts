@@ -1,8 +1,11 @@
 // Compiles src/ and bench/ for one run, as `tsc` would, to a directory of its own: the processes that are measured run plain
 // JavaScript, without the hooks a TypeScript runner leaves in every closure, and nobody's build changes under them.
-import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { execFileSync } from 'node:child_process'
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import path from 'node:path'
 import ts from 'typescript'
+import { FORMER_MODULES } from './former.js'
 
 const root = path.resolve(import.meta.dirname, '..')
 
@@ -20,10 +23,33 @@ export function build(sourceDir = path.join(root, 'src')): Build {
   const target = mkdtempSync(path.join(results, 'build-'))
   writeFileSync(path.join(target, 'package.json'), '{ "type": "module" }')
   compile(sourceDir, path.join(target, 'src'))
+  leadToFormerModules(path.join(target, 'src'))
   compile(path.join(root, 'bench'), path.join(target, 'bench'))
   return {
     file: (name) => path.join(target, 'bench', name.replace(/\.ts$/, '.js')),
     remove: () => rmSync(target, { recursive: true, force: true }),
+  }
+}
+
+/** The sources of an earlier commit, driven by this bench. Throws where git does not know the commit. */
+export function buildOf(ref: string): Build {
+  const checkout = mkdtempSync(path.join(tmpdir(), 'bench-'))
+  try {
+    const options = { cwd: root, maxBuffer: 2 ** 30 } as const
+    const archive = execFileSync('git', ['archive', '--format=tar', ref, 'src'], options)
+    execFileSync('tar', ['-x', '-C', checkout], { input: archive })
+    return build(path.join(checkout, 'src'))
+  } finally {
+    rmSync(checkout, { recursive: true, force: true })
+  }
+}
+
+function leadToFormerModules(compiled: string): void {
+  for (const [module, former] of Object.entries(FORMER_MODULES)) {
+    const file = path.join(compiled, `${module}.js`)
+    if (existsSync(file) || !existsSync(path.join(compiled, `${former}.js`))) continue
+    mkdirSync(path.dirname(file), { recursive: true })
+    writeFileSync(file, `export * from '${path.relative(path.dirname(file), path.join(compiled, former))}.js'\n`)
   }
 }
 

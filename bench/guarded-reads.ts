@@ -1,5 +1,5 @@
 // Section 5: what protection adds to a page that only reads its session.
-import type { Bench } from './bench.js'
+import type { Bench, RoundedSection } from './bench.js'
 import type { Measured } from './http-load.js'
 import type { Remote } from './remote.js'
 import { median, medianRatio, rotated, type Section } from './report.js'
@@ -23,7 +23,7 @@ interface Running {
   readonly rounds: (Measured & { readonly cpuMicros: number })[]
 }
 
-export async function guardedReads(bench: Bench): Promise<Section> {
+export async function guardedReads(bench: Bench): Promise<RoundedSection> {
   const { url: redisUrl } = await bench.redis()
   const generator = bench.generator()
   const sites: Running[] = []
@@ -35,16 +35,30 @@ export async function guardedReads(bench: Bench): Promise<Section> {
     sites.push({ ...site, process, port, heads, rounds: [] })
   }
   const perRound = bench.size(6000, 40)
-  for (let round = 0; round <= bench.rounds; round++) {
-    bench.progress(`guarded reads, round ${round} of ${bench.rounds}`)
-    for (const { process, port, heads, rounds } of rotated(sites, round)) {
-      await process.call('measure', undefined)
-      const how = { port, heads, count: perRound, status: 200, connections: CONNECTIONS }
-      const measured = await generator.call('request', how)
-      const cpuMicros = (await process.call('measured', undefined)) / perRound
-      if (round > 0) rounds.push({ ...measured, cpuMicros })
-    }
+  return {
+    name: 'guarded reads',
+    warmUpRounds: 1,
+    async round(round, isCounted) {
+      for (const { process, port, heads, rounds } of rotated(sites, round)) {
+        await process.call('measure', undefined)
+        const how = { port, heads, count: perRound, status: 200, connections: CONNECTIONS }
+        const measured = await generator.call('request', how)
+        const cpuMicros = (await process.call('measured', undefined)) / perRound
+        if (isCounted) rounds.push({ ...measured, cpuMicros })
+      }
+    },
+    report: () => report(sites),
+    series: () =>
+      sites.map(({ name, rounds }) => ({
+        name,
+        unit: 'CPU us',
+        values: rounds.map(({ cpuMicros }) => cpuMicros),
+        isControl: name.endsWith('unprotected'),
+      })),
   }
+}
+
+function report(sites: readonly Running[]): Section {
   const cpu = (name: (typeof SITES)[number]['name']) =>
     sites.find((site) => site.name === name)?.rounds.map(({ cpuMicros }) => cpuMicros) ?? []
   return {

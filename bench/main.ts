@@ -1,31 +1,22 @@
-// `npm run bench`: measures every section, prints tables and targets, and writes both as JSON with the versions behind them.
+// `npm run bench`: measures sections, prints tables and targets, and writes both as JSON with the machine and the versions
+// behind them.
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
 import { parseArgs } from 'node:util'
+import { exitStatusOf, measureAgainst, printedAgainst } from './against.js'
 import { Bench } from './bench.js'
-import { build } from './build.js'
-import { claims } from './claims.js'
-import { guardedReads } from './guarded-reads.js'
-import { redisCalls } from './redis-calls.js'
+import { type Build, build, buildOf } from './build.js'
+import { machine, printedMachine } from './machine.js'
 import { Remote } from './remote.js'
 import { printed, printedTargets, type Section, verdict } from './report.js'
-import { scale } from './scale.js'
-import { sharedStores } from './shared-stores.js'
-import { wholeJob } from './whole-job.js'
-
-const SECTIONS: Readonly<Record<string, (bench: Bench) => Promise<Section>>> = {
-  'whole-job': wholeJob,
-  scale,
-  redis: redisCalls,
-  'shared-stores': sharedStores,
-  claims,
-  reads: guardedReads,
-}
+import { ROUNDED, SECTIONS } from './sections.js'
 
 const USAGE = `npm run bench -- [options]
-  --rounds N     interleaved rounds that are counted (default 7)
+  --rounds N     interleaved rounds that are counted (default 7; 15 with --against)
   --only A,B     these sections only: ${Object.keys(SECTIONS).join(', ')}
+  --against REF  this tree against a commit, in the same rounds; sections: ${Object.keys(ROUNDED).join(', ')}.
+                 Ends with 1 where something is slower, with 3 where nothing is known to be and something is not judged
   --quick        few requests: shows that it runs, not how fast
   --source DIR   measures the sources in DIR in place of src/, e.g. those of an earlier commit
   --profile      leaves a V8 processor profile of each measured process in bench/results/profiles
@@ -37,6 +28,7 @@ const { values } = parseArgs({
   options: {
     rounds: { type: 'string' },
     only: { type: 'string' },
+    against: { type: 'string' },
     quick: { type: 'boolean', default: false },
     source: { type: 'string' },
     profile: { type: 'boolean', default: false },
@@ -49,68 +41,95 @@ if (values.help) console.log(USAGE)
 else await run()
 
 async function run(): Promise<void> {
-  const names = values.only?.split(',') ?? Object.keys(SECTIONS)
-  const unknown = names.find((name) => !Object.hasOwn(SECTIONS, name))
-  const rounds = Number(values.rounds ?? (values.quick ? 1 : 7))
-  if (unknown !== undefined || !Number.isInteger(rounds) || rounds < 1) {
+  const { against } = values
+  const known = against === undefined ? SECTIONS : ROUNDED
+  const names = values.only?.split(',') ?? Object.keys(known)
+  const rounds = Number(values.rounds ?? (values.quick ? 1 : against === undefined ? 7 : 15))
+  if (!names.every((name) => Object.hasOwn(known, name)) || !Number.isInteger(rounds) || rounds < 1) {
     console.error(USAGE)
     process.exit(2)
   }
-  const started = new Date()
+  const started = { at: new Date(), load: os.loadavg() }
+  console.log(printedMachine(machine()))
+  const measured = against === undefined ? await sections(names, rounds) : await comparison(against, names, rounds)
+  const seconds = (Date.now() - started.at.getTime()) / 1000
+  const result = {
+    startedAt: started.at.toISOString(),
+    seconds,
+    rounds,
+    quick: values.quick,
+    machine: { ...machine(), loadBefore: started.load, loadAfter: os.loadavg() },
+    versions: { node: process.version, ...packageVersions() },
+    ...measured,
+  }
+  console.log(`\n${written(result)} (${Math.round(seconds)} s)`)
+}
+
+async function sections(names: readonly string[], rounds: number) {
   const built = build(values.source)
   const bench = new Bench({ rounds, quick: values.quick, profile: values.profile, build: built })
-  const stop = async () => {
-    await bench.end()
-    Remote.stopAll()
-    built.remove()
-  }
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-    process.once(signal, () => void stop().finally(() => process.exit(130)))
-  }
-  const sections: Section[] = []
-  try {
+  const measured: Section[] = []
+  await whileRunning([bench], [built], async () => {
     for (const name of names) {
       const section = await SECTIONS[name]?.(bench)
       await bench.end()
       bench.progress('')
       if (section === undefined) continue
-      sections.push(section)
+      measured.push(section)
       console.log(`\n${printed({ ...section, targets: [] })}`)
     }
-  } finally {
-    await stop()
-  }
-  const targets = sections.flatMap((section) => section.targets)
+  })
+  const targets = measured.flatMap((section) => section.targets)
   if (targets.length > 0) console.log(`\n${printedTargets(targets)}`)
-  const seconds = (Date.now() - started.getTime()) / 1000
-  console.log(`\n${written(sections, { started, seconds, rounds })} (${Math.round(seconds)} s)`)
-}
-
-function written(
-  sections: readonly Section[],
-  { started, seconds, rounds }: { started: Date; seconds: number; rounds: number },
-): string {
-  const name = `${started.toISOString().replaceAll(':', '-')}.json`
-  const file = values.out ?? path.join(root, 'bench/results', name)
-  mkdirSync(path.dirname(file), { recursive: true })
-  const [cpu] = os.cpus()
-  const result = {
-    startedAt: started.toISOString(),
-    seconds,
-    rounds,
-    quick: values.quick,
-    machine: {
-      cpu: cpu?.model,
-      cpus: os.cpus().length,
-      memoryBytes: os.totalmem(),
-      os: `${os.type()} ${os.release()}`,
-    },
-    versions: { node: process.version, ...packageVersions() },
-    sections: sections.map((section) => ({
+  return {
+    sections: measured.map((section) => ({
       ...section,
       targets: section.targets.map((target) => ({ ...target, verdict: verdict(target) })),
     })),
   }
+}
+
+async function comparison(ref: string, names: readonly string[], rounds: number) {
+  const builds = [buildOf(ref), build(values.source)] as const
+  const options = { rounds, quick: values.quick, profile: values.profile }
+  const benches = {
+    before: new Bench({ ...options, build: builds[0], label: 'before' }),
+    now: new Bench({ ...options, build: builds[1], label: 'now' }),
+  }
+  const against = await whileRunning(Object.values(benches), builds, () =>
+    measureAgainst(ref, names, benches, values.quick ? 100 : undefined),
+  )
+  benches.now.progress('')
+  console.log(`\n${printedAgainst(against)}`)
+  process.exitCode = exitStatusOf(against)
+  return { against }
+}
+
+/** Whatever happens meanwhile, nothing is left behind. */
+async function whileRunning<T>(
+  benches: readonly Bench[],
+  builds: readonly Build[],
+  work: () => Promise<T>,
+): Promise<T> {
+  const stop = async () => {
+    for (const bench of benches) await bench.end()
+    Remote.stopAll()
+    for (const each of builds) each.remove()
+  }
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+    process.once(signal, () => void stop().finally(() => process.exit(130)))
+  }
+  try {
+    return await work()
+  } finally {
+    await stop()
+  }
+}
+
+function written(result: { readonly startedAt: string }): string {
+  const name = `${result.startedAt.replaceAll(':', '-')}.json`
+  const file = values.out ?? path.join(root, 'bench/results', name)
+  mkdirSync(path.dirname(file), { recursive: true })
   writeFileSync(file, `${JSON.stringify(result, null, 2)}\n`)
   return path.relative(process.cwd(), file)
 }

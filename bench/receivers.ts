@@ -1,5 +1,5 @@
 // The receivers that are compared, each as its users would mount it. A whole job is a delivery that ends one bound session.
-import { randomBytes } from 'node:crypto'
+import { generateKeyPairSync, randomBytes } from 'node:crypto'
 import type { RequestListener } from 'node:http'
 import connectPgSimple from 'connect-pg-simple'
 import { RedisStore } from 'connect-redis'
@@ -7,8 +7,6 @@ import express from 'express'
 import { auth, type ConfigParams } from 'express-openid-connect'
 import session from 'express-session'
 import { createRemoteJWKSet, jwtVerify } from 'jose'
-import pg from 'pg'
-import { createClient } from 'redis'
 import {
   type BackchannelLogout,
   createBackchannelLogout,
@@ -19,6 +17,7 @@ import {
 } from '../src/index.js'
 import { applySchema, postgresStore } from '../src/stores/postgres/index.js'
 import { redisStore } from '../src/stores/redis/index.js'
+import { postgresPool, redisConnection } from './connections.js'
 import { CLIENT_ID, sidOf, subOf } from './op.js'
 
 export interface Receiver {
@@ -103,8 +102,7 @@ function memoryBackend(): Backend {
 
 /** One Redis for both, so that a logout destroys its sessions in the same round trip. */
 async function redisBackend({ redisUrl = '' }: ReceiverContext): Promise<Backend> {
-  const client = createClient({ url: redisUrl })
-  await client.connect()
+  const client = await redisConnection(redisUrl)
   const sessionStore = new RedisStore({ client, prefix: 'sess:' })
   const countSessions = async () => (await sessionStore.length()) ?? 0
   return { store: redisStore(client, { sessionPrefix: 'sess:' }), sessionStore, countSessions }
@@ -112,7 +110,7 @@ async function redisBackend({ redisUrl = '' }: ReceiverContext): Promise<Backend
 
 /** One database for both, so that a logout destroys its sessions in the same statement. */
 async function postgresBackend({ postgresUrl = '' }: ReceiverContext): Promise<Backend> {
-  const pool = new pg.Pool({ connectionString: postgresUrl, max: 16 })
+  const pool = postgresPool({ connectionString: postgresUrl, max: 16 })
   await applySchema(pool)
   const PgSession = connectPgSimple(session)
   const sessionStore = new PgSession({ pool, createTableIfMissing: true, pruneSessionInterval: false })
@@ -145,6 +143,12 @@ function ours(
       }),
     remaining: countSessions,
   }
+}
+
+/** A provider that is nowhere, for what needs none of its answers: with its keys at hand nobody looks for them. */
+export function absentProvider(issuer: string) {
+  const { publicKey } = generateKeyPairSync('rsa', { modulusLength: 2048 })
+  return { issuer, clientId: CLIENT_ID, jwks: { keys: [{ ...publicKey.export({ format: 'jwk' }), kid: 'bench-key' }] } }
 }
 
 /** Sessions that are kept nowhere. */

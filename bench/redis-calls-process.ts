@@ -1,22 +1,23 @@
 // One process that talks to Redis: a bare SET NX and a logout take turns.
 import { randomUUID } from 'node:crypto'
-import { createClient } from 'redis'
 import { createBackchannelLogout } from '../src/index.js'
 import { jtiKey, sidKey, subKey } from '../src/marks/target.js'
 import { redisStore } from '../src/stores/redis/index.js'
+import { type RedisConnection, redisConnection } from './connections.js'
+import { FORMER_BEGIN } from './former.js'
 import { quantile } from './http-load.js'
 import { CLIENT_ID, sidOf, subOf } from './op.js'
-import { bindUser, newSessionId, noSessions } from './receivers.js'
+import { absentProvider, bindUser, newSessionId, noSessions } from './receivers.js'
 import { answer } from './remote.js'
 
 const issuer = 'https://op.example.com'
 const client = { issuer, clientId: CLIENT_ID }
-let connection = createClient()
+const provider = absentProvider(issuer)
+let connection: RedisConnection
 
 const commands = {
   async start({ url }: { url: string }): Promise<void> {
-    connection = createClient({ url })
-    await connection.connect()
+    connection = await redisConnection(url)
   },
   async round({ from, count }: { from: number; count: number }) {
     const { store, logout } = ours()
@@ -39,6 +40,7 @@ const commands = {
             jti: { key: jtiKey(client, randomUUID()), expiresAt: now + 480 },
             marksExpireAt: now + 30 * 86_400,
             mayDestroy: true,
+            ...FORMER_BEGIN,
           }),
         ),
       )
@@ -69,7 +71,7 @@ export type RedisCallsProcess = typeof commands
 
 function ours() {
   const store = redisStore(connection, { sessionPrefix: 'sess:' })
-  return { store, logout: createBackchannelLogout({ provider: client, store, sessions: noSessions }) }
+  return { store, logout: createBackchannelLogout({ provider, store, sessions: noSessions }) }
 }
 
 /** What Redis says each call of a command took inside it. */

@@ -1,19 +1,38 @@
 // Section 3: what a logout asks of Redis, against the least that any receiver asks of it: to remember one jti.
-import type { Bench } from './bench.js'
+import type { Bench, RoundedSection } from './bench.js'
 import type { RedisCallsProcess } from './redis-calls-process.js'
 import { median, medianRatio, type Section } from './report.js'
 
-export async function redisCalls(bench: Bench): Promise<Section> {
+export async function redisCalls(bench: Bench): Promise<RoundedSection> {
   const redis = await bench.redis()
   const process = bench.startMeasured<RedisCallsProcess>('redis-calls-process.ts', 'redis-calls')
   await process.call('start', { url: redis.url })
   const perRound = bench.size(1000, 20)
-  const rounds = []
-  for (let round = 0; round <= bench.rounds; round++) {
-    bench.progress(`Redis calls, round ${round} of ${bench.rounds}`)
-    const measured = await process.call('round', { from: round * perRound, count: perRound })
-    if (round > 0) rounds.push(measured)
+  const rounds: Round[] = []
+  return {
+    name: 'redis calls',
+    warmUpRounds: 1,
+    async round(round, isCounted) {
+      const measured = await process.call('round', { from: round * perRound, count: perRound })
+      if (isCounted) rounds.push(measured)
+    },
+    report: () => report(rounds),
+    series: () => [
+      { name: 'SET NX EX', unit: 'p50 ms', values: rounds.map(({ setMs }) => setMs), isControl: true },
+      { name: 'store call of a logout', unit: 'p50 ms', values: rounds.map(({ beginMs }) => beginMs) },
+      { name: 'logout (terminate)', unit: 'p50 ms', values: rounds.map(({ logoutMs }) => logoutMs) },
+      {
+        name: 'a script of a logout',
+        unit: 'us inside Redis',
+        values: rounds.map(({ logoutInRedisMicros }) => logoutInRedisMicros),
+      },
+    ],
   }
+}
+
+type Round = Awaited<ReturnType<RedisCallsProcess['round']>>
+
+function report(rounds: readonly Round[]): Section {
   const set = rounds.map(({ setMs }) => setMs)
   const logout = rounds.map(({ logoutMs }) => logoutMs)
   const setInRedis = rounds.map(({ setInRedisMicros }) => setInRedisMicros)

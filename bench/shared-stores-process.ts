@@ -1,12 +1,12 @@
 // One process that uses a logout store in Redis and one in PostgreSQL, each at several sizes: fills them, and ends sessions in them.
 import { hash, randomInt, randomUUID } from 'node:crypto'
 import { readFileSync } from 'node:fs'
-import pg from 'pg'
-import { createClient } from 'redis'
 import { jtiKey, sidKey, subKey } from '../src/marks/target.js'
 import type { LogoutStore, NewBinding } from '../src/stores/logout-store.js'
 import { applySchema, postgresStore } from '../src/stores/postgres/index.js'
 import { redisStore } from '../src/stores/redis/index.js'
+import { postgresPool, redisConnection } from './connections.js'
+import { FORMER_BEGIN } from './former.js'
 import { quantile } from './http-load.js'
 import { CLIENT_ID, sidOf, subOf } from './op.js'
 import { answer } from './remote.js'
@@ -75,10 +75,7 @@ function opened(name: string): Filled {
 }
 
 async function openRedis(url: string): Promise<Filled> {
-  const connection = createClient({ url })
-  // The server may end first.
-  connection.on('error', () => {})
-  await connection.connect()
+  const connection = await redisConnection(url)
   const store = redisStore(connection, { sessionPrefix: 'sess:' })
   return {
     store,
@@ -101,9 +98,8 @@ async function openRedis(url: string): Promise<Filled> {
 }
 
 async function openPostgres(url: string): Promise<Filled> {
-  const measured = new pg.Pool({ connectionString: url, max: 1, idleTimeoutMillis: 0 })
-  const others = new pg.Pool({ connectionString: url, max: POSTGRES_CONNECTIONS })
-  for (const pool of [measured, others]) pool.on('error', () => {})
+  const measured = postgresPool({ connectionString: url, max: 1, idleTimeoutMillis: 0 })
+  const others = postgresPool({ connectionString: url, max: POSTGRES_CONNECTIONS })
   await applySchema(others)
   await others.query('CREATE TABLE session (sid varchar PRIMARY KEY, sess json NOT NULL, expire timestamp NOT NULL)')
   const { rows } = await measured.query<{ pid: number }>('SELECT pg_backend_pid() AS pid')
@@ -194,6 +190,7 @@ function logoutOf(n: number) {
     jti: { key: jtiKey(client, randomUUID()), expiresAt: now + 480 },
     marksExpireAt: now + 30 * LIFETIME_SECONDS,
     mayDestroy: true,
+    ...FORMER_BEGIN,
   }
 }
 

@@ -4,11 +4,12 @@ import type { AddressInfo } from 'node:net'
 import { RedisStore } from 'connect-redis'
 import express from 'express'
 import session from 'express-session'
-import { createClient } from 'redis'
 import { createBackchannelLogout, expressSessions, memoryStore } from '../src/index.js'
 import type { SessionRequest } from '../src/sessions/express-session.js'
 import { redisStore } from '../src/stores/redis/index.js'
+import { redisConnection } from './connections.js'
 import { CLIENT_ID, sidOf, subOf } from './op.js'
+import { absentProvider } from './receivers.js'
 import { answer } from './remote.js'
 
 const issuer = 'https://op.example.com'
@@ -49,16 +50,14 @@ const commands = {
 export type SiteProcess = typeof commands
 
 async function appOf({ store, protect, redisUrl }: Site) {
-  const client = createClient({ url: redisUrl })
-  client.on('error', () => {}) // The Redis of a section ends with it, and may do so first.
-  if (store === 'redis') await client.connect()
   // Protected and unprotected site share the Redis, but no key of it.
   const prefix = `${protect}:`
-  const sessionStore = store === 'redis' ? new RedisStore({ client, prefix }) : new session.MemoryStore()
-  const logoutStore = store === 'redis' ? redisStore(client) : memoryStore()
+  const client = store === 'redis' ? await redisConnection(redisUrl) : undefined
+  const sessionStore = client === undefined ? new session.MemoryStore() : new RedisStore({ client, prefix })
+  const logoutStore = client === undefined ? memoryStore() : redisStore(client)
   const logout = protect
     ? createBackchannelLogout<SessionRequest>({
-        provider: { issuer, clientId: CLIENT_ID },
+        provider: absentProvider(issuer),
         store: logoutStore,
         sessions: expressSessions(sessionStore),
       })

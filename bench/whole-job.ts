@@ -1,5 +1,5 @@
 // Section 1: the whole job, from the delivery of a Logout Token to the answer, for each receiver side by side.
-import type { Bench } from './bench.js'
+import type { Bench, RoundedSection } from './bench.js'
 import type { Measured } from './http-load.js'
 import type { ReceiverProcess } from './receiver-process.js'
 import type { ReceiverContext, ReceiverName } from './receivers.js'
@@ -26,7 +26,7 @@ interface Contender {
   readonly rounds: Round[]
 }
 
-export async function wholeJob(bench: Bench): Promise<Section> {
+export async function wholeJob(bench: Bench): Promise<RoundedSection> {
   const generator = bench.generator()
   const [{ url: redisUrl }, { url: postgresUrl }] = [await bench.redis(), await bench.postgres()]
   const context = { issuer: await generator.call('startOp', undefined), redisUrl, postgresUrl }
@@ -35,22 +35,31 @@ export async function wholeJob(bench: Bench): Promise<Section> {
     contenders.push(await started(bench, name, context))
   }
   const perRound = bench.size(2000, 40)
-  for (let round = 0; round < WARM_UP_ROUNDS + bench.rounds; round++) {
-    const counted = round >= WARM_UP_ROUNDS
-    bench.progress(`whole job, round ${round - WARM_UP_ROUNDS + 1} of ${bench.rounds}`)
-    await generator.call('sign', { from: round * perRound, count: perRound })
-    for (const contender of rotated(contenders, round)) {
-      await contender.process.call('signIn', { from: round * perRound, count: perRound })
-      await contender.process.call('measure', undefined)
-      const { port, status } = contender
-      const measured = await generator.call('deliver', { port, status, connections: CONNECTIONS })
-      const cpuMicros = (await contender.process.call('measured', undefined)) / perRound
-      const remaining = await contender.process.call('remaining', undefined)
-      if (remaining > 0) throw new Error(`${contender.name}: ${remaining} sessions survived their logout`)
-      if (counted) contender.rounds.push({ ...measured, cpuMicros })
-    }
+  return {
+    name: 'whole job',
+    warmUpRounds: WARM_UP_ROUNDS,
+    async round(round, isCounted) {
+      await generator.call('sign', { from: round * perRound, count: perRound })
+      for (const contender of rotated(contenders, round)) {
+        await contender.process.call('signIn', { from: round * perRound, count: perRound })
+        await contender.process.call('measure', undefined)
+        const { port, status } = contender
+        const measured = await generator.call('deliver', { port, status, connections: CONNECTIONS })
+        const cpuMicros = (await contender.process.call('measured', undefined)) / perRound
+        const remaining = await contender.process.call('remaining', undefined)
+        if (remaining > 0) throw new Error(`${contender.name}: ${remaining} sessions survived their logout`)
+        if (isCounted) contender.rounds.push({ ...measured, cpuMicros })
+      }
+    },
+    report: () => report(contenders),
+    series: () =>
+      contenders.map(({ name, rounds }) => ({
+        name,
+        unit: 'CPU us',
+        values: rounds.map(({ cpuMicros }) => cpuMicros),
+        isControl: name === FLOOR || name === PEER,
+      })),
   }
-  return report(contenders)
 }
 
 async function started(bench: Bench, name: ReceiverName, context: ReceiverContext): Promise<Contender> {

@@ -4,9 +4,14 @@ import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { promisify } from 'node:util'
-import { describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { type Build, build } from '../../bench/build.js'
 import { quantile } from '../../bench/http-load.js'
+import type { ReceiverProcess } from '../../bench/receiver-process.js'
+import { Remote } from '../../bench/remote.js'
 import { median, medianRatio, verdict } from '../../bench/report.js'
+import { startPostgres } from '../servers/postgres.js'
+import { startRedis } from '../servers/redis.js'
 
 const root = path.resolve(import.meta.dirname, '../..')
 const tsx = path.join(root, 'node_modules/.bin/tsx')
@@ -51,6 +56,58 @@ describe('the bench', () => {
     const run = (...args: string[]) => promisify(execFile)(tsx, ['bench/main.ts', ...args], { cwd: root })
     await expect(run('--only', 'no-such-section')).rejects.toMatchObject({ code: 2 })
     await expect(run('--rounds', '0')).rejects.toMatchObject({ code: 2 })
+    await expect(run('--against', 'HEAD', '--only', 'scale')).rejects.toMatchObject({ code: 2 })
+  })
+})
+
+describe('--against', () => {
+  it('measures an earlier commit and this tree in the same rounds, names the machine, and does not judge so few', async () => {
+    const before = builds()
+    const directory = mkdtempSync(path.join(tmpdir(), 'bench-'))
+    const file = path.join(directory, 'result.json')
+    const args = ['bench/main.ts', '--quick', '--only', 'redis', '--against', 'HEAD', '--rounds', '2', '--out', file]
+    await expect(promisify(execFile)(tsx, args, { cwd: root })).rejects.toMatchObject({
+      code: 3,
+      stdout: expect.stringMatching(/ cores, .*now \/ before.*Nothing is judged where others used more than/s),
+    })
+    const { machine, against } = JSON.parse(readFileSync(file, 'utf8'))
+    rmSync(directory, { recursive: true })
+    expect(machine).toMatchObject({ cpu: expect.any(String), cores: expect.any(Number), loadBefore: expect.any(Array) })
+    const [{ rows }] = against.comparisons
+    expect(rows.map(({ name, verdict }: { name: string; verdict: string }) => [name, verdict])).toEqual(
+      ['SET NX EX', 'store call of a logout', 'logout (terminate)', 'a script of a logout'].map((name) => [
+        name,
+        'not judged',
+      ]),
+    )
+    expect(rows.every(({ ratio }: { ratio: { median: number } }) => ratio.median > 0)).toBe(true)
+    expect(builds()).toEqual(before)
+  }, 120_000)
+})
+
+describe('a process of the bench', () => {
+  let built: Build
+  beforeAll(() => {
+    built = build()
+  })
+  afterAll(() => built.remove())
+
+  it.each([
+    ['ours, PostgreSQL', startPostgres],
+    ['ours, Redis', startRedis],
+  ] as const)('lives on where the server of "%s" is stopped', async (name, startServer) => {
+    const server = await startServer()
+    const receiver = Remote.start<ReceiverProcess>(built.file('receiver-process.ts'))
+    try {
+      const context = { issuer: 'http://127.0.0.1:1', redisUrl: server.url, postgresUrl: server.url }
+      await receiver.call('start', { name, context })
+      await server.stop()
+      expect(await receiver.call('measured', undefined)).toBeGreaterThan(0)
+      await expect(receiver.call('remaining', undefined)).rejects.toThrow(/ECONNREFUSED|offline/)
+      expect(await receiver.call('measured', undefined)).toBeGreaterThan(0)
+    } finally {
+      receiver.stop()
+    }
   })
 })
 
