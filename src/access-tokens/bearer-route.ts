@@ -20,7 +20,7 @@ export interface RouteOptions<Req = TokenRequest> {
   /**
    * Proof of possession, at every request and never cached: called for tokens that are bound to a key or a certificate (`cnf`,
    * RFC 7800), and lets them in by `true` alone. It also lets the scheme `DPoP` in. Without it such tokens are refused: they are no
-   * bearer tokens (RFC 9449 7.2, RFC 8705 3).
+   * bearer tokens (RFC 9449 7.2, RFC 8705 3). For DPoP there is `confirmDpop`.
    */
   readonly confirm?: (req: Req, claims: TokenClaims) => boolean | Promise<boolean>
   /** Protection space named in `WWW-Authenticate`. Default `api`. */
@@ -63,8 +63,9 @@ export function bearerRoute<Req extends TokenRequest>(options: RouteOptions<Req>
     async refusalOf(req, claims) {
       if (!meetsAudience(claims.aud, audiences)) return INVALID_TOKEN
       if (!meetsScopes(claims.scope, scopes)) return INSUFFICIENT_SCOPE
-      if (isBound(claims) && (await confirm?.(req, claims)) !== true) return INVALID_TOKEN
-      return undefined
+      // A token that is bound to nothing proves nothing by the scheme DPoP (RFC 9449 7.1).
+      const isGood = isBound(claims) ? (await confirm?.(req, claims)) === true : !isDpop(req)
+      return isGood ? undefined : INVALID_TOKEN
     },
     challenge: `Bearer realm="${realm}"${scope}`,
   }
@@ -90,6 +91,10 @@ export function bearerHandler<Req extends TokenRequest, Admitted extends object>
 
 function isBound({ cnf, token_type: type }: TokenClaims): boolean {
   return (cnf !== undefined && cnf !== null) || (typeof type === 'string' && type.toLowerCase() === 'dpop')
+}
+
+function isDpop({ headers }: TokenRequest): boolean {
+  return /^\s*dpop /i.test(headers.authorization ?? '')
 }
 
 function meetsAudience(aud: unknown, wanted: readonly string[]): boolean {

@@ -62,7 +62,8 @@ export interface VerifiedJwt {
 export interface IsRevoked {
   /**
    * Whether a logout has ended the sign-on that a verified token comes from. `token`, the JWT itself, finds also what `bind` and
-   * `addTokens` recorded, and tokens that were evicted one by one.
+   * `addTokens` recorded, and tokens that were evicted one by one. Whether a token that is bound to a key (`cnf`) came with its proof
+   * is for the library that verified it: one that does not know DPoP takes it for a bearer token, which `requireJwt` never does.
    *
    * @throws NoVerdictError where nobody can tell; Express, Fastify and Hono answer it 503 by themselves
    */

@@ -16,6 +16,7 @@ const VALUES: Readonly<Record<string, readonly string[]>> = {
     ...['endSessionPreset', 'memoryStore', 'preset'],
   ],
   './claims': [
+    'confirmDpop',
     'createClaims',
     'createEvictionClient',
     'createJwtCheck',
