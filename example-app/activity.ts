@@ -114,6 +114,8 @@ export function sayRp(event: LogoutEvent): Said {
       return event.outcome === 'done'
         ? { tone: 'end', text: 'An application that hangs on this one was told' }
         : { tone: 'bad', text: event.error.message }
+    case 'passed-on':
+      return { tone: 'plain', text: `Passed on to ${event.hops.length} applications` }
     case 'warning':
       return { tone: 'bad', text: event.error.message }
   }

@@ -91,6 +91,19 @@ export type LogoutEvent =
       readonly status?: number
       readonly error: LogoutError
     }
+  /** Sessions that ended here were passed on to the applications that hang on them: what the first attempt at each came to. */
+  | {
+      readonly type: 'passed-on'
+      /** Of the provider above; absent after a local logout where several clients are configured. */
+      readonly issuer: string | undefined
+      readonly clientId: string | undefined
+      readonly reason: LogoutReason
+      readonly hops: readonly {
+        /** The application's, at this broker. */
+        readonly clientId: string
+        readonly outcome: 'done' | 'refused' | 'retrying' | 'given-up' | 'came-from' | 'not-registered' | 'left-alone'
+      }[]
+    }
   /**
    * Something failed beside a request (an early key fetch, a renewal), or the application is set up in a way that leaves users signed
    * in, or signs them out: `ERR_CONFIGURATION`, each `reason` once.

@@ -15,6 +15,14 @@ export type { Health, KeysHealth } from './logout/health.js'
 export type { EndedSessions, LogoutResult } from './logout/logout-order.js'
 export type { Client, LogoutTarget } from './marks/target.js'
 export type { BackchannelLogoutOptions } from './options.js'
+export {
+  createLogoutBroker,
+  type DownstreamSession,
+  type Hop,
+  type HopOutcome,
+  type LogoutBroker,
+  type LogoutBrokerOptions,
+} from './outbound/broker.js'
 export type {
   EndSessionDeparture,
   EndSessionOptions,

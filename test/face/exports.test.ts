@@ -12,7 +12,7 @@ const manifest: { exports: Record<string, unknown>; peerDependencies: object; pe
 const VALUES: Readonly<Record<string, readonly string[]>> = {
   '.': [
     ...['LogoutError', 'NoVerdictError', 'boundedReads', 'createBackchannelLogout', 'expressSessions'],
-    ...['createLogoutTokenSender'],
+    ...['createLogoutBroker', 'createLogoutTokenSender'],
     ...['endSessionPreset', 'memoryStore', 'preset'],
   ],
   './claims': [

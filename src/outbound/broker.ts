@@ -1,0 +1,234 @@
+// Between a provider above and applications below: a sign-on that ended here ends at each of the applications that hang on it.
+// Knows no OP: who hangs on which session it asks, and the sender it is given.
+import { within } from '../deadline.js'
+import { LogoutError } from '../errors.js'
+import { type EventListener, emitter } from '../events.js'
+import { ExpiringMap } from '../expiring-map.js'
+import { inParallel } from '../logout/background.js'
+import type { EndedSessions } from '../logout/logout-order.js'
+import { assertOptions, type OptionNames } from '../option-checks.js'
+import type { DeliveryOutcome, LogoutDelivery, LogoutTokenSender } from './logout-token-sender.js'
+
+/** A session at an application of the broker's, as the broker's own ID Token named it (BCL 2.3: the OP remembers these). */
+export type DownstreamSession = {
+  readonly clientId: string
+  /** The application's `backchannel_logout_uri`; absent: it registered none, and cannot be told. */
+  readonly uri?: string | undefined
+} & ({ readonly sid: string; readonly sub?: string } | { readonly sid?: undefined; readonly sub: string })
+
+/**
+ * What became of one application. Beyond the outcomes of a delivery:
+ *
+ * - `came-from`: it began this logout itself, so it is not told.
+ * - `not-registered`: it has no `backchannel_logout_uri`; its session lives until it ends by itself.
+ * - `left-alone`: policy; its session lives.
+ */
+export type HopOutcome = DeliveryOutcome | 'came-from' | 'not-registered' | 'left-alone'
+
+/** One application that hangs on a session, and what became of it so far. */
+export interface Hop {
+  readonly clientId: string
+  readonly outcome: HopOutcome
+}
+
+/** Whom to ask, whom to tell. */
+export interface LogoutBrokerOptions {
+  readonly sender: LogoutTokenSender
+  /**
+   * The sessions at applications that hang on this local session. Called after the session has ended, and again where an earlier
+   * call rejected: then the logout counts as failed, and is tried again. Keep what it needs apart from the session's own row.
+   */
+  readonly downstream: (
+    sessionId: string,
+    ended: EndedSessions,
+  ) => readonly DownstreamSession[] | Promise<readonly DownstreamSession[]>
+  /** Whether the applications are told. Default: always. `false` leaves their sessions to themselves. */
+  readonly passOn?: (ended: EndedSessions) => boolean
+  /**
+   * Every hop of this session has come to its end: what `downstream` knows of it may go. What is left after a restart was not told
+   * to the end: hand it to `sessionsEnded` once more.
+   */
+  readonly settled?: (sessionId: string) => void | Promise<void>
+  /**
+   * How long the provider above waits for the first attempts. Seconds; default 1, so that a chain of brokers answers in time however
+   * long it is. What is late goes on in the background.
+   */
+  readonly waitSeconds?: number
+  /** Hears `passed-on`, once for each call that named anybody. */
+  readonly onEvent?: EventListener
+  /** The one clock: epoch seconds. Default: the system clock. */
+  readonly clock?: () => number
+}
+
+/** A broker's part in a logout; made by `createLogoutBroker`. */
+export interface LogoutBroker {
+  /** The option `onSessionsEnded` of the receiver. Each application is told once, however often it is called. */
+  sessionsEnded(ended: EndedSessions): Promise<void>
+  /**
+   * The logout of this session that is about to begin was asked for by one of the applications: it is not told of it. Call it
+   * right before `logout.unbind(req)`.
+   */
+  comesFrom(clientId: string, sessionId: string): void
+  /** What became of the applications on a session that ended here a short while ago, for the page that the user sees. */
+  hopsOf(sessionId: string): readonly Hop[]
+}
+
+const DEFAULT_WAIT_SECONDS = 1
+/** Longer than any repeat of a hook, and than a user looks at the page. */
+const REMEMBERED_SECONDS = 900
+const CONCURRENCY = 16
+
+const NAMES: OptionNames<LogoutBrokerOptions> = {
+  sender: true,
+  downstream: true,
+  passOn: true,
+  settled: true,
+  waitSeconds: true,
+  onEvent: true,
+  clock: true,
+}
+
+/**
+ * Makes the part of a broker that passes logouts on (BCL 2.7: an RP that is an OP to others tells them in turn). A logout that comes
+ * back in a circle finds its session ended, names nobody, and rests.
+ *
+ * @throws TypeError for a missing, unknown or unusable option; the message names it and the remedy.
+ */
+export function createLogoutBroker(options: LogoutBrokerOptions): LogoutBroker {
+  assertUsable(options)
+  return new Broker(options)
+}
+
+interface Ended {
+  readonly expiresAt: number
+  readonly hops: Map<string, Hop>
+}
+
+class Broker implements LogoutBroker {
+  readonly #options: LogoutBrokerOptions
+  readonly #clock: () => number
+  readonly #emit: EventListener
+  readonly #ended = new ExpiringMap<Ended>()
+  readonly #origins = new ExpiringMap<{ readonly expiresAt: number; readonly clientId: string }>()
+
+  constructor(options: LogoutBrokerOptions) {
+    this.#options = options
+    this.#clock = options.clock ?? (() => Date.now() / 1000)
+    this.#emit = emitter(options.onEvent)
+  }
+
+  comesFrom(clientId: string, sessionId: string): void {
+    const now = this.#clock()
+    this.#origins.set(sessionId, { clientId, expiresAt: now + REMEMBERED_SECONDS }, now)
+  }
+
+  hopsOf(sessionId: string): readonly Hop[] {
+    return [...(this.#ended.get(sessionId, this.#clock())?.hops.values() ?? [])]
+  }
+
+  async sessionsEnded(ended: EndedSessions): Promise<void> {
+    const { downstream, waitSeconds = DEFAULT_WAIT_SECONDS } = this.#options
+    const found: (readonly [sessionId: string, sessions: readonly DownstreamSession[]])[] = []
+    const failures: unknown[] = []
+    await inParallel(CONCURRENCY, ended.sessionIds, async (sessionId) => {
+      try {
+        found.push([sessionId, await downstream(sessionId, ended)])
+      } catch (cause) {
+        failures.push(cause)
+      }
+    })
+    const told = Promise.all(found.map(([sessionId, sessions]) => this.#tellAll(sessionId, sessions, ended)))
+    const first = told.then((hops) => this.#say(ended, hops.flat()))
+    await within(waitSeconds, first).catch(() => {})
+    const [cause] = failures
+    if (failures.length === 0) return
+    throw new LogoutError('ERR_HOOK', 'Who hangs on an ended session could not be found out', {
+      option: 'downstream',
+      cause,
+    })
+  }
+
+  /** The first attempts; those of an earlier call are not made again. */
+  async #tellAll(sessionId: string, sessions: readonly DownstreamSession[], ended: EndedSessions): Promise<Hop[]> {
+    const now = this.#clock()
+    const known = this.#ended.get(sessionId, now)
+    const entry: Ended = known ?? { hops: new Map(), expiresAt: now + REMEMBERED_SECONDS }
+    if (known === undefined) this.#ended.set(sessionId, entry, now)
+    const fresh = sessions
+      .map((session) => ({ key: keyOf(session), session }))
+      .filter(({ key }) => !entry.hops.has(key))
+    for (const { key, session } of fresh) {
+      entry.hops.set(key, { clientId: session.clientId, outcome: this.#beforehand(sessionId, session, ended) })
+    }
+    const hops = await Promise.all(fresh.map(({ key, session }) => this.#tell(sessionId, entry, key, session)))
+    this.#settle(sessionId, entry)
+    return hops
+  }
+
+  #beforehand(sessionId: string, { clientId, uri }: DownstreamSession, ended: EndedSessions): HopOutcome {
+    if (this.#origins.get(sessionId, this.#clock())?.clientId === clientId) return 'came-from'
+    if (this.#options.passOn?.(ended) === false) return 'left-alone'
+    return uri === undefined ? 'not-registered' : 'retrying'
+  }
+
+  async #tell(sessionId: string, entry: Ended, key: string, session: DownstreamSession): Promise<Hop> {
+    const { clientId, uri } = session
+    const planned = entry.hops.get(key)
+    if (planned?.outcome !== 'retrying' || uri === undefined) return planned ?? { clientId, outcome: 'not-registered' }
+    const note = ({ outcome }: Pick<LogoutDelivery, 'outcome'>): Hop => {
+      const hop = { clientId, outcome }
+      entry.hops.set(key, hop)
+      return hop
+    }
+    try {
+      const delivery = await this.#options.sender.send({ ...session, uri }, (last) => {
+        note(last)
+        this.#settle(sessionId, entry)
+      })
+      return note(delivery)
+    } catch {
+      // The session names nobody: nothing that a later attempt could mend.
+      return note({ outcome: 'given-up' })
+    }
+  }
+
+  #settle(sessionId: string, { hops }: Ended): void {
+    const { settled } = this.#options
+    if (settled === undefined || [...hops.values()].some(({ outcome }) => outcome === 'retrying')) return
+    Promise.resolve()
+      .then(() => settled(sessionId))
+      .catch((cause: unknown) => {
+        const error = new LogoutError('ERR_HOOK', 'The hook settled failed', { option: 'settled', cause })
+        this.#emit({ type: 'warning', error })
+      })
+  }
+
+  #say({ issuer, clientId, reason }: EndedSessions, hops: readonly Hop[]): void {
+    if (hops.length > 0) this.#emit({ type: 'passed-on', issuer, clientId, reason, hops })
+  }
+}
+
+/** Once for each session of an application, whatever else is said of it. */
+function keyOf({ clientId, sid, sub }: DownstreamSession): string {
+  return JSON.stringify([clientId, sid ?? null, sid === undefined ? sub : null])
+}
+
+function assertUsable(options: LogoutBrokerOptions): void {
+  assertOptions('createLogoutBroker()', options, NAMES)
+  if (typeof options.sender?.send !== 'function') {
+    throw new TypeError('sender must be what createLogoutTokenSender() makes')
+  }
+  if (typeof options.downstream !== 'function') {
+    throw new TypeError(
+      'downstream must be a function from a session id to the sessions at applications that hang on it',
+    )
+  }
+  for (const name of ['passOn', 'settled', 'clock'] as const) {
+    const value: unknown = options[name]
+    if (value !== undefined && typeof value !== 'function') throw new TypeError(`${name} must be a function`)
+  }
+  const { waitSeconds } = options
+  if (waitSeconds !== undefined && !(waitSeconds >= 0 && waitSeconds <= 60)) {
+    throw new TypeError('waitSeconds must be a number of seconds, at most 60')
+  }
+}
