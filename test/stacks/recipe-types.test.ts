@@ -3,10 +3,11 @@ import { describeRecipeTypes } from './describe-recipe-types.js'
 import { TSCONFIG } from './recipe.js'
 import { RECIPES } from './stack.js'
 
-const OPEN_CONNECTIONS = ['server-sent-events']
+/** Run by tests of their own. */
+const OTHERS = ['server-sent-events', 'broker']
 const NAMES = Object.entries(RECIPES).map(([name, { recipe = name }]) => recipe)
 
 describeRecipeTypes(
-  [...new Set(NAMES), ...OPEN_CONNECTIONS].filter((name) => name !== 'README'),
+  [...new Set(NAMES), ...OTHERS].filter((name) => name !== 'README'),
   { tsconfig: TSCONFIG },
 )
