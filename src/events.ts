@@ -101,7 +101,7 @@ export type LogoutEvent =
       readonly hops: readonly {
         /** The application's, at this broker. */
         readonly clientId: string
-        readonly outcome: 'done' | 'refused' | 'retrying' | 'given-up' | 'came-from' | 'not-registered' | 'left-alone'
+        readonly outcome: 'done' | 'refused' | 'retrying' | 'given-up' | 'began-it' | 'not-registered' | 'left-alone'
       }[]
     }
   /**

@@ -19,11 +19,11 @@ export type DownstreamSession = {
 /**
  * What became of one application. Beyond the outcomes of a delivery:
  *
- * - `came-from`: it began this logout itself, so it is not told.
+ * - `began-it`: it began this logout itself, so it is not told.
  * - `not-registered`: it has no `backchannel_logout_uri`; its session lives until it ends by itself.
  * - `left-alone`: policy; its session lives.
  */
-export type HopOutcome = DeliveryOutcome | 'came-from' | 'not-registered' | 'left-alone'
+export type HopOutcome = DeliveryOutcome | 'began-it' | 'not-registered' | 'left-alone'
 
 /** One application that hangs on a session, and what became of it so far. */
 export interface Hop {
@@ -166,7 +166,7 @@ class Broker implements LogoutBroker {
   }
 
   #beforehand(sessionId: string, { clientId, uri }: DownstreamSession, ended: EndedSessions): HopOutcome {
-    if (this.#origins.get(sessionId, this.#clock())?.clientId === clientId) return 'came-from'
+    if (this.#origins.get(sessionId, this.#clock())?.clientId === clientId) return 'began-it'
     if (this.#options.passOn?.(ended) === false) return 'left-alone'
     return uri === undefined ? 'not-registered' : 'retrying'
   }

@@ -173,7 +173,7 @@ describe('a sign-on that ends at a broker', () => {
     await broker.logout.unbind({ sessionId: 'laptop' })
     expect(wire.sent).toEqual(['app-b'])
     expect([...b.sessions.alive]).toEqual(['app-b phone'])
-    expect(broker.broker.hopsOf('laptop')[0]).toEqual({ clientId: 'app-a', outcome: 'came-from' })
+    expect(broker.broker.hopsOf('laptop')[0]).toEqual({ clientId: 'app-a', outcome: 'began-it' })
   })
 
   it('is kept to itself where policy says so, and that is said', async () => {
