@@ -19,6 +19,8 @@ const OPTIONS: { readonly [Name in Exclude<keyof Settings, 'fetch'>]-?: (value: 
   maxAgeSeconds: Number,
   clockToleranceSeconds: Number,
   requestTimeoutSeconds: Number,
+  sessionMaxAgeSeconds: Number,
+  sessionIdleSeconds: Number,
   transientFailureStatus: (value) => Number(value) as 400 | 503,
   typ: (value) => value as 'interop' | 'strict',
   replay: (value) => value as 'refuse' | 'acknowledge',

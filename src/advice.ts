@@ -97,6 +97,10 @@ const BY_REASON: Readonly<Record<string, Readonly<Record<string, Leaf>>>> = {
       'Give bind the claims of the validated ID Token, not those of UserInfo',
     ],
     iat_untrue: ['logged-out-at-once-after-login', `Give bind the claims as they are, iat in seconds. ${CLOCK}`],
+    session_expiry_untrue: [
+      'sign-in-fails',
+      'Give epoch seconds, not milliseconds. Where the claim session_expiry of the provider is wrong, have it mended there',
+    ],
     sid_missing: [
       'found-is-0',
       'Register backchannel_logout_session_required at the provider, or leave backchannelLogoutSessionRequired out here',

@@ -1,12 +1,13 @@
 // Wires the rooms into the object that users hold. Every decision is made further down.
 
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import { monotonicSeconds } from './deadline.js'
+import { monotonicSeconds, within } from './deadline.js'
 import { LogoutError } from './errors.js'
 import { emitter, type LogoutEvent, type LogoutReason } from './events.js'
 import { type ApplicationListener, inFrontOf, type ListenerOptions } from './http/listener.js'
 import { type NodeHandler, nodeHandler } from './http/node.js'
 import { type WebHandler, webHandler } from './http/web.js'
+import { boundsOf, type LogoutBounds } from './logout/bounds.js'
 import { DeniedHere } from './logout/denied-here.js'
 import { LogoutEngine } from './logout/engine.js'
 import { type Health, healthOf } from './logout/health.js'
@@ -32,6 +33,7 @@ import { KeptTokens } from './receivers/kept-tokens.js'
 import type { LocalSession } from './sessions/session-backend.js'
 import { type ConnectHandler, type GuardOptions, statelessGuard } from './sessions/stateless-guard.js'
 import { type AboutLogin, type Login, type LoginTokens, loginOf, sidExpected } from './sign-ons/login.js'
+import type { SessionPage } from './sign-ons/session-list.js'
 import { SignOns } from './sign-ons/sign-ons.js'
 import type { StatelessSignOn } from './sign-ons/stateless.js'
 import { isMemoryStore } from './stores/memory-store.js'
@@ -79,14 +81,19 @@ export interface BackchannelLogout<Req = unknown> {
    * rejects at run time: read `complete`. Waits `deadlineSeconds` (default 10), and goes on in the background after
    * that.
    */
-  terminate(target: LogoutTarget, options?: TerminateOptions): Promise<LogoutResult>
+  terminate(target: LogoutTarget, options?: TerminateOptions<Req>): Promise<LogoutResult>
+  /** The sessions of a target, for a page that shows a user their devices; and the end of one of them. */
+  readonly sessions: SessionsOfTarget<Req>
   /**
    * For stateless sessions: the record of a login to be kept in the cookie, or `undefined` if a logout of it had come
    * first.
    *
    * @throws LogoutError as `bind`
    */
-  signOn(claims: IdTokenClaims | undefined, about?: Pick<AboutLogin, 'startedAt'>): Promise<StatelessSignOn | undefined>
+  signOn(
+    claims: IdTokenClaims | undefined,
+    about?: Pick<AboutLogin, 'startedAt' | 'sessionExpiresAt'>,
+  ): Promise<StatelessSignOn | undefined>
   /**
    * For stateless sessions: a local logout. Ends this one sign-on, wherever a copy of its cookie is; the user's other
    * devices stay, and signing in again by the OP's session works at once. Without a record it does nothing.
@@ -122,6 +129,8 @@ export interface BackchannelLogout<Req = unknown> {
   prepare(): Promise<void>
   /** Whether this process could do its part of a logout now; one question to the store, none to a provider. Never rejects. */
   health(): Promise<Health>
+  /** How long somebody who is dead at the OP may stay here, by this configuration. `doctor --app` prints it. */
+  bounds(): LogoutBounds
   /** Stops background completion, e.g. when the app shuts down. The receiver still answers. */
   close(): void
 }
@@ -129,8 +138,38 @@ export interface BackchannelLogout<Req = unknown> {
 /** Claims of an ID Token, as any OpenID Connect client library gives them. */
 export type IdTokenClaims = Readonly<Record<string, unknown>>
 
+/** See `logout.sessions`. Of sessions that a cookie carries there are no records, so none is listed. */
+export interface SessionsOfTarget<Req = unknown> {
+  /**
+   * Live sessions of the target, the newest first within a page. `current`: the request whose session is marked as its own.
+   *
+   * @throws LogoutError `ERR_STORE` if they could not be listed; TypeError for a target that is none, or an unknown option
+   */
+  list(target: LogoutTarget, options?: ListSessionsOptions<Req>): Promise<SessionPage>
+  /** How many there are. Walks through all of them. */
+  count(target: LogoutTarget): Promise<number>
+  /**
+   * Ends one of the target's sessions, by its `handle`, as a local logout does. `ended: false`: the target has none of that handle.
+   *
+   * @throws LogoutError as `unbind`
+   */
+  end(target: LogoutTarget, handle: string): Promise<{ readonly ended: boolean }>
+}
+
+/** Options of `logout.sessions.list`. */
+export interface ListSessionsOptions<Req = unknown> {
+  readonly current?: Req | undefined
+  /** `cursor` of the page before. */
+  readonly cursor?: string | undefined
+}
+
 /** How `terminate` ends a target, and how long it is waited for. */
-export interface TerminateOptions {
+export interface TerminateOptions<Req = unknown> {
+  /**
+   * "My other devices": the session of this request is spared, and each other one is ended by its own mark. A login that is under
+   * way meanwhile, and sessions that a cookie carries, are spared as well. What could not be ended is not tried again by itself.
+   */
+  readonly except?: Req | undefined
   /** Your own word for why; it appears in events. Default `terminated`. */
   readonly reason?: LogoutReason
   readonly deadlineSeconds?: number
@@ -245,11 +284,24 @@ export function createBackchannelLogout<Req = unknown>(given: BackchannelLogoutO
     const { issuer, clientId } = target
     const order = {
       client: { issuer, clientId },
-      key: keyOfTarget(target),
+      key: targetKey(target),
       reason,
       revokeOfflineAccess: false,
     }
     const { replayed: _, ...result } = await engine.end(order, deadlineSeconds)
+    return result
+  }
+  const endOthers = async (target: LogoutTarget, sparedId: string, reason: LogoutReason, deadlineSeconds: number) => {
+    const started = monotonicSeconds()
+    const { issuer, clientId } = target
+    const work = signOns.list.endOthers(target, sparedId, { issuer, clientId }, reason)
+    const result = await within(deadlineSeconds, work).catch((cause: unknown): LogoutResult => {
+      const error = new LogoutError('ERR_DEADLINE', 'The answer was due before the logout was done; the work goes on', {
+        cause,
+      })
+      return { complete: false, marked: false, found: 0, destroyed: 0, failed: 0, error }
+    })
+    emit(aboutOthers(target, reason, result, monotonicSeconds() - started))
     return result
   }
   const endpointOf = endSessionEndpoints(clock)
@@ -265,10 +317,10 @@ export function createBackchannelLogout<Req = unknown>(given: BackchannelLogoutO
     async bind(req, idToken, about) {
       const session = sessionOf(req, 'bind')
       try {
-        const outcome = await signOns.bind(session, await login(idToken, about))
-        if (outcome.ended) return watchedOutcome(responseOf(req), () => mistakes.report('ended_unread'))
-        sessions?.bound(req)
-        return outcome
+        const { ended, ...limits } = await signOns.bind(session, await login(idToken, about))
+        if (ended) return watchedOutcome(responseOf(req), () => mistakes.report('ended_unread'))
+        sessions?.bound(req, limits)
+        return { ended }
       } catch (error) {
         signOns.undoLogin(session.sessionId)
         throw error
@@ -286,13 +338,28 @@ export function createBackchannelLogout<Req = unknown>(given: BackchannelLogoutO
       await signOns.endLocally(sessionId, async () => {})
     },
     async terminate(target, options = {}) {
-      assertOptions('terminate()', options, { reason: true, deadlineSeconds: true })
-      const { reason = 'terminated', deadlineSeconds = 10 } = options
-      const client = clientOf(target)
-      if (isUnknown(client, directory.configured())) {
-        throw new TypeError('terminate() names an issuer and clientId that are not configured as a provider')
-      }
-      return end(target, reason, deadlineSeconds)
+      assertOptions('terminate()', options, { reason: true, deadlineSeconds: true, except: true })
+      const { reason = 'terminated', deadlineSeconds = 10, except } = options
+      assertTarget(target, 'terminate()', directory.configured())
+      if (except === undefined) return end(target, reason, deadlineSeconds)
+      return endOthers(target, sessionOf(except, 'terminate').sessionId, reason, deadlineSeconds)
+    },
+    sessions: {
+      async list(target, options = {}) {
+        assertOptions('sessions.list()', options, { current: true, cursor: true })
+        assertTarget(target, 'sessions.list()', directory.configured())
+        const { current, cursor } = options
+        const currentId = current === undefined ? undefined : sessionOf(current, 'sessions.list').sessionId
+        return signOns.list.page(target, currentId, cursor)
+      },
+      async count(target) {
+        assertTarget(target, 'sessions.count()', directory.configured())
+        return signOns.list.count(target)
+      },
+      async end(target, handle) {
+        assertTarget(target, 'sessions.end()', directory.configured())
+        return { ended: await signOns.list.end(target, handle) }
+      },
     },
     rpInitiatedLogout: (endSessionOptions) => rpInitiatedLogout(endSessionOptions, { providers, clock }, unbind),
     frontchannelReceiver: (frontchannelOptions = {}) =>
@@ -325,6 +392,8 @@ export function createBackchannelLogout<Req = unknown>(given: BackchannelLogoutO
       }
     },
     health: () => healthOf({ store, directory, clock, pending: () => engine.pending + kept.size, stepTimeoutSeconds }),
+    bounds: () =>
+      boundsOf(directory.configured(), { hasSessionStore: sessions !== undefined, sessionLifetimeSeconds, store }),
     close() {
       kept.close()
       engine.close()
@@ -356,18 +425,34 @@ function isUnknown({ issuer, clientId }: Client, configured: readonly { readonly
   return !configured.some(({ client }) => client.issuer === issuer && client.clientId === clientId)
 }
 
-function clientOf({ issuer, clientId }: Client): Client {
-  if (typeof issuer !== 'string' || typeof clientId !== 'string') {
-    throw new TypeError('terminate() needs a target with issuer and clientId, as configured for the provider')
-  }
-  return { issuer, clientId }
+/** As of any logout without a Logout Token. */
+function aboutOthers(
+  { issuer, clientId, sid }: LogoutTarget,
+  reason: LogoutReason,
+  { found, destroyed, failed, error }: LogoutResult,
+  durationSeconds: number,
+): LogoutEvent {
+  const counts = { found, destroyed, failed, mismatched: 0, withoutSid: 0, notDeleted: 0 }
+  const scope: 'sub' | 'sid' = sid === undefined ? 'sub' : 'sid'
+  const about = { issuer, clientId, scope, reason, ...counts, durationSeconds, background: false }
+  if (error === undefined) return { type: 'logout', ...about, revokeOfflineAccess: false }
+  return { type: 'logout-failed', ...about, error, retrying: false }
 }
 
-function keyOfTarget(target: LogoutTarget) {
-  const { sid, sub } = target
+function assertTarget(target: LogoutTarget, what: string, configured: readonly { readonly client: Client }[]): void {
+  const { issuer, clientId } = target
+  if (typeof issuer !== 'string' || typeof clientId !== 'string') {
+    throw new TypeError(`${what} needs a target with issuer and clientId, as configured for the provider`)
+  }
+  if (isUnknown({ issuer, clientId }, configured)) {
+    throw new TypeError(`${what} names an issuer and clientId that are not configured as a provider`)
+  }
+  assertNamed(target, what)
+}
+
+function assertNamed({ sid, sub }: LogoutTarget, what: string): void {
   const isId = (value: unknown) => typeof value === 'string' && value !== ''
   if (!(sid === undefined ? isId(sub) : isId(sid) && (sub === undefined || isId(sub)))) {
-    throw new TypeError('terminate() needs a target with a sid or a sub, each a non-empty string')
+    throw new TypeError(`${what} needs a target with a sid or a sub, each a non-empty string`)
   }
-  return targetKey(target)
 }

@@ -65,8 +65,11 @@ export type LogoutEvent =
       readonly issuer: string
       readonly clientId: string
       readonly ended: boolean
-      /** It was the session id that had been ended before, not this sign-on: it was used once more. */
-      readonly reason?: 'session_id_reused'
+      /**
+       * `session_id_reused`: it was the session id that had been ended before, not this sign-on. `session_expired`: by its
+       * `session_expiry`, or what else caps it, the login was over before it was bound.
+       */
+      readonly reason?: 'session_id_reused' | 'session_expired'
     }
   /** The application ended a session itself. */
   | { readonly type: 'unbound' }

@@ -3,6 +3,8 @@ export {
   type BackchannelLogout,
   createBackchannelLogout,
   type IdTokenClaims,
+  type ListSessionsOptions,
+  type SessionsOfTarget,
   type TerminateOptions,
 } from './backchannel-logout.js'
 export { type ErrorCode, type ErrorDetails, LogoutError, type LogoutErrorJson, NoVerdictError } from './errors.js'
@@ -11,6 +13,7 @@ export type { Fetch, FetchInit } from './http/fetched-documents.js'
 export type { ApplicationListener, ListenerOptions } from './http/listener.js'
 export type { NodeHandler } from './http/node.js'
 export type { WebHandler } from './http/web.js'
+export type { LogoutBounds, ProviderBounds } from './logout/bounds.js'
 export type { Health, KeysHealth } from './logout/health.js'
 export type { EndedSessions, LogoutResult } from './logout/logout-order.js'
 export type { Client, LogoutTarget } from './marks/target.js'
@@ -68,9 +71,17 @@ export {
   expressSessions,
   type SessionRequest,
 } from './sessions/express-session.js'
-export type { LocalSession, SessionBackend, SessionGuard, SessionVerdict } from './sessions/session-backend.js'
+export type {
+  JudgedSession,
+  LocalSession,
+  SessionBackend,
+  SessionGuard,
+  SessionLimits,
+  SessionVerdict,
+} from './sessions/session-backend.js'
 export type { ConnectHandler, GuardOptions } from './sessions/stateless-guard.js'
 export type { AboutLogin, LoginTokens } from './sign-ons/login.js'
+export type { ListedSession, SessionPage } from './sign-ons/session-list.js'
 export type { StatelessSignOn } from './sign-ons/stateless.js'
 export { type BoundedReads, type BoundedReadsOptions, boundedReads } from './stores/bounded-reads.js'
 export type { LogoutStore } from './stores/logout-store.js'

@@ -7,9 +7,10 @@ import { send } from './send.js'
 
 const USAGE = `oidc-backchannel-logout: is a logout at the OpenID Provider a logout here?
 
-  doctor <issuer> [--preset NAME] [--uri URL] [--store redis|postgres] [--json]
+  doctor <issuer> [--preset NAME] [--uri URL] [--store redis|postgres] [--app FILE] [--json]
       Looks at the provider's metadata, keys and clock, at your receiver (POSTs a token that is none) and at your store
-      (REDIS_URL or DATABASE_URL), and says what to register and which options are needed.
+      (REDIS_URL or DATABASE_URL), and says what to register and which options are needed. FILE exports your logout: it
+      is run, and its bounds() say how long a user of whom no Logout Token comes may stay.
 
   send <url> --sub SUB | --sid SID [--client-id ID] [--port PORT] [--as PRESET] [--defect NAME] [--all] [--json]
       Signs a Logout Token by a throw-away key, serves the key, delivers the token and shows the answer. The receiver must
@@ -51,11 +52,11 @@ async function runDoctor(args: string[], terminal: Terminal): Promise<ExitCode> 
   const { values, positionals } = parseArgs({
     args,
     allowPositionals: true,
-    options: { preset: text, uri: text, store: text, json: flag, 'client-id': text },
+    options: { preset: text, uri: text, store: text, app: text, json: flag, 'client-id': text },
   })
   const issuer = only(positionals, 'doctor needs an issuer, such as https://op.example.com')
   return doctor(
-    { issuer, presetName: values.preset, uri: values.uri, store: values.store, json: values.json },
+    { issuer, presetName: values.preset, uri: values.uri, store: values.store, app: values.app, json: values.json },
     terminal,
   )
 }

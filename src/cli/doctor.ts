@@ -7,6 +7,7 @@ import { checkPostgres } from '../stores/postgres/index.js'
 import { checkRedis } from '../stores/redis/index.js'
 import { deliver } from '../testing/delivery.js'
 import { explainRefusal } from '../testing/receiver-answer.js'
+import { examineBounds } from './doctor-bounds.js'
 import { examineProvider } from './doctor-provider.js'
 import { conclude, type ExitCode, type Finding, progress, shown, type Terminal, UsageError } from './report.js'
 
@@ -16,6 +17,8 @@ export interface DoctorQuestions {
   /** The application's `backchannel_logout_uri`. */
   readonly uri: string | undefined
   readonly store: string | undefined
+  /** A file that exports the application's `logout`. */
+  readonly app?: string | undefined
   readonly json: boolean
 }
 
@@ -33,12 +36,14 @@ export async function doctor(questions: DoctorQuestions, terminal: Terminal): Pr
     progress(terminal, 'asking the store about itself')
     findings.push(...(await examineStore(questions.store, terminal.env)))
   }
-  findings.push({
-    level: 'note',
-    about: 'bound',
-    words:
-      'a user whose logout the provider sends is out from the next request on (with boundedReads: after its seconds at most); one whose logout it does not send, such as idle expiry, stays until your own maximum session age',
-  })
+  if (questions.app !== undefined) findings.push(...(await examineBounds(questions.app)))
+  else
+    findings.push({
+      level: 'note',
+      about: 'bound',
+      words:
+        'a user whose logout the provider sends is out from the next request on (with boundedReads: after its seconds at most); one whose logout it does not send, such as idle expiry, stays until your own maximum session age (--app computes both from your configuration)',
+    })
   return conclude(findings, terminal, questions)
 }
 

@@ -62,6 +62,13 @@ export interface ProviderOptions {
   readonly dangerouslyAllowHttp?: boolean | undefined
   /** Deadline of one fetch of metadata and keys. The OP waits meanwhile; stay under the answer's own. Default: 1.5, at most 30. */
   readonly requestTimeoutSeconds?: number | undefined
+  /**
+   * How long a sign-on of this provider may live, however much it is used: the bound on a user who was disabled there and of whom no
+   * Logout Token comes. Default: no bound but the session's own, and the claim `session_expiry`. At most ten years.
+   */
+  readonly sessionMaxAgeSeconds?: number | undefined
+  /** How long a session of this provider's may go unused. For sessions in a store; a cookie then needs `rolling`. At most ten years. */
+  readonly sessionIdleSeconds?: number | undefined
   /** How the provider ends its own session when a logout begins here. Default: by the letter of RP-Initiated Logout 1.0. */
   readonly endSession?: EndSessionDialect | undefined
   /**
@@ -100,6 +107,8 @@ export interface Provider {
   readonly transientFailureStatus: 400 | 503
   readonly keys: SigningKeys
   readonly decryption: Decryption | undefined
+  readonly sessionMaxAgeSeconds: number | undefined
+  readonly sessionIdleSeconds: number | undefined
   readonly endSession: EndSessionDialect
   /** Fetches what is this provider's. */
   readonly fetch: Fetch | undefined
@@ -151,6 +160,8 @@ const OPTION_NAMES: OptionNames<ProviderOptions> = {
   transientFailureStatus: true,
   dangerouslyAllowHttp: true,
   requestTimeoutSeconds: true,
+  sessionMaxAgeSeconds: true,
+  sessionIdleSeconds: true,
   endSession: true,
   fetch: true,
 }
@@ -194,6 +205,8 @@ export function resolveProvider(options: ProviderOptions, clock: () => number): 
     transientFailureStatus,
     fetch,
     decryption: decryptionOf(own(given, 'decryption')),
+    sessionMaxAgeSeconds: lifetime('sessionMaxAgeSeconds', own(given, 'sessionMaxAgeSeconds')),
+    sessionIdleSeconds: lifetime('sessionIdleSeconds', own(given, 'sessionIdleSeconds')),
     endSession: endSessionDialect(own(given, 'endSession'), dangerouslyAllowHttp),
     keys: new SigningKeys(
       secretOf(own(given, 'clientSecret'), algorithms),
@@ -367,6 +380,14 @@ function seconds(
   if (inRange) return value
   const range = above === undefined ? `from 0 to ${max}` : `above ${above} and at most ${max}`
   throw new TypeError(`provider option ${name} must be a number of seconds, not milliseconds, ${range}`)
+}
+
+const LONGEST_LIFETIME_SECONDS = 315_360_000
+
+function lifetime(name: string, value: unknown): number | undefined {
+  return value === undefined
+    ? undefined
+    : seconds(name, value, { fallback: 0, above: 0, max: LONGEST_LIFETIME_SECONDS })
 }
 
 function deepFrozen(provider: Provider): Provider {

@@ -2,7 +2,7 @@
 // Knows the store contract of express-session 1.x and nothing of any driver.
 import { assertOptions } from '../option-checks.js'
 import type { LocalSession, SessionBackend } from './session-backend.js'
-import { rowExpiry, type StoredSession, stamp } from './session-row.js'
+import { capCookie, rowExpiry, type StoredSession, stamp } from './session-row.js'
 import { type ExpressSessionStore, protectionOf } from './store-protection.js'
 
 export type { ExpressSessionStore } from './store-protection.js'
@@ -68,8 +68,10 @@ export function expressSessions(
       if (mustBeBound !== undefined) protection.addRule(mustBeBound)
       protection.add(guard)
     },
-    bound: (req) => {
-      if ('session' in req && req.session) stamp(req.session)
+    bound: (req, limits = {}) => {
+      if (!('session' in req) || !req.session) return
+      stamp(req.session)
+      capCookie(req.session, limits)
     },
     released: (req, guard) => protection.release(req, guard),
   }

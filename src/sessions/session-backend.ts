@@ -18,7 +18,7 @@ export interface SessionBackend<Req> {
   /** Called once when the receiver is created: from then on the backend keeps dead sessions dead. */
   protect(guard: SessionGuard): void
   /** A login was bound to this request's session: from now on, a session whose binding was lost is not believed. */
-  bound(req: Req): void
+  bound(req: Req, limits?: SessionLimits): void
   /** `guard` ended this request's sign-on on purpose: a later change of its session id has nothing of it to carry on. */
   released(req: Req, guard: SessionGuard): void
 }
@@ -32,6 +32,21 @@ export type SessionVerdict = 'ended' | 'bound' | 'unbound'
 /** Until when a session's own store may keep it (epoch seconds); absent where it does not say. */
 export type KeptUntil = number | undefined | Promise<number | undefined>
 
+/** When a session ends by itself. */
+export interface SessionLimits {
+  /** After so many seconds no read finds it, however much it is used. */
+  readonly secondsLeft?: number | undefined
+  /** For how long it may go unused. */
+  readonly idleSeconds?: number | undefined
+}
+
+/** A verdict, and when the session ends by itself where it is bound. */
+export interface JudgedSession extends SessionLimits {
+  /** With `ended`: nobody ended it, its time was over. */
+  readonly isOver?: boolean
+  readonly verdict: SessionVerdict
+}
+
 /** What a protected session store asks before it believes a session. */
 export interface SessionGuard {
   /** The same for receivers of the same clients, of which a session store needs the latest only; absent where not known. */
@@ -44,6 +59,8 @@ export interface SessionGuard {
    * longer. It may come later than the verdict, which does not wait for it, and must not reject.
    */
   verdictOn(sessionId: string, keptUntil?: KeptUntil): Promise<SessionVerdict>
+  /** The same, with when it ends by itself. */
+  judge(sessionId: string, keptUntil?: KeptUntil): Promise<JudgedSession>
   /** Whether this process ended it a short while ago. No look-up. */
   wasEndedHere(sessionId: string): boolean
   /**
@@ -52,6 +69,8 @@ export interface SessionGuard {
    * and the new id is dead then.
    */
   changeSessionId(fromSessionId: string, change: () => Promise<string>): Promise<string>
+  /** When a session ends by itself whose change to this id is pending. No look-up. */
+  limitsOfChange(sessionId: string): SessionLimits | undefined
   /**
    * A new id is about to be written: a pending change to it is finished first. Resolves to whether there was one;
    * rejects like `changeSessionId`.

@@ -1,4 +1,5 @@
 // What this package reads from and writes into a row of an express-session store. Knows neither store nor receiver.
+import type { SessionLimits } from './session-backend.js'
 
 /** A session's data as express-session hands it to its store: of it, only the cookie matters here. */
 export interface StoredSession {
@@ -36,6 +37,25 @@ export function looksSignedIn(session: object): boolean {
   const passport: unknown = Reflect.get(session, 'passport')
   if (typeof passport === 'object' && passport !== null && Reflect.get(passport, 'user') !== undefined) return true
   return USER_MEMBERS.some((name) => Boolean(Reflect.get(session, name)))
+}
+
+/**
+ * Lets cookie and row end when their session does: express-session makes the end of both of `originalMaxAge` at each request, so
+ * that is what may be no longer than what is left, nor than the session may go unused. Returns whether anything was changed.
+ */
+export function capCookie({ cookie }: StoredSession, { secondsLeft, idleSeconds }: SessionLimits): boolean {
+  if (cookie === undefined) return false
+  const lifetime = cookie.originalMaxAge ?? cookie.maxAge ?? undefined
+  // One that ends with the browser stays so, unless disuse is to end it: then only a lifetime does.
+  if (lifetime === undefined && idleSeconds === undefined) return false
+  const left = secondsLeft === undefined ? undefined : Math.max(0, Math.floor(secondsLeft * 1000))
+  const idle = idleSeconds === undefined ? undefined : idleSeconds * 1000
+  const capped = Math.min(...[lifetime, left, idle].filter((each) => each !== undefined))
+  if (capped === lifetime) return false
+  // In this order: in the cookie of a request, to set the first sets the second.
+  Reflect.set(cookie, 'expires', new Date(Date.now() + capped))
+  Reflect.set(cookie, 'originalMaxAge', capped)
+  return true
 }
 
 /** Until when the store may keep the row (epoch seconds), reading what a touch would make of it. */

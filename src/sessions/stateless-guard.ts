@@ -63,12 +63,14 @@ export function isWholeSignOn(record: unknown): boolean {
   if (typeof record !== 'object' || record === null) return false
   const member = (name: string): unknown => Reflect.get(record, name)
   const [sid, issuedAt, startedAt, id] = [member('sid'), member('issuedAt'), member('startedAt'), member('id')]
+  const endsAt = member('endsAt')
   return (
     ['issuer', 'clientId', 'sub'].every((name) => isText(member(name))) &&
     (sid === undefined || isText(sid)) &&
     (id === undefined || isText(id)) &&
     (issuedAt === undefined || Number.isFinite(issuedAt)) &&
     (startedAt === undefined || Number.isFinite(startedAt)) &&
+    (endsAt === undefined || Number.isFinite(endsAt)) &&
     Number.isFinite(member('boundAt'))
   )
 }

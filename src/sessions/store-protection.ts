@@ -2,8 +2,8 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 import { within } from '../deadline.js'
 import { LogoutError } from '../errors.js'
-import type { SessionGuard, SessionVerdict } from './session-backend.js'
-import { isStamped, looksSignedIn, rowExpiry, type StoredSession, stamp } from './session-row.js'
+import type { JudgedSession, SessionGuard } from './session-backend.js'
+import { capCookie, isStamped, looksSignedIn, rowExpiry, type StoredSession, stamp } from './session-row.js'
 
 // biome-ignore lint/suspicious/noExplicitAny: the stores' own types disagree on callbacks, promises and session data.
 type StoreMethod = (...args: any[]) => unknown
@@ -37,8 +37,11 @@ export function protectionOf(store: ExpressSessionStore): StoreProtection {
 /** How long a request waits for a dead session's row to be removed: it is dead with or without it. */
 const DESTROY_QUIETLY_SECONDS = 1
 
-/** `unbound`: believed, since nobody signed in here; `lost`: not, since it says that somebody did. */
-type Verdict = 'alive' | 'unbound' | 'dead' | 'lost' | 'not bound yet'
+/** `unbound`: believed, since nobody signed in here; `lost`: not, since it says that somebody did; `over`: by itself. */
+type Verdict = 'alive' | 'unbound' | 'dead' | 'over' | 'lost' | 'not bound yet'
+
+/** A row that is kept so much longer than its sign-on has left is not worth a second write. */
+const SLACK_MILLISECONDS = 1000
 
 type Callback = ((error: unknown, value?: unknown) => void) | undefined
 
@@ -143,26 +146,28 @@ class StoreProtection {
       for (const guard of this.#guards) guard.unboundSession(verdict === 'lost')
     }
     if (verdict === 'alive' || verdict === 'unbound') return session
-    this.#blocked('read')
+    if (verdict !== 'over') this.#blocked('read')
     // A row that is not bound yet may be one of a login that is being bound: it is not believed, and left alone.
     if (verdict !== 'not bound yet') await this.#destroyQuietly(sessionId)
     return null
   }
 
   /** Never rejects unheard: a request whose row is missing or cannot be read has no need of a verdict. */
-  #earlyVerdicts(sessionId: string, row: Promise<unknown>): Promise<readonly SessionVerdict[]> {
+  #earlyVerdicts(sessionId: string, row: Promise<unknown>): Promise<readonly JudgedSession[]> {
     const keptUntil = row.then(
       (session) => (session === null || session === undefined ? undefined : rowExpiry(Object(session))),
       () => undefined,
     )
-    const verdicts = Promise.all(this.#guards.map((guard) => guard.verdictOn(sessionId, keptUntil)))
-    verdicts.catch(() => {})
-    return verdicts
+    const judged = Promise.all(this.#guards.map((guard) => guard.judge(sessionId, keptUntil)))
+    judged.catch(() => {})
+    return judged
   }
 
-  #agrees(sessionId: string, session: StoredSession, verdicts: readonly SessionVerdict[]): boolean {
-    if (this.#wasEndedHere(sessionId) || verdicts.includes('ended')) return false
-    return verdicts.includes('bound') || !(isStamped(session) || this.#rules.size > 0)
+  /** Of a session that lives the cookie is capped by what its sign-on has left. */
+  #agrees(sessionId: string, session: StoredSession, judged: readonly JudgedSession[]): boolean {
+    if (this.#wasEndedHere(sessionId) || judged.some(({ verdict }) => verdict === 'ended')) return false
+    for (const limits of judged) capCookie(session, limits)
+    return judged.some(({ verdict }) => verdict === 'bound') || !(isStamped(session) || this.#rules.size > 0)
   }
 
   /** Writes, then asks, then undoes: a check before the write would leave a window. */
@@ -175,8 +180,13 @@ class StoreProtection {
       if (await this.#isKnownDead(sessionId, session)) return this.#keepDead(sessionId, session)
       throw error
     }
+    const maxAge = session.cookie?.originalMaxAge
     // Without a verdict the row stays, and no read will believe it without one.
-    if (await this.#isKnownDead(sessionId, session)) await this.#keepDead(sessionId, session)
+    if (await this.#isKnownDead(sessionId, session)) return this.#keepDead(sessionId, session)
+    // A row of a new session id has a whole new lifetime, of which its sign-on may have less left.
+    const capped = session.cookie?.originalMaxAge
+    const isCapped = typeof capped === 'number' && capped < (maxAge ?? Number.POSITIVE_INFINITY) - SLACK_MILLISECONDS
+    if (isCapped) await this.#call('set', sessionId, session)
   }
 
   /**
@@ -202,7 +212,7 @@ class StoreProtection {
   }
 
   /** What express-session's own `regenerate` does, and the sign-on goes along: the old id is marked before its row goes. */
-  async #regenerate(req: { sessionID: string }): Promise<void> {
+  async #regenerate(req: { sessionID: string; session?: StoredSession }): Promise<void> {
     const from = req.sessionID
     let failure: unknown
     const change = async () => {
@@ -220,17 +230,22 @@ class StoreProtection {
       .filter((guard) => !released?.has(guard))
       .reduce((next, guard) => () => guard.changeSessionId(from, next), change)
     await changeAll()
+    // Its cookie is sent before anything of it is saved.
+    for (const guard of this.#guards) capCookie(Object(req.session), guard.limitsOfChange(req.sessionID) ?? {})
     if (failure !== undefined) throw failure
   }
 
+  /** Of a session that lives the cookie is capped by what its sign-on has left. */
   async #verdictOn(sessionId: string, session: StoredSession): Promise<Verdict> {
-    const verdicts: SessionVerdict[] = []
+    const judged: JudgedSession[] = []
     for (const guard of this.#guards) {
       if (guard.wasEndedHere(sessionId)) return 'dead'
-      verdicts.push(await guard.verdictOn(sessionId, rowExpiry(session)))
+      judged.push(await guard.judge(sessionId, rowExpiry(session)))
     }
-    if (verdicts.includes('ended')) return 'dead'
-    if (verdicts.includes('bound')) return 'alive'
+    const ended = judged.filter(({ verdict }) => verdict === 'ended')
+    if (ended.length > 0) return ended.every(({ isOver }) => isOver) ? 'over' : 'dead'
+    for (const limits of judged) capCookie(session, limits)
+    if (judged.some(({ verdict }) => verdict === 'bound')) return 'alive'
     if (isStamped(session)) return 'lost'
     if (this.#rules.size === 0) return 'unbound'
     return [...this.#rules].some((rule) => says(rule, session)) ? 'not bound yet' : 'alive'
@@ -238,7 +253,7 @@ class StoreProtection {
 
   async #isKnownDead(sessionId: string, session: StoredSession): Promise<boolean> {
     try {
-      return /^(?:dead|lost)$/.test(await this.#verdictOn(sessionId, session))
+      return /^(?:dead|lost|over)$/.test(await this.#verdictOn(sessionId, session))
     } catch {
       return false
     }

@@ -1,7 +1,9 @@
 // The application ends a session itself: marked first, destroyed, then unbound; and with it the ids its sign-on moved
 // on to.
 import { LogoutError } from '../errors.js'
+import type { LogoutReason } from '../events.js'
 import { announceEnded } from '../logout/pass.js'
+import type { Client } from '../marks/target.js'
 import { endTokens } from './end-tokens.js'
 import { type SignOnsOptions, step } from './options.js'
 import type { SessionIdChanges } from './session-id-change.js'
@@ -18,8 +20,12 @@ export class LocalLogout {
     this.#changes = changes
   }
 
-  /** See `SessionGuard`. */
-  async end(sessionId: string, destroyRow: () => Promise<void>): Promise<void> {
+  /** See `SessionGuard`. `order`: whose it is and why, where it is one of many that are ended, of which another tells. */
+  async end(
+    sessionId: string,
+    destroyRow: () => Promise<void>,
+    order?: { readonly client: Client; readonly reason: LogoutReason },
+  ): Promise<void> {
     const { store, emit, deniedHere } = this.#options
     const marked = await this.#markIfKnown(sessionId)
     // Whoever is signed in without a binding is signed out as well: this very request must not save the session again.
@@ -29,17 +35,18 @@ export class LocalLogout {
     if (marked.sessionIds.length === 0) return
     await this.#destroyMovedSessions(marked.sessionIds.filter((id) => id !== sessionId))
     // The binding goes last: a repeat finds what the hook did not hear.
-    const { client, onSessionsEnded, stepTimeoutSeconds } = this.#options
+    const { onSessionsEnded, stepTimeoutSeconds } = this.#options
+    const { client, reason } = order ?? { client: this.#options.client, reason: 'local-logout' }
     const earlierIds = (id: string) => this.#changes.earlierIds(id)
     const about = { onSessionsEnded, earlierIds, stepTimeoutSeconds }
-    const notAnnounced = await announceEnded(client, 'local-logout', marked.sessionIds, about)
+    const notAnnounced = await announceEnded(client, reason, marked.sessionIds, about)
     if (notAnnounced !== undefined) throw notAnnounced
     try {
       await step(this.#options, store.unbind([sessionId]))
     } catch (cause) {
       throw new LogoutError('ERR_STORE', 'The session is ended, but its binding could not be removed', { cause })
     }
-    emit({ type: 'unbound' })
+    if (order === undefined) emit({ type: 'unbound' })
   }
 
   /**

@@ -4,9 +4,11 @@ import { LogoutError } from '../errors.js'
 import { type Client, tokenKey } from '../marks/target.js'
 import type { ProviderDirectory } from '../providers/directory.js'
 import { clientIdRemedy, issuerRemedy } from '../providers/remedies.js'
+import type { SignOnLimits } from '../stores/logout-store.js'
+import { limitsOfLogin } from './session-limits.js'
 
 /** What the ID Token of a login says of the sign-on. */
-export interface Login {
+export interface Login extends SignOnLimits {
   readonly client: Client
   readonly sub: string
   readonly sid?: string | undefined
@@ -15,6 +17,9 @@ export interface Login {
   /** When the user was sent to the OP, by this RP's clock. */
   readonly startedAt?: number | undefined
   readonly tokenKeys: readonly string[]
+  /** `auth_time` of the ID Token, where it has one that is a number. */
+  readonly authTime?: number | undefined
+  readonly label?: string | undefined
 }
 
 /** What the application knows of a login beside its ID Token. */
@@ -25,6 +30,14 @@ export interface AboutLogin extends LoginTokens {
    * begin at one machine and end at another, their clocks must agree.
    */
   readonly startedAt?: number | undefined
+  /**
+   * When this login must be over whatever happens, in epoch seconds: SAML's `SessionNotOnOrAfter`, the end of a contract. The
+   * claim `session_expiry` of the ID Token (IPSIE SL1) and the provider's `sessionMaxAgeSeconds` count as well; the earliest holds,
+   * through every refresh and every change of the session id.
+   */
+  readonly sessionExpiresAt?: number | undefined
+  /** A few words by which the user knows this session again in a list, e.g. `Firefox on Linux`. At most 200 characters. */
+  readonly label?: string | undefined
 }
 
 /** Tokens that live and die with the session; only their hashes are kept. */
@@ -75,6 +88,9 @@ export async function loginOf(
     issuedAt: canBeTrue ? iat : undefined,
     startedAt: startOf(about),
     tokenKeys: about?.accessToken === undefined ? [] : [tokenKey(about.accessToken)],
+    ...limitsOfLogin(claims.session_expiry, about?.sessionExpiresAt, provider, clock()),
+    authTime: Number.isFinite(claims.auth_time) ? Number(claims.auth_time) : undefined,
+    label: labelOf(about),
   }
 }
 
@@ -93,6 +109,14 @@ function startOf(about: AboutLogin | undefined): number | undefined {
   }
   throw new TypeError('startedAt must be epoch seconds, e.g. Date.now() / 1000 when the user was sent to the provider')
 }
+
+function labelOf(about: AboutLogin | undefined): string | undefined {
+  const label: unknown = about?.label
+  if (label === undefined || (typeof label === 'string' && label.length <= LONGEST_LABEL)) return label
+  throw new TypeError(`label must be a text of at most ${LONGEST_LABEL} characters, e.g. "Firefox on Linux"`)
+}
+
+const LONGEST_LABEL = 200
 
 /** Beyond it, somebody means milliseconds. */
 const LATEST_SECONDS = 1e11

@@ -22,6 +22,7 @@
 import { randomUUID } from 'node:crypto'
 import { LogoutError, NoVerdictError } from '../errors.js'
 import { ExpiringMap } from '../expiring-map.js'
+import type { SessionLimits } from '../sessions/session-backend.js'
 import type { Binding, SessionState } from '../stores/logout-store.js'
 import { type SignOnsOptions, step } from './options.js'
 import type { Verdicts } from './verdicts.js'
@@ -85,6 +86,12 @@ export class SessionIdChanges {
     pending.finishing ??= this.#finish(pending.interimId, sessionId)
     await pending.finishing
     return true
+  }
+
+  /** When the sign-on ends by itself that is on its way to this id. */
+  limitsOf(sessionId: string): SessionLimits | undefined {
+    const signOn = this.#pending.get(sessionId, this.#options.clock())?.signOn
+    return signOn && this.#verdicts.limitsOf(signOn)
   }
 
   /** The ids that this session's sign-on had before, as far as this process changed them: connections may still bear them. */

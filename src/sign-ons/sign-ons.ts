@@ -3,7 +3,14 @@
 import { randomUUID } from 'node:crypto'
 import { LogoutError } from '../errors.js'
 import { sidKey, subKey } from '../marks/target.js'
-import type { KeptUntil, LocalSession, SessionGuard, SessionVerdict } from '../sessions/session-backend.js'
+import type {
+  JudgedSession,
+  KeptUntil,
+  LocalSession,
+  SessionGuard,
+  SessionLimits,
+  SessionVerdict,
+} from '../sessions/session-backend.js'
 import type { SessionState } from '../stores/logout-store.js'
 import { endTokens } from './end-tokens.js'
 import { FailedLogins } from './failed-logins.js'
@@ -11,6 +18,7 @@ import { LocalLogout } from './local-logout.js'
 import type { Login } from './login.js'
 import { type SignOnsOptions, step } from './options.js'
 import { idReused, SessionIdChanges } from './session-id-change.js'
+import { aboutOf, SessionList } from './session-list.js'
 import { endSignOn, isLive, type StatelessSignOn, signOn } from './stateless.js'
 import { startedAtStore } from './store-time.js'
 import { Verdicts } from './verdicts.js'
@@ -21,6 +29,7 @@ export class SignOns implements SessionGuard {
   readonly #changes: SessionIdChanges
   readonly #localLogout: LocalLogout
   readonly #failedLogins: FailedLogins
+  readonly list: SessionList
   #isClosed = false
 
   constructor(options: SignOnsOptions) {
@@ -29,6 +38,7 @@ export class SignOns implements SessionGuard {
     this.#changes = new SessionIdChanges(options, this.#verdicts)
     this.#localLogout = new LocalLogout(options, this.#verdicts, this.#changes)
     this.#failedLogins = new FailedLogins(options)
+    this.list = new SessionList(options, this.#verdicts, this.#changes, this.#localLogout)
   }
 
   /**
@@ -36,7 +46,7 @@ export class SignOns implements SessionGuard {
    * destroyed and nobody is signed in. Rejects with `ERR_STORE` if it could not be recorded; the session id is dead in
    * this process then.
    */
-  async bind(session: LocalSession, login: Login): Promise<{ readonly ended: boolean }> {
+  async bind(session: LocalSession, login: Login): Promise<SessionLimits & { readonly ended: boolean }> {
     const { store, storeClock, deniedHere, emit } = this.#options
     const { sessionId } = session
     const keys = {
@@ -48,8 +58,11 @@ export class SignOns implements SessionGuard {
     try {
       const expiresAt = this.#verdicts.outlasting(session.expiresAt)
       const startedAt = await startedAtStore(login.startedAt, this.#options)
-      const { issuedAt, tokenKeys } = login
-      const binding = { sessionId, ...keys, issuedAt, startedAt, expiresAt, tokenKeys }
+      const { issuedAt, tokenKeys, endsAt, idleSeconds } = login
+      const limits = { ...(endsAt !== undefined && { endsAt }), ...(idleSeconds !== undefined && { idleSeconds }) }
+      const about = aboutOf(login)
+      const dates = { issuedAt, startedAt, expiresAt }
+      const binding = { sessionId, ...keys, ...dates, tokenKeys, ...limits, ...(about !== undefined && { about }) }
       const begun = storeClock.begin()
       const bound = await step(this.#options, store.bind(binding))
       storeClock.learn(bound.now, begun)
@@ -65,10 +78,10 @@ export class SignOns implements SessionGuard {
       deniedHere.sessionLives(sessionId)
     }
     const { issuer, clientId } = login.client
-    const reason = state.ended ? 'session_id_reused' : undefined
-    if (reason !== undefined) emit({ type: 'warning', error: idReused() })
+    if (state.ended) emit({ type: 'warning', error: idReused() })
+    const reason = state.ended ? 'session_id_reused' : this.#verdicts.isOver(state) ? 'session_expired' : undefined
     emit({ type: 'bound', issuer, clientId, ended, ...(reason && { reason }) })
-    return { ended }
+    return { ended, ...this.#verdicts.limitsOf(state.binding ?? {}) }
   }
 
   /**
@@ -131,6 +144,10 @@ export class SignOns implements SessionGuard {
     return this.#verdicts.verdictOn(sessionId, keptUntil)
   }
 
+  judge(sessionId: string, keptUntil?: KeptUntil): Promise<JudgedSession> {
+    return this.#verdicts.judge(sessionId, keptUntil)
+  }
+
   get identity(): string | undefined {
     return this.#options.identity
   }
@@ -150,6 +167,10 @@ export class SignOns implements SessionGuard {
 
   changeSessionId(fromSessionId: string, change: () => Promise<string>): Promise<string> {
     return this.#changes.begin(fromSessionId, change)
+  }
+
+  limitsOfChange(sessionId: string): SessionLimits | undefined {
+    return this.#changes.limitsOf(sessionId)
   }
 
   finishChange(sessionId: string): Promise<boolean> {

@@ -7,6 +7,7 @@ import { type Client, sidKey, signOnKey, subKey } from '../marks/target.js'
 import { isWholeSignOn } from '../sessions/stateless-guard.js'
 import type { Login } from './login.js'
 import { type SignOnsOptions, step } from './options.js'
+import { isOver } from './session-limits.js'
 import { askStoreTime, startedAtStore } from './store-time.js'
 
 /** A sign-on as a stateless session carries it: plain JSON, to be kept where the user cannot change it. */
@@ -20,11 +21,18 @@ export interface StatelessSignOn extends Client {
   readonly startedAt?: number
   /** The store's clock when it was made; after `sessionLifetimeSeconds` it is over, since marks are kept no longer. */
   readonly boundAt: number
+  /** From then on it is over, whatever its cookie says: give the cookie the same end. Epoch seconds; absent where nothing caps it. */
+  readonly endsAt?: number
 }
 
 /** Makes the record of a stateless login, or `undefined` if a logout of that sign-on had come first. */
 export async function signOn(login: Login, options: SignOnsOptions): Promise<StatelessSignOn | undefined> {
-  const { client, sub, sid, issuedAt } = login
+  const { client, sub, sid, issuedAt, endsAt } = login
+  if (login.idleSeconds !== undefined) {
+    throw new TypeError(
+      'sessionIdleSeconds needs sessions in a store, since nothing here sees a cookie being used: leave it out for this provider and give the cookie a short life that rolls',
+    )
+  }
   let now: number
   try {
     now = await askStoreTime(options)
@@ -42,15 +50,17 @@ export async function signOn(login: Login, options: SignOnsOptions): Promise<Sta
     ...(issuedAt !== undefined && { issuedAt }),
     ...(startedAt !== undefined && { startedAt }),
     boundAt: now,
+    ...(endsAt !== undefined && { endsAt }),
   }
   const ended = !(await isLive(record, options))
-  options.emit({ type: 'bound', issuer, clientId, ended })
+  const isExpired = isOver(record, options.clock())
+  options.emit({ type: 'bound', issuer, clientId, ended, ...(isExpired && { reason: 'session_expired' }) })
   return ended ? undefined : record
 }
 
 /** Whether a stateless sign-on still lives. Rejects with `NoVerdictError` where that cannot be found out. One look-up. */
 export async function isLive(record: StatelessSignOn, options: SignOnsOptions): Promise<boolean> {
-  if (!isWholeSignOn(record)) return false
+  if (!isWholeSignOn(record) || isOver(record, options.clock())) return false
   const { store, storeClock, deniedHere, sessionLifetimeSeconds } = options
   const own = signOnKey(record)
   if (deniedHere.wasEnded(own)) return false

@@ -1,9 +1,10 @@
 // Whether a session that is presented again still lives. A verdict that cannot be had is never "it lives".
 import { LogoutError, NoVerdictError } from '../errors.js'
 import { covers } from '../marks/covering.js'
-import type { KeptUntil, SessionVerdict } from '../sessions/session-backend.js'
-import type { SessionState } from '../stores/logout-store.js'
+import type { JudgedSession, KeptUntil, SessionLimits, SessionVerdict } from '../sessions/session-backend.js'
+import type { SessionState, SignOnLimits } from '../stores/logout-store.js'
 import { type SignOnsOptions, step } from './options.js'
+import { isOver } from './session-limits.js'
 
 export class Verdicts {
   readonly #options: SignOnsOptions
@@ -14,20 +15,42 @@ export class Verdicts {
 
   /** See `SessionGuard`. */
   async verdictOn(sessionId: string, keptUntil?: KeptUntil): Promise<SessionVerdict> {
+    return (await this.judge(sessionId, keptUntil)).verdict
+  }
+
+  /** See `SessionGuard`. */
+  async judge(sessionId: string, keptUntil?: KeptUntil): Promise<JudgedSession> {
     let state: SessionState
     try {
       state = await step(this.#options, this.#options.store.read(sessionId))
     } catch (cause) {
       throw new NoVerdictError(cause)
     }
-    if (this.isDead(state)) return 'ended'
+    const { binding } = state
+    if (this.#wasEnded(state)) return { verdict: 'ended' }
+    if (binding === undefined) return { verdict: 'unbound' }
+    if (this.isOver(state)) return { verdict: 'ended', isOver: true }
     if (keptUntil instanceof Promise) void keptUntil.then((until) => this.#renew(state, until))
     else this.#renew(state, keptUntil)
-    return state.binding === undefined ? 'unbound' : 'bound'
+    return { verdict: 'bound', ...this.limitsOf(binding) }
   }
 
-  /** Dead by its id, by a mark in the store, or by a logout that this process could not finish yet. */
-  isDead({ ended, binding, marks }: SessionState): boolean {
+  /** Over by itself, dead by its id, by a mark in the store, or by a logout that this process could not finish yet. */
+  isDead(state: SessionState): boolean {
+    return this.#wasEnded(state) || this.isOver(state)
+  }
+
+  /** Nobody ended it: its time was over. */
+  isOver({ binding }: SessionState): boolean {
+    return binding !== undefined && isOver(binding, this.#options.clock())
+  }
+
+  /** As a session backend is told them. */
+  limitsOf({ endsAt, idleSeconds }: SignOnLimits): SessionLimits {
+    return { secondsLeft: endsAt && endsAt - this.#options.clock(), idleSeconds }
+  }
+
+  #wasEnded({ ended, binding, marks }: SessionState): boolean {
     if (ended) return true
     if (binding === undefined) return false
     const denied = this.#options.deniedHere.marksUnder([binding.sidKey, binding.subKey])

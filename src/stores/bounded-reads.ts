@@ -2,6 +2,7 @@
 // Knows no database; everything that is written goes to the store at once.
 import { monotonicSeconds, within } from '../deadline.js'
 import { MarksByKey } from '../marks/marks-by-key.js'
+import type { TargetKey } from '../marks/target.js'
 import { assertOptions, type OptionNames } from '../option-checks.js'
 import type { LogPage, LogStore } from './log-store.js'
 import type {
@@ -11,6 +12,7 @@ import type {
   BoundState,
   CompleteLogout,
   FoundMarks,
+  ListedSessions,
   LocallyEnded,
   NewBinding,
   SessionState,
@@ -34,6 +36,8 @@ export interface BoundedReadsOptions {
 
 /** A store whose `read` and `marks` may be up to B seconds old. */
 export interface BoundedReads extends LogStore {
+  /** B, as configured. */
+  readonly staleSeconds: number
   /** The doorbell: pull soon. Wire it to Redis pub/sub or `LISTEN`; nothing depends on it. */
   readonly ring: () => void
   /** Pulls now; rejects if that fails. */
@@ -128,10 +132,12 @@ class Replica implements BoundedReads {
   #isClosed = false
   /** All marks were read, and that took longer than the bound: what happened meanwhile is to be read at once. */
   #isBehind = false
+  readonly staleSeconds: number
 
   constructor(store: LogStore, options: Required<BoundedReadsOptions>) {
     this.#store = store
     this.#options = options
+    this.staleSeconds = options.seconds
     this.ring()
   }
 
@@ -160,6 +166,10 @@ class Replica implements BoundedReads {
   rebind(fromSessionId: string, toSessionId: string, expiresAt: number): Promise<SessionState> {
     const ids = [fromSessionId, toSessionId]
     return this.#forgetting(ids, () => this.#store.rebind(fromSessionId, toSessionId, expiresAt))
+  }
+
+  list(target: TargetKey, cursor?: string): Promise<ListedSessions> {
+    return this.#store.list(target, cursor)
   }
 
   renew(sessionId: string, expiresAt: number): Promise<void> {

@@ -3,8 +3,16 @@
 import type { Mark, SignOn } from '../marks/covering.js'
 import type { TargetKey } from '../marks/target.js'
 
+/** When a sign-on ends by itself, though nobody says so. */
+export interface SignOnLimits {
+  /** From then on it is over, whatever renews its session. Epoch seconds of the RP's clock, which whoever reads it compares. */
+  readonly endsAt?: number | undefined
+  /** How long its session may go unused; for the session's own store to see to. */
+  readonly idleSeconds?: number | undefined
+}
+
 /** The remembered tie between a sign-on at the OP and a local session. Times are absolute epoch seconds. */
-export interface Binding extends SignOn {
+export interface Binding extends SignOn, SignOnLimits {
   readonly sessionId: string
   readonly subKey: string
   readonly sidKey?: string | undefined
@@ -14,7 +22,7 @@ export interface Binding extends SignOn {
 }
 
 /** A binding to be written. `tokenKeys`: keys of access tokens that live and die with this session. */
-export interface NewBinding {
+export interface NewBinding extends SignOnLimits {
   readonly sessionId: string
   readonly subKey: string
   readonly sidKey?: string | undefined
@@ -23,6 +31,15 @@ export interface NewBinding {
   readonly startedAt?: number | undefined
   readonly expiresAt: number
   readonly tokenKeys?: readonly string[] | undefined
+  /** Whatever is to be listed with it, opaque to the store; goes along when the session id changes. */
+  readonly about?: string | undefined
+}
+
+/** Sessions that are bound under a key, a page of them. */
+export interface ListedSessions {
+  readonly sessions: readonly { readonly sessionId: string; readonly about?: string | undefined }[]
+  /** Where the next page begins. Opaque; absent on the last. */
+  readonly cursor?: string | undefined
 }
 
 /** All that is known of one local session. It is dead if `ended`, or if a mark covers its binding. */
@@ -132,6 +149,7 @@ export interface LogoutStore {
   /**
    * Writes the binding, replacing an older one of the same session id, and **then** reads what stands against it. Of an
    * older one of the same `subKey` and `sidKey` the token keys are kept: the user signed in once more, and is signed out of both.
+   * So is an earlier `endsAt`, unless this login was begun (`startedAt`) after that binding was made: a refresh prolongs nothing.
    * A session id that was ended stays ended, unless it only inherited its end by `rebind`: a fresh login is judged by its own
    * dates. The returned binding has the store's `boundAt`.
    */
@@ -145,6 +163,12 @@ export interface LogoutStore {
    * Returns the state of the new id.
    */
   rebind(fromSessionId: string, toSessionId: string, expiresAt: number): Promise<SessionState>
+
+  /**
+   * What is bound under a target's key, by an index, a page at a time and in any order. Judges nothing, and what is bound or
+   * unbound meanwhile may be in it or not; what was there all the time is listed, some of it twice perhaps.
+   */
+  list(target: TargetKey, cursor?: string | undefined): Promise<ListedSessions>
 
   /** Moves a binding's expiry later, never earlier. Unknown ids are ignored. */
   renew(sessionId: string, expiresAt: number): Promise<void>

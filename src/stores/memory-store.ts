@@ -15,10 +15,12 @@ import {
   type FoundMarks,
   JTI_SPARE_SECONDS,
   type JtiKey,
+  type ListedSessions,
   type LocallyEnded,
   type LogoutStore,
   type NewBinding,
   type SessionState,
+  type SignOnLimits,
 } from './logout-store.js'
 import { SessionIndex } from './session-index.js'
 
@@ -33,6 +35,7 @@ interface BoundSession extends Binding {
   readonly serial: number
   expiresAt: number
   tokenKeys: Set<string> | undefined
+  about?: string | undefined
 }
 
 interface EndedSession {
@@ -96,6 +99,8 @@ class MemoryStore implements LogoutStore {
       boundAt: now,
       expiresAt: binding.expiresAt,
       tokenKeys: binding.tokenKeys?.length ? new Set(binding.tokenKeys) : undefined,
+      ...limitsOf(binding, this.#sessions.get(binding.sessionId, now)),
+      ...(binding.about !== undefined && { about: binding.about }),
     }
     this.#put(bound, now)
     if (this.#ended.get(binding.sessionId, now)?.inherited) this.#ended.delete(binding.sessionId)
@@ -133,6 +138,18 @@ class MemoryStore implements LogoutStore {
   async renew(sessionId: string, expiresAt: number): Promise<void> {
     const session = this.#sessions.get(sessionId, this.#stamp())
     if (session !== undefined) session.expiresAt = Math.max(session.expiresAt, expiresAt)
+  }
+
+  async list(target: TargetKey, cursor?: string): Promise<ListedSessions> {
+    const now = this.#stamp()
+    const page = this.#page(
+      { scope: target.scope, key: target.key },
+      cursor === undefined ? undefined : { part: 0, after: cursor },
+    )
+    const sessions = page.sessions
+      .filter(({ expiresAt }) => expiresAt > now)
+      .map(({ sessionId, about }) => ({ sessionId, ...(about !== undefined && { about }) }))
+    return { sessions, ...(page.next && { cursor: page.next.after }) }
   }
 
   async addTokens(sessionId: string, tokenKeys: readonly string[]): Promise<SessionState> {
@@ -249,7 +266,7 @@ class MemoryStore implements LogoutStore {
   }
 
   /** Sessions that a target names, so many at a time, whether it ends them or not. */
-  #page(target: TargetKey, from: LogoutPosition | undefined) {
+  #page(target: TargetKey, from: Pick<LogoutPosition, 'part' | 'after'> | undefined) {
     const sessions: BoundSession[] = []
     let last = { part: 0, after: '' }
     for (const [part, session] of this.#index.namedBy(target)) {
@@ -311,7 +328,22 @@ function isSameSignOn(one: Binding, other: Binding | undefined): boolean {
   )
 }
 
+/** Of a sign-on that is bound once more, the earlier end stands: only a login that was begun afterwards is another. */
+function limitsOf(binding: NewBinding, older: Binding | undefined): SignOnLimits {
+  const { subKey, sidKey, startedAt, endsAt, idleSeconds } = binding
+  const isSame = older !== undefined && older.subKey === subKey && older.sidKey === sidKey
+  const keepsEnd = isSame && !(startedAt !== undefined && startedAt > older.boundAt)
+  const ends = [endsAt, keepsEnd ? older.endsAt : undefined].filter((end) => end !== undefined)
+  return {
+    ...(ends.length > 0 && { endsAt: Math.min(...ends) }),
+    ...(idleSeconds !== undefined && { idleSeconds }),
+  }
+}
+
 /** A caller's binding stays as it was read, whatever happens to the session afterwards. */
-function copyOf({ sessionId, subKey, sidKey, issuedAt, startedAt, boundAt, expiresAt }: Binding): Binding {
-  return { sessionId, subKey, sidKey, issuedAt, startedAt, boundAt, expiresAt }
+function copyOf(binding: Binding): Binding {
+  const { sessionId, subKey, sidKey, issuedAt, startedAt, boundAt, expiresAt, endsAt, idleSeconds } = binding
+  const copy = { sessionId, subKey, sidKey, issuedAt, startedAt, boundAt, expiresAt }
+  if (endsAt === undefined && idleSeconds === undefined) return copy
+  return { ...copy, ...(endsAt !== undefined && { endsAt }), ...(idleSeconds !== undefined && { idleSeconds }) }
 }

@@ -1,7 +1,7 @@
 // Reads what a database answers, and takes nothing for an answer that is not of the expected shape.
 import type { Mark } from '../marks/covering.js'
 import { writtenPosition } from './logout-position.js'
-import type { BegunLogout, Binding, SessionState } from './logout-store.js'
+import type { BegunLogout, Binding, ListedSessions, SessionState } from './logout-store.js'
 
 /** One reply. Every reader throws if the reply is not of that shape: a store that is not understood has not answered. */
 export class Reply {
@@ -43,7 +43,7 @@ export class Reply {
   binding(sessionId: string): Binding | undefined {
     const signOn = this.#members.get('signon')
     if (signOn === undefined) return undefined
-    const [sub, sid, issuedAt, boundAt, expiresAt, startedAt] = listOf(signOn)
+    const [sub, sid, issuedAt, boundAt, expiresAt, startedAt, endsAt, idleSeconds] = listOf(signOn)
     const sidKey = textOf(sid)
     return {
       sessionId,
@@ -53,7 +53,18 @@ export class Reply {
       startedAt: startedAt === null ? undefined : numberOf(startedAt),
       boundAt: numberOf(boundAt),
       expiresAt: numberOf(expiresAt),
+      ...(endsAt !== null && { endsAt: numberOf(endsAt) }),
+      ...(idleSeconds !== null && { idleSeconds: numberOf(idleSeconds) }),
     }
+  }
+
+  listedSessions(): ListedSessions {
+    const next = this.#members.get('next')
+    const sessions = listOf(this.#members.get('sessions')).map((each) => {
+      const [sessionId, about] = listOf(each)
+      return { sessionId: textOf(sessionId), ...(about !== null && { about: textOf(about) }) }
+    })
+    return { sessions, ...(next !== undefined && { cursor: textOf(next) }) }
   }
 
   state(sessionId: string): SessionState {

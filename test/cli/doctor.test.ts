@@ -1,5 +1,8 @@
 // `doctor` finds each planted mistake, says the remedy, and finds none where there is none.
+import { mkdtempSync, writeFileSync } from 'node:fs'
 import { createServer, type RequestListener } from 'node:http'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { afterEach, describe, expect, it } from 'vitest'
 import { createFakeOp, type FakeOp, type FakeOpOptions } from '../../src/testing/index.js'
 import { startApplication } from '../testing/application.js'
@@ -216,5 +219,38 @@ describe('doctor', () => {
     const { code, err } = await run(args)
     expect(err).toMatch(words)
     expect(code).toBe(2)
+  })
+
+  describe('--app', () => {
+    const file = (name: string, text: string) => {
+      const path = join(mkdtempSync(join(tmpdir(), 'doctor-')), name)
+      writeFileSync(path, text)
+      return path
+    }
+
+    it('prints how long a user may stay of whom no Logout Token comes, and warns where there is no bound', async () => {
+      const op = await startOp()
+      const bounds = {
+        afterLogoutSeconds: 5,
+        providers: [
+          { issuer: op.issuer, clientId: 'rp', withoutLogoutTokenSeconds: null, setBy: 'nothing', unusedSeconds: 900 },
+          { issuer: op.issuer, clientId: 'two', withoutLogoutTokenSeconds: 28_800, setBy: 'sessionMaxAgeSeconds' },
+        ],
+      }
+      const app = file('app.mjs', `export const logout = { bounds: () => (${JSON.stringify(bounds)}) }`)
+      const out = unwrapped((await run(['doctor', op.issuer, '--app', app])).out)
+      expect(out).toMatch(/nobody is in after 5 seconds, on any node/)
+      expect(out).toMatch(/warning bound .*for as long as the session is used, unused 15 minutes/)
+      expect(out).toMatch(/a user stays 8 hours at most \(sessionMaxAgeSeconds\)/)
+      expect(out).toMatch(/Set sessionMaxAgeSeconds/)
+    })
+
+    it('says what is missing in a file that exports no logout, or cannot be loaded', async () => {
+      const op = await startOp()
+      const nothing = await run(['doctor', op.issuer, '--app', file('app.mjs', 'export const app = 1')])
+      expect(nothing).toMatchObject({ code: 2, err: expect.stringContaining('exports no logout that has bounds()') })
+      const broken = await run(['doctor', op.issuer, '--app', '/nowhere/app.mjs'])
+      expect(broken).toMatchObject({ code: 2, err: expect.stringContaining('could not be loaded') })
+    })
   })
 })

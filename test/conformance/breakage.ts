@@ -74,6 +74,7 @@ export function breakableLogoutStore(inner: LogoutStore): BreakableLogoutStore {
   const store: LogoutStore = {
     bind: breakages.wrap('bind', (binding) => inner.bind(binding)),
     rebind: breakages.wrap('rebind', (from, to, expiresAt) => inner.rebind(from, to, expiresAt)),
+    list: breakages.wrap('list', (target, cursor) => inner.list(target, cursor)),
     renew: breakages.wrap('renew', (sessionId, expiresAt) => inner.renew(sessionId, expiresAt)),
     addTokens: breakages.wrap('addTokens', (sessionId, keys) => inner.addTokens(sessionId, keys)),
     read: breakages.wrap('read', (sessionId) => inner.read(sessionId)),

@@ -137,6 +137,7 @@ function merging(clock: () => number): LogoutStore {
     bind: (login) => store.bind(login),
     rebind: (from, to, expiresAt) => store.rebind(from, to, expiresAt),
     renew: (id, expiresAt) => store.renew(id, expiresAt),
+    list: (target, cursor) => store.list(target, cursor),
     addTokens: (id, keys) => store.addTokens(id, keys),
     read: async (id) => {
       const state = await store.read(id)

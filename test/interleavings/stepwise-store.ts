@@ -1,5 +1,6 @@
 // A logout store without any atomicity: each read and each write is a step of its own, in the order the port prescribes.
 import { covers, type Mark, sidlessMark, withMark } from '../../src/marks/covering.js'
+import type { TargetKey } from '../../src/marks/target.js'
 import type {
   BeginLogout,
   BegunLogout,
@@ -7,6 +8,7 @@ import type {
   BoundState,
   CompleteLogout,
   FoundMarks,
+  ListedSessions,
   LocallyEnded,
   LogoutStore,
   NewBinding,
@@ -78,6 +80,14 @@ export class StepwiseStore implements LogoutStore {
       this.#bindings.delete(from)
     }
     return state
+  }
+
+  async list({ scope, key }: TargetKey): Promise<ListedSessions> {
+    await this.#step('list')
+    const sessions = [...this.#bindings.values()].filter(
+      (each) => (scope === 'sid' ? each.sidKey : each.subKey) === key,
+    )
+    return { sessions }
   }
 
   async renew(): Promise<void> {}

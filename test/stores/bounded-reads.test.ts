@@ -455,6 +455,7 @@ function delegate(store: ReturnType<typeof memoryStore>) {
     bind: store.bind.bind(store),
     rebind: store.rebind.bind(store),
     renew: store.renew.bind(store),
+    list: store.list.bind(store),
     addTokens: store.addTokens.bind(store),
     endSessions: store.endSessions.bind(store),
     unbind: store.unbind.bind(store),

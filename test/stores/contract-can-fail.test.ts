@@ -1,7 +1,13 @@
 // The contract suite, run against stores with one defect each: a suite that passes one of them proves nothing.
 import { describe, expect, it } from 'vitest'
 import type { Mark } from '../../src/marks/covering.js'
-import { JTI_SPARE_SECONDS, type JtiKey, type LogoutStore } from '../../src/stores/logout-store.js'
+import {
+  JTI_SPARE_SECONDS,
+  type JtiKey,
+  type ListedSessions,
+  type LogoutStore,
+  type SessionState,
+} from '../../src/stores/logout-store.js'
 import { memoryStore } from '../../src/stores/memory-store.js'
 import { logoutStoreContract } from '../../src/testing/logout-store/contract.js'
 
@@ -39,6 +45,52 @@ const DEFECTS: Readonly<Record<string, Defect>> = {
   }),
   'rebind inherits no end': (store) => ({
     rebind: async (from, to, expiresAt) => ({ ...(await store.rebind(from, to, expiresAt)), ended: false }),
+  }),
+  'a login once more prolongs its end': (store) => {
+    const ends = new Map<string, number | undefined>()
+    const told = <S extends SessionState>(state: S): S => {
+      const { binding } = state
+      return binding === undefined ? state : { ...state, binding: { ...binding, endsAt: ends.get(binding.sessionId) } }
+    }
+    return {
+      async bind(login) {
+        ends.set(login.sessionId, login.endsAt)
+        return told(await store.bind(login))
+      },
+      read: async (id) => told(await store.read(id)),
+      async rebind(from, to, expiresAt) {
+        ends.set(to, ends.get(from))
+        return told(await store.rebind(from, to, expiresAt))
+      },
+      addTokens: async (id, tokens) => told(await store.addTokens(id, tokens)),
+    }
+  },
+  'rebind forgets the end of the sign-on': (store) => ({
+    async rebind(from, to, expiresAt) {
+      const { binding, ...state } = await store.rebind(from, to, expiresAt)
+      return { ...state, ...(binding && { binding: { ...binding, endsAt: undefined } }) }
+    },
+  }),
+  'list has no pages': (store) => ({
+    async list(target) {
+      const sessions: ListedSessions['sessions'][number][] = []
+      let cursor: string | undefined
+      do {
+        const page = await store.list(target, cursor)
+        sessions.push(...page.sessions)
+        cursor = page.cursor
+      } while (cursor !== undefined)
+      return { sessions }
+    },
+  }),
+  'list shows the first page only': (store) => ({
+    list: async (target) => ({ sessions: (await store.list(target)).sessions }),
+  }),
+  'list forgets what was kept': (store) => ({
+    async list(target, cursor) {
+      const page = await store.list(target, cursor)
+      return { ...page, sessions: page.sessions.map(({ sessionId }) => ({ sessionId })) }
+    },
   }),
   'renew does nothing': () => ({ renew: async () => {} }),
   'tokens are not recorded': (store) => ({ addTokens: (id) => store.read(id) }),
@@ -214,6 +266,7 @@ function delegate(store: LogoutStore, parts: Partial<LogoutStore>): LogoutStore 
     bind: (login) => store.bind(login),
     rebind: (from, to, expiresAt) => store.rebind(from, to, expiresAt),
     renew: (id, expiresAt) => store.renew(id, expiresAt),
+    list: (target, cursor) => store.list(target, cursor),
     addTokens: (id, keys) => store.addTokens(id, keys),
     read: (id) => store.read(id),
     marks: (keys) => store.marks(keys),

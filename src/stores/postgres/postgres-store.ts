@@ -1,5 +1,6 @@
 // The logout store in PostgreSQL: each method is one statement, a call of a function of sql/functions. Knows a pool by its
 // shape and imports no driver.
+import type { TargetKey } from '../../marks/target.js'
 import { assertOptions } from '../../option-checks.js'
 import type { LogPage, LogStore } from '../log-store.js'
 import { positionOf } from '../logout-position.js'
@@ -9,6 +10,7 @@ import type {
   BoundState,
   CompleteLogout,
   FoundMarks,
+  ListedSessions,
   LocallyEnded,
   NewBinding,
   SessionState,
@@ -65,6 +67,9 @@ class PostgresStore implements LogStore {
       iat: login.issuedAt,
       started: login.startedAt,
       exp: login.expiresAt,
+      ends: login.endsAt,
+      idle: login.idleSeconds,
+      about: login.about,
       tokens: login.tokenKeys,
     })
     return { ...reply.boundState(login.sessionId), now: reply.number('now') }
@@ -74,6 +79,10 @@ class PostgresStore implements LogStore {
     if (fromSessionId === toSessionId) return this.read(toSessionId)
     const reply = await this.#call('bcl_rebind', { old: fromSessionId, new: toSessionId, exp: expiresAt })
     return reply.state(toSessionId)
+  }
+
+  async list({ scope, key }: TargetKey, cursor?: string): Promise<ListedSessions> {
+    return (await this.#call('bcl_list', { scope, key, after: cursor })).listedSessions()
   }
 
   async renew(sessionId: string, expiresAt: number): Promise<void> {

@@ -1,6 +1,7 @@
 // The store on a Redis Cluster: no script spans slots, so safety comes from the order of steps. Whoever creates
 // access writes and then reads the marks; whoever ends it writes the mark and then looks. Knows no driver.
 import { type Mark, sidlessMark } from '../../marks/covering.js'
+import type { TargetKey } from '../../marks/target.js'
 import type { LogPage, LogStore } from '../log-store.js'
 import { type LogoutDates, type LogoutPosition, positionOf, writtenPosition } from '../logout-position.js'
 import type {
@@ -10,6 +11,7 @@ import type {
   BoundState,
   CompleteLogout,
   FoundMarks,
+  ListedSessions,
   LocallyEnded,
   NewBinding,
   SessionState,
@@ -17,10 +19,10 @@ import type {
 import { listOf, numberOf, textOf } from '../reply.js'
 import { type RedisCommand, RedisScripts } from './command.js'
 import {
+  aboutIn,
   bindingOf,
   field,
   issuedField,
-  loginDates,
   markOf,
   marksOf,
   microseconds,
@@ -29,6 +31,7 @@ import {
   nameOfSession,
   optional,
   rememberedUntil,
+  saidByLogin,
   secondsOf,
   textsOf,
   unescaped,
@@ -60,6 +63,8 @@ interface Looked {
   readonly ended: boolean
   readonly bound: boolean
   readonly signOn?: Binding | undefined
+  /** By its login, as `saidByLogin`. */
+  readonly said: string
   readonly tokens: readonly string[]
 }
 
@@ -81,13 +86,15 @@ export class ClusterRedisStore implements LogStore {
 
   /** Index entries of a replaced binding stay until they expire: to remove one here could remove that of a login at the same time. */
   async bind(login: NewBinding): Promise<BoundState> {
-    const { sessionId, subKey, sidKey, issuedAt, startedAt, expiresAt } = login
+    const { sessionId, subKey, sidKey, expiresAt } = login
     const before = await this.#marksAgainst({ subKey, sidKey })
     const now = await this.#index({ sessionId, subKey, sidKey, expiresAt })
     // A clock that was set back, or the same tick: a login is dated after the marks that it met.
     const boundAt = before.reduce((latest, mark) => Math.max(latest, mark.seenAt + 1e-6), now)
-    const binding: Binding = { sessionId, subKey, sidKey, issuedAt, startedAt, boundAt, expiresAt }
-    const [flag, replaced] = await this.#put(binding, login.tokenKeys ?? [], true)
+    const put = { sessionId, subKey, sidKey, boundAt, expiresAt }
+    const [flag, replaced, said] = await this.#put(put, saidByLogin(login), login.tokenKeys ?? [], true)
+    const dates = [said, microseconds(boundAt), String(expiresAt)]
+    const binding = bindingOf(sessionId, [...dates, field(subKey), optional(sidKey)])
     if (numberOf(replaced) === 1) await this.#append([sessionEntry(sessionId)])
     return { ended: textOf(flag) !== '', binding, now, marks: await this.#marksAgainst(binding) }
   }
@@ -98,6 +105,19 @@ export class ClusterRedisStore implements LogStore {
       if (await this.#carryOn(fromSessionId, toSessionId, expiresAt)) return this.read(toSessionId)
     }
     throw new Error('The old session id was bound anew again and again while its sign-on was carried on')
+  }
+
+  async list({ scope, key }: TargetKey, cursor = ''): Promise<ListedSessions> {
+    const [next, names] = await this.#step('page', [this.#ofName('i', nameOfKey(field(key)))], [cursor])
+    const found = await inBatches(listOf(names), async (name) => {
+      const [, bound, signOn] = await this.#step('look', [this.#ofName('s', textOf(name))])
+      if (numberOf(bound) !== 1) return []
+      const [said, , , sub, sid, id] = listOf(signOn)
+      if ((scope === 'sid' ? sid : sub) !== field(key)) return []
+      const about = aboutIn(said)
+      return [{ sessionId: unescaped(textOf(id)), ...(about !== undefined && { about }) }]
+    })
+    return { sessions: found.flat(), ...(next !== '' && { cursor: textOf(next) }) }
   }
 
   async renew(sessionId: string, expiresAt: number): Promise<void> {
@@ -219,12 +239,12 @@ export class ClusterRedisStore implements LogStore {
 
   /** Whether the sign-on got to its new id; not if the old id was bound anew on the way. */
   async #carryOn(fromSessionId: string, toSessionId: string, expiresAt: number): Promise<boolean> {
-    const { signOn, tokens } = await this.#lookWithTokens(fromSessionId)
+    const { signOn, said, tokens } = await this.#lookWithTokens(fromSessionId)
     const until = Math.max(signOn?.expiresAt ?? 0, expiresAt)
     if (signOn !== undefined) {
       const moved: Binding = { ...signOn, sessionId: toSessionId, expiresAt: until }
       await this.#index(moved)
-      await this.#put(moved, tokens, false)
+      await this.#put(moved, said, tokens, false)
     }
     const left = await this.#sessionStep('leave', nameOfSession(fromSessionId), [
       microseconds(signOn?.boundAt ?? 0),
@@ -369,14 +389,20 @@ export class ClusterRedisStore implements LogStore {
     await Promise.all(this.#indexesOf(sub, sid).map((index) => this.#step('unindex', [index], [name])))
   }
 
-  #put(binding: Binding, tokens: readonly string[], liftInherited: boolean): Promise<readonly unknown[]> {
+  /** `said`: as `saidByLogin`. */
+  #put(
+    binding: Pick<Binding, 'sessionId' | 'subKey' | 'sidKey' | 'boundAt' | 'expiresAt'>,
+    said: string,
+    tokens: readonly string[],
+    isLogin: boolean,
+  ): Promise<readonly unknown[]> {
     const { sessionId, subKey, sidKey, boundAt, expiresAt } = binding
     const args = [
-      liftInherited ? '1' : '',
+      isLogin ? '1' : '',
       field(sessionId),
       field(subKey),
       optional(sidKey),
-      loginDates(binding),
+      said,
       microseconds(boundAt),
       String(expiresAt),
       ...tokens.map(field),
@@ -443,6 +469,7 @@ function lookedAt(sessionId: string, reply: readonly unknown[]): Looked {
     ended: textOf(flag) !== '',
     bound: numberOf(bound) === 1,
     signOn: signOn === undefined ? undefined : bindingOf(sessionId, listOf(signOn)),
+    said: signOn === undefined ? '' : textOf(listOf(signOn)[0]),
     tokens: tokens === undefined ? [] : textsOf(tokens),
   }
 }

@@ -1,8 +1,8 @@
 // How keys, ids, marks and bindings lie in Redis: lines of fields with a space between them, so that scripts can put them
 // together and take them apart at little cost. Knows no command.
 import { hash } from 'node:crypto'
-import type { Mark, SignOn } from '../../marks/covering.js'
-import { type Binding, JTI_SPARE_SECONDS, type JtiKey, type SessionState } from '../logout-store.js'
+import type { Mark } from '../../marks/covering.js'
+import { type Binding, JTI_SPARE_SECONDS, type JtiKey, type NewBinding, type SessionState } from '../logout-store.js'
 import { listOf, numberOf, textOf, unexpected } from '../reply.js'
 
 const UNSAFE = /[^!-$&-~\u0080-\uffff]/g
@@ -66,10 +66,25 @@ export function issuedField(issuedAt: number | undefined): string {
   return issuedAt === undefined ? '-' : String(issuedAt)
 }
 
-/** The dates of a login: its `iat`, and after a slash when it was begun, where that is known. */
-export function loginDates({ issuedAt, startedAt }: Pick<SignOn, 'issuedAt' | 'startedAt'>): string {
-  const issued = issuedAt === undefined ? '' : String(issuedAt)
-  return startedAt === undefined ? issued : `${issued}/${startedAt}`
+/**
+ * What a login says of itself, with slashes between and as far as there is anything: its `iat`, when it was begun, when it ends by
+ * itself, how long it may go unused, and what is listed with it.
+ */
+export function saidByLogin({
+  issuedAt,
+  startedAt,
+  endsAt,
+  idleSeconds,
+  about,
+}: Pick<NewBinding, 'issuedAt' | 'startedAt' | 'endsAt' | 'idleSeconds' | 'about'>): string {
+  const listed = about === undefined ? '' : Buffer.from(about).toString('base64url')
+  return `${issuedAt ?? ''}/${startedAt ?? ''}/${endsAt ?? ''}/${idleSeconds ?? ''}/${listed}`.replace(/\/+$/, '')
+}
+
+/** What is listed with a login that said this. */
+export function aboutIn(said: unknown): string | undefined {
+  const listed = textOf(said).split('/')[4]
+  return listed === undefined ? undefined : Buffer.from(listed, 'base64url').toString()
 }
 
 export function markLine({ scope, key, subKey, issuedAt, seenAt, expiresAt }: Mark): string {
@@ -100,7 +115,7 @@ export function marksOf(lines: unknown, now: number, key?: string): readonly Mar
 /** A sign-on as a script tells it. */
 export function bindingOf(sessionId: string, signOn: readonly unknown[]): Binding {
   const [dates, boundAt, expiresAt, sub, sid] = signOn
-  const [issuedAt = '', startedAt = ''] = textOf(dates).split('/')
+  const [issuedAt = '', startedAt = '', endsAt = '', idleSeconds = ''] = textOf(dates).split('/')
   return {
     sessionId,
     subKey: unescaped(textOf(sub)),
@@ -109,6 +124,8 @@ export function bindingOf(sessionId: string, signOn: readonly unknown[]): Bindin
     startedAt: startedAt === '' ? undefined : numberOf(startedAt),
     boundAt: secondsOf(boundAt),
     expiresAt: numberOf(expiresAt),
+    ...(endsAt !== '' && { endsAt: numberOf(endsAt) }),
+    ...(idleSeconds !== '' && { idleSeconds: numberOf(idleSeconds) }),
   }
 }
 

@@ -1,6 +1,7 @@
 // The store on one Redis: each method is one round trip and, inside Redis, one indivisible step. Knows no driver.
 
 import type { Mark } from '../../marks/covering.js'
+import type { TargetKey } from '../../marks/target.js'
 import type { LogPage, LogStore } from '../log-store.js'
 import { positionOf, writtenPosition } from '../logout-position.js'
 import type {
@@ -9,6 +10,7 @@ import type {
   BoundState,
   CompleteLogout,
   FoundMarks,
+  ListedSessions,
   LocallyEnded,
   NewBinding,
   SessionState,
@@ -16,9 +18,10 @@ import type {
 import { listOf, numberOf, textOf } from '../reply.js'
 import { type RedisCommand, RedisScripts } from './command.js'
 import {
+  aboutIn,
+  bindingOf,
   field,
   issuedField,
-  loginDates,
   markOf,
   marksAgainst,
   marksOf,
@@ -27,6 +30,7 @@ import {
   nameOfSession,
   optional,
   rememberedUntil,
+  saidByLogin,
   secondsOf,
   stateOf,
   textsOf,
@@ -49,17 +53,17 @@ export class StandaloneRedisStore implements LogStore {
   }
 
   async bind(login: NewBinding): Promise<BoundState> {
-    const { sessionId, subKey, sidKey, issuedAt, startedAt, expiresAt, tokenKeys = [] } = login
-    const [at, flag, now, bySub, bySid] = await this.#run('bind', [
+    const { sessionId, subKey, sidKey, expiresAt, tokenKeys = [] } = login
+    const [at, flag, now, bySub, bySid, said] = await this.#run('bind', [
       nameOfSession(sessionId),
       field(sessionId),
       field(subKey),
       optional(sidKey),
-      loginDates(login),
+      saidByLogin(login),
       String(expiresAt),
       ...tokenKeys.map(field),
     ])
-    const binding = { sessionId, subKey, sidKey, issuedAt, startedAt, boundAt: secondsOf(at), expiresAt }
+    const binding = bindingOf(sessionId, [said, at, String(expiresAt), field(subKey), optional(sidKey)])
     return {
       ended: textOf(flag) !== '',
       binding,
@@ -72,6 +76,16 @@ export class StandaloneRedisStore implements LogStore {
     if (fromSessionId === toSessionId) return this.read(toSessionId)
     const names = [...nameAndId(fromSessionId), ...nameAndId(toSessionId)]
     return stateOf(toSessionId, await this.#run('rebind', [...names, String(expiresAt)]))
+  }
+
+  async list({ scope, key }: TargetKey, cursor = ''): Promise<ListedSessions> {
+    const [next, ...found] = await this.#run('list', [scope, field(key), cursor])
+    const sessions: ListedSessions['sessions'][number][] = []
+    for (let i = 0; i < found.length; i += 2) {
+      const about = aboutIn(found[i + 1])
+      sessions.push({ sessionId: unescaped(textOf(found[i])), ...(about !== undefined && { about }) })
+    }
+    return { sessions, ...(next !== '' && { cursor: textOf(next) }) }
   }
 
   async renew(sessionId: string, expiresAt: number): Promise<void> {

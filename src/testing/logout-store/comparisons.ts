@@ -13,8 +13,9 @@ function plainState({ ended, binding, marks }: SessionState) {
 }
 
 /** The members of the port alone. */
-export function plainBinding({ sessionId, subKey, sidKey, issuedAt, startedAt, boundAt, expiresAt }: Binding) {
-  return { sessionId, subKey, sidKey, issuedAt, startedAt, boundAt, expiresAt }
+export function plainBinding(binding: Binding) {
+  const { sessionId, subKey, sidKey, issuedAt, startedAt, boundAt, expiresAt, endsAt, idleSeconds } = binding
+  return { sessionId, subKey, sidKey, issuedAt, startedAt, boundAt, expiresAt, endsAt, idleSeconds }
 }
 
 /** Both dates of a mark; its expiry may have grown. */

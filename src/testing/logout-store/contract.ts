@@ -7,6 +7,8 @@ import { CONCURRENCY_CASES } from './concurrency.js'
 import { COVERING_CASES } from './covering.js'
 import { END_CASES } from './end-sessions.js'
 import { EXPIRY_CASES } from './expiry.js'
+import { LIMIT_CASES } from './limits.js'
+import { LIST_CASES } from './list.js'
 import { MARK_CASES } from './marks.js'
 import { PAGE_CASES } from './pages.js'
 import { READ_CASES } from './read.js'
@@ -54,6 +56,8 @@ const CASES: readonly Case[] = [
   ...READ_CASES,
   ...REBIND_CASES,
   ...RENEW_CASES,
+  ...LIMIT_CASES,
+  ...LIST_CASES,
   ...END_CASES,
   ...BEGIN_CASES,
   ...COMPLETE_CASES,

@@ -24,9 +24,9 @@ BEGIN
   IF to_regprocedure(quote_ident(current_schema()) || '.bcl_version()') IS NOT NULL THEN
     EXECUTE 'SELECT ' || quote_ident(current_schema()) || '.bcl_version()' INTO installed;
   END IF;
-  IF installed > 4 THEN
+  IF installed > 5 THEN
     RAISE EXCEPTION 'The logout store of this database has schema version %, of a newer package than this, which has %',
-      installed, 4 USING ERRCODE = 'object_not_in_prerequisite_state';
+      installed, 5 USING ERRCODE = 'object_not_in_prerequisite_state';
   END IF;
   IF installed < 1 THEN
     CREATE TABLE IF NOT EXISTS bcl_session (
@@ -108,6 +108,14 @@ BEGIN
     DROP FUNCTION IF EXISTS bcl_lock(text[], boolean);
     DROP FUNCTION IF EXISTS bcl_complete_jti(text, double precision);
   END IF;
+  IF installed < 5 THEN
+    -- When a sign-on ends by itself, and what is listed with it.
+    ALTER TABLE bcl_session ADD COLUMN IF NOT EXISTS ends_at double precision;
+    ALTER TABLE bcl_session ADD COLUMN IF NOT EXISTS idle_seconds double precision;
+    ALTER TABLE bcl_session ADD COLUMN IF NOT EXISTS about text;
+    -- It returned nothing before.
+    DROP FUNCTION IF EXISTS bcl_put(bcl_session, boolean);
+  END IF;
 END $migrations$;
 
 -- Whether one mark ends everything that another of the same key ends.
@@ -163,7 +171,7 @@ END $$;
 
 CREATE OR REPLACE FUNCTION bcl_signon_json(s bcl_session) RETURNS jsonb LANGUAGE sql STABLE AS $$
   SELECT jsonb_build_array(s.sub_key, coalesce(s.sid_key, ''), coalesce(to_jsonb(s.issued_at), '""'), s.bound_at, s.expires_at,
-    s.started_at)
+    s.started_at, s.ends_at, s.idle_seconds)
 $$;
 
 CREATE OR REPLACE FUNCTION bcl_read(a jsonb) RETURNS jsonb LANGUAGE plpgsql STABLE
@@ -455,27 +463,35 @@ BEGIN
   PERFORM pg_advisory_xact_lock_shared(greatest(sub_id, sid_id));
 END $$;
 
--- Writes a sign-on under a session id, in place of what was bound there.
-CREATE OR REPLACE FUNCTION bcl_put(s bcl_session, lift_inherited boolean) RETURNS void LANGUAGE plpgsql AS $$
+-- Writes a sign-on under a session id, in place of what was bound there. Returns when it ends by itself.
+CREATE OR REPLACE FUNCTION bcl_put(s bcl_session, lift_inherited boolean) RETURNS double precision LANGUAGE plpgsql AS $$
 DECLARE
   was_there boolean;
+  ends double precision;
   time double precision := bcl_now();
 BEGIN
-  INSERT INTO bcl_session AS old (session_id, bound, sub_key, sid_key, issued_at, started_at, bound_at, expires_at, token_keys, kept_until)
-  VALUES (s.session_id, true, s.sub_key, s.sid_key, s.issued_at, s.started_at, s.bound_at, s.expires_at, s.token_keys, s.expires_at)
+  INSERT INTO bcl_session AS old (session_id, bound, sub_key, sid_key, issued_at, started_at, bound_at, expires_at, token_keys, kept_until,
+    ends_at, idle_seconds, about)
+  VALUES (s.session_id, true, s.sub_key, s.sid_key, s.issued_at, s.started_at, s.bound_at, s.expires_at, s.token_keys, s.expires_at,
+    s.ends_at, s.idle_seconds, s.about)
   ON CONFLICT (session_id) DO UPDATE SET
     bound = true, sub_key = s.sub_key, sid_key = s.sid_key, issued_at = s.issued_at, started_at = s.started_at,
-    bound_at = s.bound_at, expires_at = s.expires_at,
+    bound_at = s.bound_at, expires_at = s.expires_at, idle_seconds = s.idle_seconds, about = s.about,
+    -- Of a sign-on that is bound once more the earlier end stands: only a login that was begun afterwards is another.
+    ends_at = CASE WHEN lift_inherited AND old.bound AND old.expires_at > time
+      AND old.sub_key = s.sub_key AND old.sid_key IS NOT DISTINCT FROM s.sid_key
+      AND (s.started_at IS NULL OR s.started_at <= old.bound_at) THEN least(s.ends_at, old.ends_at) ELSE s.ends_at END,
     -- Of an older binding of the same sign-on the tokens stay: its user signed in once more.
     token_keys = CASE WHEN old.bound AND old.expires_at > time AND old.sub_key = s.sub_key AND old.sid_key IS NOT DISTINCT FROM s.sid_key
       THEN ARRAY(SELECT DISTINCT unnest(old.token_keys || s.token_keys)) ELSE s.token_keys END,
     ended = CASE WHEN old.ended_until <= time OR lift_inherited AND old.ended = 'inherited' THEN NULL ELSE old.ended END,
     moved_to = CASE WHEN old.ended_until > time THEN old.moved_to ELSE '{}' END,
     kept_until = greatest(s.expires_at, old.ended_until)
-  RETURNING xmax <> 0 INTO was_there;
+  RETURNING xmax <> 0, ends_at INTO was_there, ends;
   IF was_there THEN
     PERFORM bcl_log_sessions(ARRAY[s.session_id]);
   END IF;
+  RETURN ends;
 END $$;
 
 CREATE OR REPLACE FUNCTION bcl_bind(a jsonb) RETURNS jsonb LANGUAGE plpgsql
@@ -490,12 +506,15 @@ BEGIN
   s.issued_at := (a->>'iat')::double precision;
   s.started_at := (a->>'started')::double precision;
   s.expires_at := (a->>'exp')::double precision;
+  s.ends_at := (a->>'ends')::double precision;
+  s.idle_seconds := (a->>'idle')::double precision;
+  s.about := a->>'about';
   s.token_keys := ARRAY(SELECT DISTINCT jsonb_array_elements_text(coalesce(a->'tokens', '[]')));
   PERFORM bcl_lock_signon(s.sub_key, s.sid_key);
   -- A login within one tick of the clock after a logout is still known to be the later one.
   SELECT greatest(bcl_now(), max(seen_at) + 1e-6) INTO s.bound_at
     FROM bcl_mark WHERE key = ANY (ARRAY[s.sub_key, s.sid_key]) AND expires_at > bcl_now();
-  PERFORM bcl_put(s, true);
+  s.ends_at := bcl_put(s, true);
   reply := bcl_read(a) || jsonb_build_object('signon', bcl_signon_json(s), 'now', bcl_now());
   PERFORM bcl_prune_at_times();
   RETURN reply;
@@ -608,6 +627,29 @@ BEGIN
   RETURN jsonb_build_object('ids', to_jsonb(all_ids), 'tokens', to_jsonb(tokens));
 END $$;
 
+-- The sessions under a key, a page of them in the order of their ids, and where the next begins.
+CREATE OR REPLACE FUNCTION bcl_list(a jsonb) RETURNS jsonb LANGUAGE plpgsql STABLE
+SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET jit = off AS $$
+DECLARE
+  page CONSTANT integer := 1000;
+  target_key text := a->>'key';
+  after text := coalesce(a->>'after', '');
+  time double precision := bcl_now();
+  found bcl_session[];
+BEGIN
+  IF a->>'scope' = 'sub' THEN
+    found := ARRAY(SELECT s FROM bcl_session s
+      WHERE bound AND sub_key = target_key AND session_id > after ORDER BY session_id LIMIT page);
+  ELSIF a->>'scope' = 'sid' THEN
+    found := ARRAY(SELECT s FROM bcl_session s
+      WHERE bound AND sid_key = target_key AND session_id > after ORDER BY session_id LIMIT page);
+  END IF;
+  RETURN jsonb_build_object('sessions', (SELECT coalesce(jsonb_agg(jsonb_build_array(s.session_id, s.about)), '[]')
+      FROM unnest(found) s WHERE s.expires_at > time))
+    || CASE WHEN cardinality(found) < page THEN '{}'
+      ELSE jsonb_build_object('next', found[page].session_id) END;
+END $$;
+
 CREATE OR REPLACE FUNCTION bcl_marks(a jsonb) RETURNS jsonb LANGUAGE plpgsql STABLE
 SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET jit = off AS $$
 BEGIN
@@ -715,7 +757,7 @@ BEGIN
 END $$;
 
 -- Which migration was the last one.
-CREATE OR REPLACE FUNCTION bcl_version() RETURNS integer LANGUAGE sql IMMUTABLE AS $$ SELECT 4 $$;
+CREATE OR REPLACE FUNCTION bcl_version() RETURNS integer LANGUAGE sql IMMUTABLE AS $$ SELECT 5 $$;
 
 -- Which text the functions have.
-CREATE OR REPLACE FUNCTION bcl_functions() RETURNS text LANGUAGE sql IMMUTABLE AS $$ SELECT '454f046fa00caa13' $$;
+CREATE OR REPLACE FUNCTION bcl_functions() RETURNS text LANGUAGE sql IMMUTABLE AS $$ SELECT '994a1f5b017b06a2' $$;

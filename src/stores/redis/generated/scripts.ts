@@ -35,7 +35,7 @@ const SKEW_SECONDS = `local SKEW_SECONDS = 5`
 const UNDER_WAY_SECONDS = `local UNDER_WAY_SECONDS = 60`
 
 const covers = `local function covers(scope, mark_iat, seen, dates, at)
-  local iat, begun = string.match(dates, '^([^/]*)/?(.*)$')
+  local iat, begun = string.match(dates, '^([^/]*)/?([^/]*)')
   if begun ~= '' and begun * 1000000 - seen > 0 then return false end
   local bound = at - seen <= 0
   if mark_iat == '-' then return bound end
@@ -177,6 +177,8 @@ end`
 
 const RECORD = `local RECORD = '^(%d)(%a?) (%S*) (%S+) (%S+) (%S+) (%S*) (%S+) ?(%S*)'`
 
+const LOGIN = `local LOGIN = '^([^/]*)/?([^/]*)/?([^/]*)(.*)$'`
+
 const ENDING = `local ENDING = '^(%d)(%a) (%S+)'`
 
 const MOVED = `local MOVED = '(%S+) (%S+) (%S+) (%S*)'`
@@ -215,6 +217,15 @@ end`
 
 const is_signon = `local function is_signon(session, at, sub, sid)
   return session.sub == sub and session.sid == sid and session.at == at
+end`
+
+const keep_end = `local function keep_end(session, older)
+  if not older.bound or older.sub ~= session.sub or older.sid ~= session.sid then return end
+  local _, _, older_end = string.match(older.iat, LOGIN)
+  if older_end == '' then return end
+  local iat, begun, own_end, rest = string.match(session.iat, LOGIN)
+  if begun ~= '' and begun * 1000000 - older.at > 0 then return end
+  if own_end == '' or own_end - older_end > 0 then session.iat = iat .. '/' .. begun .. '/' .. older_end .. rest end
 end`
 
 const moved_to = `local function moved_to(session, name)
@@ -302,14 +313,15 @@ const unindex = `local function unindex(name, session)
   redis.call('ZREM', other_index(session.sub, session.sid), name)
 end`
 
-const put = `local function put(name, signon, list, first, lift_inherited)
+const put = `local function put(name, signon, list, first, is_login)
   local key, tokens_key = of_session(name)
   local session = load(key)
   if session.bound then
     unindex(name, session)
     append_log(prefix .. 'log', { 's', signon.id })
   end
-  if lift_inherited and session.flag == 'i' then session.flag, session.till = '', '0' end
+  if is_login then keep_end(signon, session) end
+  if is_login and session.flag == 'i' then session.flag, session.till = '', '0' end
   signon.flag, signon.till, signon.to, signon.bound = session.flag, session.till, session.to, true
   put_tokens(tokens_key, signon, session, list, first)
   save(key, signon)
@@ -466,12 +478,12 @@ return {
   next_index, next_after,
 }
 `].join('\n'),
-  bind: [clock, now, MARK, bound_after, SPARE_SECONDS, ends_before, LOG_SECONDS, append_log, RECORD, ENDING, load, later, milliseconds, save, keep_until, add_tokens, put_tokens, prefix, of_session, index_add, name_of, of_key, other_index, index, unindex, put, marks_against, `local name, id, sub, sid, iat, exp = unpack(ARGV, 2, 7)
+  bind: [clock, now, MARK, bound_after, SPARE_SECONDS, ends_before, LOG_SECONDS, append_log, RECORD, ENDING, load, later, milliseconds, save, LOGIN, keep_end, keep_until, add_tokens, put_tokens, prefix, of_session, index_add, name_of, of_key, other_index, index, unindex, put, marks_against, `local name, id, sub, sid, iat, exp = unpack(ARGV, 2, 7)
 local marks = marks_against(sub, sid)
 local at = bound_after(sid, marks[2] or '', bound_after(sub, marks[1], now()))
 at = at == now() and clock_text or string.format('%.0f', at)
 local session = put(name, { id = id, sub = sub, sid = sid, iat = iat, at = at, exp = exp }, ARGV, 8, true)
-return { at, session.flag, clock_text, marks[1] or '', marks[2] or '' }
+return { at, session.flag, clock_text, marks[1] or '', marks[2] or '', session.iat }
 `].join('\n'),
   complete: [dates_of, close_jti, prefix, clock, now, RECORD, ENDING, load, later, milliseconds, save, of_session, name_of, of_key, other_index, unindex, unbind, `for i = 5, #ARGV do unbind(ARGV[i]) end
 if ARGV[2] ~= '' then close_jti(prefix .. 'j' .. ARGV[2], ARGV[4] == '1', ARGV[3]) end
@@ -503,6 +515,17 @@ end
 append_log(prefix .. 'log', fields)
 return { ids, tokens }
 `].join('\n'),
+  list: [PAGE, page_of, clock, now, RECORD, ENDING, load, prefix, of_session, name_of, of_key, `local scope, key, after = unpack(ARGV, 2, 4)
+local names, position = page_of(of_key('i', key), after, PAGE)
+local reply = { position or '' }
+for _, name in ipairs(names) do
+  local session = load((of_session(name)))
+  if session.bound and (scope == 'sid' and session.sid or session.sub) == key then
+    reply[#reply + 1], reply[#reply + 2] = session.id, session.iat
+  end
+end
+return reply
+`].join('\n'),
   marks: [clock, now, name_of, prefix, of_key, `now()
 local reply = { clock_text }
 for i = 2, #ARGV do reply[i] = redis.call('GET', of_key('m', ARGV[i])) or '' end
@@ -512,7 +535,7 @@ return reply
 `].join('\n'),
   read: [clock, now, RECORD, prefix, name_of, of_key, marks_against, state_of, `return state_of(ARGV[2])
 `].join('\n'),
-  rebind: [later, SPARE_SECONDS, clock, now, ends_before, LOG_SECONDS, append_log, RECORD, ENDING, load, milliseconds, save, set_end, keep_until, moved_to, leave_behind, tokens_of, prefix, of_session, name_of, of_key, other_index, unindex, add_tokens, put_tokens, index_add, index, put, marks_against, state_of, `local from_name, from_id, to_name, to_id, exp = unpack(ARGV, 2, 6)
+  rebind: [later, SPARE_SECONDS, clock, now, ends_before, LOG_SECONDS, append_log, RECORD, ENDING, load, milliseconds, save, set_end, keep_until, moved_to, leave_behind, tokens_of, prefix, of_session, name_of, of_key, other_index, unindex, LOGIN, keep_end, add_tokens, put_tokens, index_add, index, put, marks_against, state_of, `local from_name, from_id, to_name, to_id, exp = unpack(ARGV, 2, 6)
 local from_key, tokens_key = of_session(from_name)
 local from = load(from_key)
 local inherits = from.flag == 'x' or from.flag == 'i'
@@ -630,7 +653,7 @@ return reply
 `].join('\n'),
   look: [clock, now, RECORD, ENDING, load, `local session = load(KEYS[1])
 local reply = { session.flag, session.bound and 1 or 0 }
-if session.sub then reply[3] = { session.iat, session.at, session.exp, session.sub, session.sid } end
+if session.sub then reply[3] = { session.iat, session.at, session.exp, session.sub, session.sid, session.id } end
 return reply
 `].join('\n'),
   mark: [clock, now, later, milliseconds, covers_all_of, MARK, write_mark, `return { (write_mark(KEYS[1], unpack(ARGV, 1, 7))) }
@@ -648,14 +671,15 @@ return { iat, seen }
   page: [PAGE, page_of, `local names, after = page_of(KEYS[1], ARGV[1], PAGE)
 return { after or '', names }
 `].join('\n'),
-  put: [clock, now, RECORD, ENDING, load, later, milliseconds, save, ends_before, keep_until, add_tokens, put_tokens, `local older, session = load(KEYS[1]), { bound = true }
+  put: [clock, now, RECORD, ENDING, load, later, milliseconds, save, LOGIN, keep_end, ends_before, keep_until, add_tokens, put_tokens, `local older, session = load(KEYS[1]), { bound = true }
 if older.tokens and not KEYS[2] then return { 'with tokens' } end
 session.flag, session.till, session.to = older.flag, older.till, older.to
 if ARGV[1] == '1' and session.flag == 'i' then session.flag, session.till = '', '0' end
 session.id, session.sub, session.sid, session.iat, session.at, session.exp = unpack(ARGV, 2, 7)
+if ARGV[1] == '1' then keep_end(session, older) end
 put_tokens(KEYS[2], session, older, ARGV, 8)
 save(KEYS[1], session)
-return { session.flag, older.bound and 1 or 0 }
+return { session.flag, older.bound and 1 or 0, session.iat }
 `].join('\n'),
   readLog: [clock, now, LOG_SECONDS, read_log, `return read_log(KEYS[1], ARGV[1], ARGV[2], ARGV[3])
 `].join('\n'),

@@ -1,9 +1,11 @@
 -- The record of a session id: one text, read and written whole. Knows no index and no mark.
 
--- The record of a session id: whether it is bound (1) and has tokens (2), how it ended, iat and begun at with a slash
--- between them (the slash only with the latter), bound at, expires at, sub, sid, session id, and until when the end is
--- kept. Ends: none, 'x' (ended), 'i' (inherited), 'm' (moved on; whoever else is regenerated from it gets the sign-on).
+-- The record of a session id: whether it is bound (1) and has tokens (2), how it ended, what its login said of itself,
+-- bound at, expires at, sub, sid, session id, and until when the end is kept. Ends: none, 'x' (ended), 'i' (inherited), 'm' (moved on; whoever else is regenerated from it gets the sign-on).
 local RECORD = '^(%d)(%a?) (%S*) (%S+) (%S+) (%S+) (%S*) (%S+) ?(%S*)'
+
+-- What a login said, with slashes between, as far as there is anything: iat, begun at, ends at, and what only readers know.
+local LOGIN = '^([^/]*)/?([^/]*)/?([^/]*)(.*)$'
 
 -- Without a sign-on: until when it is kept.
 local ENDING = '^(%d)(%a) (%S+)'
@@ -48,6 +50,16 @@ end
 
 local function is_signon(session, at, sub, sid)
   return session.sub == sub and session.sid == sid and session.at == at
+end
+
+-- Of a sign-on that is bound once more the earlier end stands: only a login that was begun afterwards is another.
+local function keep_end(session, older)
+  if not older.bound or older.sub ~= session.sub or older.sid ~= session.sid then return end
+  local _, _, older_end = string.match(older.iat, LOGIN)
+  if older_end == '' then return end
+  local iat, begun, own_end, rest = string.match(session.iat, LOGIN)
+  if begun ~= '' and begun * 1000000 - older.at > 0 then return end
+  if own_end == '' or own_end - older_end > 0 then session.iat = iat .. '/' .. begun .. '/' .. older_end .. rest end
 end
 
 local function moved_to(session, name)

@@ -17,14 +17,15 @@ local function unindex(name, session)
 end
 
 -- Writes a sign-on under a session id, in place of what was bound there. The tokens: a list from a position on.
-local function put(name, signon, list, first, lift_inherited)
+local function put(name, signon, list, first, is_login)
   local key, tokens_key = of_session(name)
   local session = load(key)
   if session.bound then
     unindex(name, session)
     append_log(prefix .. 'log', { 's', signon.id })
   end
-  if lift_inherited and session.flag == 'i' then session.flag, session.till = '', '0' end
+  if is_login then keep_end(signon, session) end
+  if is_login and session.flag == 'i' then session.flag, session.till = '', '0' end
   signon.flag, signon.till, signon.to, signon.bound = session.flag, session.till, session.to, true
   put_tokens(tokens_key, signon, session, list, first)
   save(key, signon)

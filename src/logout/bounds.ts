@@ -1,0 +1,55 @@
+// How long somebody who is signed out, disabled or deleted at the OP may stay here: computed from the configuration, so that it can be
+// read, printed and alarmed on. Asks nobody.
+import type { Client } from '../marks/target.js'
+import type { Provider } from '../providers/provider.js'
+
+/** Of one provider. Seconds. */
+export interface ProviderBounds extends Client {
+  /**
+   * A user of whom the provider tells nothing (disabled there, an administrator's "log out all", a lost Logout Token) is out after so
+   * long, however much the session is used. `null`: no bound, while the session is used.
+   */
+  readonly withoutLogoutTokenSeconds: number | null
+  /** What sets that bound. The claim `session_expiry`, where the provider sends it, shortens it for its login. */
+  readonly setBy: 'sessionMaxAgeSeconds' | 'sessionLifetimeSeconds' | 'nothing'
+  /** A session that nobody uses ends after so long. `null`: when its own store says so. */
+  readonly unusedSeconds: number | null
+}
+
+/** Made by `logout.bounds()`. Seconds. */
+export interface LogoutBounds {
+  /** After a logout was acknowledged, another node may answer as before for so long: 0, or the seconds of `boundedReads`. */
+  readonly afterLogoutSeconds: number
+  /** The providers that are configured; empty where a function decides. */
+  readonly providers: readonly ProviderBounds[]
+}
+
+interface About {
+  /** Sessions are in a store, where use prolongs them; else cookies carry them, and none outlives `sessionLifetimeSeconds`. */
+  readonly hasSessionStore: boolean
+  readonly sessionLifetimeSeconds: number
+  readonly store: object
+}
+
+export function boundsOf(providers: readonly Provider[], about: About): LogoutBounds {
+  const staleSeconds: unknown = Reflect.get(about.store, 'staleSeconds')
+  return {
+    afterLogoutSeconds: typeof staleSeconds === 'number' ? staleSeconds : 0,
+    providers: providers.map(({ client, sessionMaxAgeSeconds, sessionIdleSeconds }) => ({
+      ...client,
+      ...withoutLogoutToken(sessionMaxAgeSeconds, about),
+      unusedSeconds: sessionIdleSeconds ?? null,
+    })),
+  }
+}
+
+function withoutLogoutToken(
+  maxAgeSeconds: number | undefined,
+  { hasSessionStore, sessionLifetimeSeconds }: About,
+): Pick<ProviderBounds, 'withoutLogoutTokenSeconds' | 'setBy'> {
+  if (!hasSessionStore && sessionLifetimeSeconds < (maxAgeSeconds ?? Number.POSITIVE_INFINITY)) {
+    return { withoutLogoutTokenSeconds: sessionLifetimeSeconds, setBy: 'sessionLifetimeSeconds' }
+  }
+  if (maxAgeSeconds === undefined) return { withoutLogoutTokenSeconds: null, setBy: 'nothing' }
+  return { withoutLogoutTokenSeconds: maxAgeSeconds, setBy: 'sessionMaxAgeSeconds' }
+}

@@ -1,0 +1,174 @@
+// "Your devices": what a user sees of their sessions, and what they can end.
+import express from 'express'
+import session from 'express-session'
+import request from 'supertest'
+import { describe, expect, it } from 'vitest'
+import { createBackchannelLogout, expressSessions, type LogoutEvent, memoryStore } from '../../src/index.js'
+
+declare module 'express-session' {
+  interface SessionData {
+    user?: string
+  }
+}
+
+const client = { issuer: 'https://op.example', clientId: 'rp' }
+const alice = { ...client, sub: 'alice' }
+
+function application() {
+  let now = 1_800_000_000
+  let sid = 0
+  const ids: string[] = []
+  const events: LogoutEvent[] = []
+  const ended: string[] = []
+  const rows = new session.MemoryStore()
+  const clock = () => now
+  const logout = createBackchannelLogout<express.Request>({
+    provider: { ...client, jwks: { keys: [{ kty: 'OKP', crv: 'Ed25519', x: 'AA' }] } },
+    store: memoryStore({ clock }),
+    sessions: expressSessions(rows),
+    clock,
+    onEvent: (event) => events.push(event),
+    onSessionsEnded: ({ reason }) => void ended.push(reason),
+  })
+  const app = express()
+  app.use(session({ store: rows, secret: 'keep it', resave: false, saveUninitialized: false }))
+  app.get('/login', async (req, res) => {
+    const { sub = 'alice', label } = req.query
+    ids.push(req.sessionID)
+    const claims = { iss: client.issuer, aud: client.clientId, sub, sid: `S${++sid}`, iat: now, auth_time: now - 60 }
+    await logout.bind(req, claims, label === undefined ? {} : { label: String(label), sessionExpiresAt: now + 3600 })
+    req.session.user = String(sub)
+    res.send()
+  })
+  app.get('/devices', async (req, res) => {
+    const { cursor } = req.query
+    res.send(await logout.sessions.list(alice, { current: req, ...(cursor && { cursor: String(cursor) }) }))
+  })
+  app.get('/end-others', async (req, res) => res.send(await logout.terminate(alice, { except: req, reason: 'others' })))
+  app.get('/move', (req, res) => {
+    const { user = '' } = req.session
+    req.session.regenerate(async () => {
+      req.session.user = user
+      res.send(req.query.end ? await logout.terminate(alice, { except: req }) : {})
+    })
+  })
+  app.get('/me', (req, res) => res.send(req.session.user ?? 'nobody'))
+  return { logout, app, ids, events, ended, pass: (seconds: number) => (now += seconds), clock }
+}
+
+describe('sessions.list', () => {
+  it('shows live sessions of the target: the own one first, then the newest, with what was said of each at bind', async () => {
+    const { app, ids, pass, clock } = application()
+    const [phone, laptop, bob] = [request.agent(app), request.agent(app), request.agent(app)]
+    await phone.get('/login?label=Phone')
+    pass(10)
+    await laptop.get('/login')
+    await bob.get('/login?sub=bob&label=Bob')
+    const { sessions, cursor } = (await phone.get('/devices')).body
+    expect(cursor).toBeUndefined()
+    expect(sessions).toMatchObject([
+      { label: 'Phone', sid: 'S1', authTime: clock() - 70, endsAt: clock() + 3590, current: true },
+      { current: false },
+    ])
+    expect(Object.keys(sessions[1]).sort()).toEqual(['boundAt', 'current', 'handle'])
+    expect(sessions[1].boundAt).toBeCloseTo(clock(), 1)
+    for (const id of ids) expect(JSON.stringify(sessions)).not.toContain(id)
+  })
+
+  it('leaves out what ended by a logout, by its time, or by itself', async () => {
+    const { app, logout, pass } = application()
+    const agents = ['', '?label=short', '', ''].map((query) => ({ agent: request.agent(app), query }))
+    for (const { agent, query } of agents) await agent.get(`/login${query}`)
+    await logout.terminate({ ...client, sid: 'S1' })
+    expect(await logout.sessions.count(alice)).toBe(3)
+    pass(3600)
+    expect(await logout.sessions.count(alice)).toBe(2)
+    expect(await logout.sessions.count({ ...client, sid: 'S3' })).toBe(1)
+    expect(await logout.sessions.count({ ...client, sub: 'bob' })).toBe(0)
+  })
+
+  it('comes in pages, nobody missing', async () => {
+    const { logout } = application()
+    for (let i = 0; i < 1200; i++) {
+      const claims = { iss: client.issuer, aud: client.clientId, sub: 'alice', sid: `S${i}`, iat: 1_800_000_000 }
+      await logout.bind({ sessionId: `id ${i}` } as never, claims)
+    }
+    const first = await logout.sessions.list(alice)
+    const { cursor } = first
+    const second = await logout.sessions.list(alice, { cursor })
+    expect(cursor).toBeDefined()
+    expect(second.cursor).toBeUndefined()
+    const handles = [...first.sessions, ...second.sessions].map(({ handle }) => handle)
+    expect([handles.length, new Set(handles).size]).toEqual([1200, 1200])
+    expect(await logout.sessions.count(alice)).toBe(1200)
+  })
+
+  it('refuses a target that is none, a client that is not configured, an option it does not know', async () => {
+    const { logout } = application()
+    await expect(logout.sessions.list(client as never)).rejects.toThrow(/sessions.list\(\) needs a target with a sid/)
+    await expect(logout.sessions.count({ ...alice, clientId: 'x' })).rejects.toThrow(/not configured/)
+    await expect(logout.sessions.list(alice, { currrent: undefined } as never)).rejects.toThrow(/current/)
+  })
+
+  it('a label is a short text', async () => {
+    const { logout } = application()
+    const login = logout.bind(
+      { sessionId: 'a' } as never,
+      { iss: client.issuer, aud: 'rp', sub: 'alice' },
+      { label: 'x'.repeat(201) },
+    )
+    await expect(login).rejects.toThrow(/label must be a text/)
+  })
+})
+
+describe('ending', () => {
+  it('one by its handle; nobody else, not by the handle of another user, and not twice', async () => {
+    const { app, logout, ended } = application()
+    const [phone, laptop, bob] = [request.agent(app), request.agent(app), request.agent(app)]
+    await phone.get('/login?label=Phone')
+    await laptop.get('/login?label=Laptop')
+    await bob.get('/login?sub=bob')
+    const { sessions } = (await phone.get('/devices')).body
+    const [bobs] = (await logout.sessions.list({ ...client, sub: 'bob' })).sessions
+    expect(await logout.sessions.end(alice, bobs?.handle ?? '')).toEqual({ ended: false })
+    const handle = sessions.find((each: { label: string }) => each.label === 'Laptop').handle
+    expect(await logout.sessions.end(alice, handle)).toEqual({ ended: true })
+    expect(await logout.sessions.end(alice, handle)).toEqual({ ended: false })
+    for (const [agent, who] of [
+      [phone, 'alice'],
+      [laptop, 'nobody'],
+      [bob, 'bob'],
+    ] as const) {
+      expect((await agent.get('/me')).text).toBe(who)
+    }
+    expect(ended).toEqual(['local-logout'])
+  })
+
+  it('all others: the own session stays, and a later login lives', async () => {
+    const { app, events, ended } = application()
+    const agents = [request.agent(app), request.agent(app), request.agent(app)] as const
+    for (const agent of agents) await agent.get('/login')
+    const [own, ...others] = agents
+    const result = (await own.get('/end-others')).body
+    expect(result).toEqual({ complete: true, marked: true, found: 2, destroyed: 2, failed: 0 })
+    expect((await own.get('/me')).text).toBe('alice')
+    for (const other of others) expect((await other.get('/me')).text).toBe('nobody')
+    expect(ended).toEqual(['others', 'others'])
+    const about = { scope: 'sub', reason: 'others', found: 2, destroyed: 2, failed: 0, background: false }
+    expect(events).toContainEqual(expect.objectContaining({ type: 'logout', ...client, ...about }))
+    expect(events.filter(({ type }) => type === 'unbound')).toEqual([])
+    const late = request.agent(app)
+    await late.get('/login')
+    expect((await late.get('/me')).text).toBe('alice')
+  })
+
+  it('all others from a session whose id has just changed spares it under its new id', async () => {
+    const { app } = application()
+    const [own, other] = [request.agent(app), request.agent(app)]
+    await own.get('/login')
+    await other.get('/login')
+    expect((await own.get('/move?end=1')).body).toMatchObject({ complete: true, found: 1 })
+    expect((await own.get('/me')).text).toBe('alice')
+    expect((await other.get('/me')).text).toBe('nobody')
+  })
+})
