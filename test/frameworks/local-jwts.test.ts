@@ -2,7 +2,7 @@
 // within one request of the logout, and no other; and where nobody can tell, the answer is 503.
 import { createPublicKey, generateKeyPairSync, type KeyObject } from 'node:crypto'
 import { once } from 'node:events'
-import { rmSync } from 'node:fs'
+import { readFileSync, rmSync, writeFileSync } from 'node:fs'
 import type { Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import path from 'node:path'
@@ -13,7 +13,7 @@ import { type BackchannelLogout, createBackchannelLogout } from '../../src/index
 import { redisStore } from '../../src/stores/redis/index.js'
 import { createTokenMint, type TokenMint } from '../../src/testing/index.js'
 import { type RunningRedis, redisServer, startRedis } from '../servers/redis.js'
-import { filesOf, unpack } from '../stacks/recipe.js'
+import { filesOf, RECIPES, unpack } from '../stacks/recipe.js'
 import { HERE } from './programs.js'
 
 const ISSUER = 'https://op.example.com'
@@ -115,4 +115,29 @@ describe.skipIf(redisServer === undefined)('APIs that verify JWTs by themselves'
       }
     },
   )
+
+  it('four lines more, and an API with express-jwt refuses what it let in', async () => {
+    const page = readFileSync(path.join(RECIPES, 'local-jwts.md'), 'utf8')
+    const [, diff = ''] = /^```diff\n([\s\S]*?)^```$/m.exec(page) ?? []
+    const added = diff.trimEnd().split('\n')
+    expect(added).toHaveLength(4)
+    const after = readFileSync(path.join(folder, 'express-jwt.ts'), 'utf8').split('\n')
+    const lines = added.map((line) => {
+      expect(line).toMatch(/^\+/)
+      expect(after.filter((each) => each === line.slice(1))).toHaveLength(1)
+      return line.slice(1)
+    })
+    const before = after.filter((line) => !lines.includes(line))
+    writeFileSync(path.join(folder, 'before.ts'), before.join('\n'))
+    const token = await accessToken({ sid: 'four lines' })
+    const statuses: unknown[] = []
+    for (const api of ['before.ts', 'express-jwt.ts']) {
+      const { get, stop } = await started(`${api}?four-lines`)
+      statuses.push(await get(token))
+      if (api === 'before.ts') await logOut('four lines')
+      statuses.push(await get(token))
+      stop()
+    }
+    expect(statuses).toEqual([{ of: 'ada' }, { of: 'ada' }, 401, 401])
+  })
 })
