@@ -60,7 +60,7 @@ function compile(from: string, to: string): void {
     const source = path.join(from, entry.name)
     const compiled = path.join(to, entry.name)
     if (entry.isDirectory()) {
-      if (entry.name !== 'results') compile(source, compiled)
+      if (entry.name !== 'results' && entry.name !== 'peers') compile(source, compiled)
       continue
     }
     mkdirSync(to, { recursive: true })

@@ -1,4 +1,5 @@
 // The sections by name, and which of them two builds can measure in turns.
+import { accessTokens } from './access-tokens.js'
 import { type Bench, inTurns, type RoundedSection } from './bench.js'
 import { claims } from './claims.js'
 import { guardedReads } from './guarded-reads.js'
@@ -12,6 +13,7 @@ export const ROUNDED: Readonly<Record<string, (bench: Bench) => Promise<RoundedS
   'whole-job': wholeJob,
   redis: redisCalls,
   reads: guardedReads,
+  tokens: accessTokens,
 }
 
 export const SECTIONS: Readonly<Record<string, (bench: Bench) => Promise<Section>>> = {
@@ -21,6 +23,7 @@ export const SECTIONS: Readonly<Record<string, (bench: Bench) => Promise<Section
   'shared-stores': sharedStores,
   claims,
   reads: (bench) => inRounds(bench, guardedReads),
+  tokens: (bench) => inRounds(bench, accessTokens),
 }
 
 async function inRounds(bench: Bench, start: (bench: Bench) => Promise<RoundedSection>): Promise<Section> {
