@@ -64,8 +64,8 @@ export function bearerRoute<Req extends TokenRequest>(options: RouteOptions<Req>
       if (!meetsAudience(claims.aud, audiences)) return INVALID_TOKEN
       if (!meetsScopes(claims.scope, scopes)) return INSUFFICIENT_SCOPE
       // A token that is bound to nothing proves nothing by the scheme DPoP (RFC 9449 7.1).
-      const isGood = isBound(claims) ? (await confirm?.(req, claims)) === true : !isDpop(req)
-      return isGood ? undefined : INVALID_TOKEN
+      if (isBound(claims)) return (await confirm?.(req, claims)) === true ? undefined : INVALID_TOKEN
+      return confirm !== undefined && isDpop(req) ? INVALID_TOKEN : undefined
     },
     challenge: `Bearer realm="${realm}"${scope}`,
   }

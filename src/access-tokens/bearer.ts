@@ -47,6 +47,7 @@ export const NO_VERDICT = refusal(503, 'temporarily_unavailable', 'The access to
 
 /** `token68` of RFC 7235 2.1, which a bearer token is (RFC 6750 2.1). */
 const TOKEN68 = /^[A-Za-z0-9\-._~+/]+=*$/
+const AUTHORIZATION = 'authorization'
 /** Larger than any header that Node takes by default; no hash is computed over more. */
 const MAX_TOKEN_CHARS = 16_384
 /** The one bearer token of the request, or why there is none. */
@@ -54,16 +55,22 @@ export function tokenOf(req: TokenRequest, dpop: boolean): string | Refusal {
   const headers = authorizationHeaders(req)
   const elsewhere = hasQueryToken(req.url) || hasBodyToken(req.body)
   if (headers.length > 1 || (headers.length === 1 && elsewhere)) return INVALID_REQUEST
-  const [scheme, token, ...more] = (headers[0] ?? '').trim().split(/ +/)
-  const name = scheme?.toLowerCase()
+  const header = (headers[0] ?? '').trim()
+  const end = header.indexOf(' ')
+  const name = (end < 0 ? header : header.slice(0, end)).toLowerCase()
   if (name !== 'bearer' && !(dpop && name === 'dpop')) return NO_TOKEN
-  if (token === undefined || more.length > 0) return INVALID_REQUEST
+  const token = end < 0 ? '' : header.slice(end).trimStart()
+  if (token === '' || token.includes(' ')) return INVALID_REQUEST
   return token.length <= MAX_TOKEN_CHARS && TOKEN68.test(token) ? token : INVALID_TOKEN
 }
 
 /** Node keeps the first of several `Authorization` headers and drops the rest silently: only the raw list has them all. */
 function authorizationHeaders({ rawHeaders, headers }: TokenRequest): readonly string[] {
-  const raw = (rawHeaders ?? []).filter((_, i, all) => i % 2 === 1 && all[i - 1]?.toLowerCase() === 'authorization')
+  const raw: string[] = []
+  for (let i = 0; rawHeaders !== undefined && i + 1 < rawHeaders.length; i += 2) {
+    const [name = '', value = ''] = [rawHeaders[i], rawHeaders[i + 1]]
+    if (name.length === AUTHORIZATION.length && name.toLowerCase() === AUTHORIZATION) raw.push(value)
+  }
   if (raw.length > 0) return raw
   return headers.authorization === undefined ? [] : [headers.authorization]
 }

@@ -11,6 +11,7 @@ import { judge, recordsOf } from './login-records.js'
 import { noVerdict } from './no-verdict.js'
 import { type RequireJwtOptions, requireJwt } from './require-jwt.js'
 import type { AccessToken } from './require-token.js'
+import { rememberedKeysOf } from './sign-on-keys.js'
 import {
   datedOnly,
   type SignOnOf,
@@ -88,6 +89,7 @@ export interface JwtCheck {
   tokenOf(req: object): AccessToken<undefined> | undefined
 }
 
+const NO_KEYS: readonly string[] = []
 const DEFAULT_TIMEOUT_SECONDS = 2
 const DEFAULT_MARKS_LIFETIME_SECONDS = 86_400
 const NAMES: OptionNames<JwtCheckOptions> = {
@@ -106,17 +108,19 @@ export function createJwtCheck(options: JwtCheckOptions): JwtCheck {
   const emit = emitter(options.onEvent)
   const warnOnce = onceEach((error) => emit({ type: 'warning', error }))
   const read = signOnReader({ issuer, signOnOf, clock, emit })
+  const keysOf = rememberedKeysOf()
 
   const judgedBy = async (standing: TokenStanding) => {
     const { marks } = await store.marks(standing.keys)
     return judge(marks, standing, undefined, recordsOf(store))
   }
-  const isEnded = async (claims: unknown, token: string | undefined): Promise<boolean> => {
+  /** `own`: the keys of the token itself, where it is at hand. */
+  const isEnded = async (claims: unknown, own: readonly string[]): Promise<boolean> => {
     if (!isClaims(claims)) throw noVerdict('claims_malformed')
     const signOn = read(claims)
     if (typeof claims.exp === 'number' && claims.exp - clock() > marksLifetimeSeconds) warnOnce(tokenOutlivesMarks)
     if (signOn.sid === undefined && signOn.sub !== undefined && signOn.sub !== signOn.clientId) warnOnce(sidless)
-    const standing = standingOf(token === undefined ? [] : ownKeys(tokenKey(token)), signOn)
+    const standing = standingOf(own, signOn, keysOf(signOn))
     const judged = await within(storeTimeoutSeconds, judgedBy(standing)).catch((cause: unknown) => {
       throw noVerdict('store_failed', cause)
     })
@@ -126,10 +130,13 @@ export function createJwtCheck(options: JwtCheckOptions): JwtCheck {
     return true
   }
   const isRevoked = async (first: unknown, second?: unknown): Promise<boolean> => {
-    if (typeof second === 'string') return isEnded(first, second)
-    if (second === undefined && !isRequest(first)) return isEnded(first, undefined)
-    const jwt = typeof second === 'object' && second !== null ? second : {}
-    return isEnded(Reflect.get(jwt, 'payload'), sentToken(first, Reflect.get(jwt, 'signature')))
+    if (typeof second === 'string') return isEnded(first, ownKeys(tokenKey(second)))
+    if (second === undefined && !isRequest(first)) return isEnded(first, NO_KEYS)
+    const jwt = isClaims(second) ? second : {}
+    const payload: unknown = Reflect.get(jwt, 'payload')
+    const signature: unknown = Reflect.get(jwt, 'signature')
+    const token = sentToken(first, signature)
+    return isEnded(payload, token === undefined ? NO_KEYS : ownKeys(tokenKey(token)))
   }
 
   const tokens = new WeakMap<object, AccessToken<undefined>>()
@@ -157,7 +164,10 @@ export function createJwtCheck(options: JwtCheckOptions): JwtCheck {
   async function liveness(auth: unknown) {
     if (!isClaims(auth)) return INVALID_TOKEN
     const { payload, token } = auth
-    const ended = isClaims(payload) && typeof token === 'string' ? isEnded(payload, token) : isEnded(auth, undefined)
+    const ended =
+      isClaims(payload) && typeof token === 'string'
+        ? isEnded(payload, ownKeys(tokenKey(token)))
+        : isEnded(auth, NO_KEYS)
     return (await ended) ? INVALID_TOKEN : undefined
   }
 }
@@ -177,9 +187,11 @@ function isRequest(value: unknown): boolean {
 
 /** The JWT as it was sent, if it is the one that was verified: express-jwt does not hand it on. */
 function sentToken(req: unknown, signature: unknown): string | undefined {
-  const header = isClaims(req) && isClaims(req.headers) ? req.headers.authorization : undefined
-  const token = typeof header === 'string' ? header.split(' ')[1] : undefined
-  return token !== undefined && typeof signature === 'string' && token.endsWith(`.${signature}`) ? token : undefined
+  const sent = isClaims(req) && isClaims(req.headers) ? req.headers.authorization : undefined
+  const header = typeof sent === 'string' ? sent.trimEnd() : undefined
+  if (typeof header !== 'string' || typeof signature !== 'string' || !header.endsWith(signature)) return undefined
+  const token = header.slice(header.lastIndexOf(' ') + 1)
+  return token.at(-signature.length - 1) === '.' ? token : undefined
 }
 
 /** What is so for every token of a server is said for the first. */

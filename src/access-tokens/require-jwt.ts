@@ -18,7 +18,7 @@ import { bearerHandler, bearerRoute, type RouteOptions } from './bearer-route.js
 import { noVerdict, outline } from './no-verdict.js'
 import type { AccessToken } from './require-token.js'
 import { serverMetadata } from './server-metadata.js'
-import { deepFreeze, expiryOf } from './token-claims.js'
+import { deepFreeze, expiryOf, ownKeys, type TokenClaims } from './token-claims.js'
 
 /** Options of `requireJwt`: how a JWT is verified here, and what the route asks of it. */
 export interface RequireJwtOptions<Req = TokenRequest> extends RouteOptions<Req> {
@@ -57,14 +57,17 @@ const VERIFIED_SECONDS = 60
 const MOST_VERIFIED = 10_000
 
 interface Verified {
-  readonly payload: JWTPayload
+  /** Frozen: all requests with the token see the same. */
+  readonly claims: TokenClaims
+  /** The keys of the token itself. */
+  readonly own: readonly string[]
   readonly at: number
   readonly until: number
 }
 
 /** `isEnded` is asked of tokens that are good otherwise. Answers as `requireToken` does. */
 export function requireJwt<Req extends TokenRequest>(
-  isEnded: (claims: JWTPayload, token: string) => Promise<boolean>,
+  isEnded: (claims: JWTPayload, own: readonly string[]) => Promise<boolean>,
   keep: (req: Req, token: AccessToken<undefined>) => void,
   options: RequireJwtOptions<Req>,
   clock: () => number,
@@ -75,9 +78,9 @@ export function requireJwt<Req extends TokenRequest>(
   const admit = async (req: Req): Promise<AccessToken<undefined> | Refusal> => {
     const token = route.tokenOf(req)
     if (typeof token !== 'string') return token
-    const payload = await verify(token)
-    if (payload === undefined || (await isEnded(payload, token))) return INVALID_TOKEN
-    const claims = { ...payload, active: true }
+    const verified = await verify(token)
+    if (verified === undefined || (await isEnded(verified.claims, verified.own))) return INVALID_TOKEN
+    const { claims } = verified
     return (await route.refusalOf(req, claims)) ?? { claims, application: undefined }
   }
   return bearerHandler(admit, keep, route.challenge)
@@ -110,17 +113,20 @@ function verifier(options: RequireJwtOptions<never>, clock: () => number) {
     }
   }
   const verified = new LRUCache<string, Verified>({ max: MOST_VERIFIED })
-  return async (token: string): Promise<JWTPayload | undefined> => {
+  return async (token: string): Promise<Verified | undefined> => {
     const now = clock()
     const key = tokenKey(token)
     const known = verified.get(key)
     // A clock that was set back cannot say how long ago that was.
-    if (known !== undefined && now >= known.at && now < known.until) return known.payload
+    if (known !== undefined && now >= known.at && now < known.until) return known
     const payload = await verify(token, now)
     if (payload === undefined) return undefined
-    deepFreeze(payload)
-    verified.set(key, { payload, at: now, until: Math.min(expiryOf(payload.exp), now + VERIFIED_SECONDS) })
-    return payload
+    const claims = { ...payload, active: true }
+    deepFreeze(claims)
+    const until = Math.min(expiryOf(claims.exp), now + VERIFIED_SECONDS)
+    const found = { claims, own: ownKeys(key), at: now, until }
+    verified.set(key, found)
+    return found
   }
 }
 

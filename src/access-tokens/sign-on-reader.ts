@@ -54,12 +54,17 @@ function registeredSignOn(claims: TokenClaims, issuer: string | undefined): Said
 function soundSignOn(said: SaidSignOn, now: number): TokenSignOn {
   const issuer = typeof said === 'object' && said !== null ? text(said.issuer) : undefined
   if (issuer === undefined) throw noVerdict('claims_malformed')
-  const { clientId, sub, sid } = said
-  const known = { issuer, clientId: text(clientId), sub: text(sub), sid: text(sid) }
   const authTime = date(said.authTime, now)
   const issuedAt = date(said.issuedAt, now)
-  if (authTime === 'impossible' || issuedAt === 'impossible') return known
-  return { ...known, authTime, issuedAt }
+  const isDated = authTime !== 'impossible' && issuedAt !== 'impossible'
+  return {
+    issuer,
+    clientId: text(said.clientId),
+    sub: text(said.sub),
+    sid: text(said.sid),
+    authTime: isDated ? authTime : undefined,
+    issuedAt: isDated ? issuedAt : undefined,
+  }
 }
 
 /** Clocks of the authorization server and of this API differ by less. */

@@ -1,8 +1,9 @@
 // What one introspection answer says of its token: whose it is, since when, until when, and whether a mark ends it. Pure.
 import type { IntrospectionResponse } from 'oauth4webapi'
 import { covers, DEFAULT_TOLERANCE_SECONDS, type Mark } from '../marks/covering.js'
-import { sidKey, subKey, tokenKey } from '../marks/target.js'
+import { tokenKey } from '../marks/target.js'
 import { noVerdict } from './no-verdict.js'
+import { keysOf } from './sign-on-keys.js'
 
 /** An introspection response (RFC 7662 2.2), frozen: every request with this token sees the same object. */
 export type TokenClaims = IntrospectionResponse
@@ -69,16 +70,14 @@ export function ownKeys(key: string): readonly string[] {
   return [key, evictedKey(key)]
 }
 
-/** `own`: the keys of the token itself; none where only its claims are at hand. */
-export function standingOf(own: readonly string[], signOn: TokenSignOn): TokenStanding {
-  const { issuer, clientId, sub, sid, authTime, issuedAt } = signOn
-  const standing = { keys: own, isWhole: own.length > 0, subKey: undefined, sidKey: undefined, authTime, issuedAt }
-  if (clientId === undefined) return standing
-  const client = { issuer, clientId }
-  const bySub = sub === undefined ? undefined : subKey(client, sub)
-  const bySid = sid === undefined ? undefined : sidKey(client, sid)
-  const keys = [...own, bySid, bySub].filter((each) => each !== undefined)
-  return { ...standing, keys, subKey: bySub, sidKey: bySid }
+/** `own`: the keys of the token itself; none where only its claims are at hand. `keys`: those of the sign-on. */
+export function standingOf(own: readonly string[], signOn: TokenSignOn, keys = keysOf(signOn)): TokenStanding {
+  const { authTime, issuedAt } = signOn
+  const { subKey, sidKey } = keys
+  const all = [...own]
+  if (sidKey !== undefined) all.push(sidKey)
+  if (subKey !== undefined) all.push(subKey)
+  return { keys: all, isWhole: own.length > 0, subKey, sidKey, authTime, issuedAt }
 }
 
 /**
