@@ -77,13 +77,15 @@ export function watchMistakes({ emit, storeIsOwn, hasSessions, monotonic }: Mist
   const foundNobody = (known: Known, scope: string) => {
     known.foundNobody++
     const isUnlikely = !known.works && known.foundNobody >= UNLIKELY
-    if (hasSessions && unboundUsers) return report('sessions_unbound')
     if (known.bound === 0) {
       if (known.foundNobody === 1 && isBoundUnderAnotherSpelling(known)) return report('issuer_differs')
-      if (storeIsOwn ? !known.works : hasSessions && isUnlikely) report('never_bound')
+      if (storeIsOwn && !known.works) return report('never_bound')
+      if (hasSessions && unboundUsers) return report('sessions_unbound')
+      if (hasSessions && isUnlikely) report('never_bound')
       return
     }
     if (!hasSessions) return
+    if (unboundUsers) return report('sessions_unbound')
     if (scope === 'sid' && known.boundWithoutSid > 0) return report('login_without_sid')
     if (isUnlikely) report('nobody_found')
   }

@@ -14,7 +14,7 @@ const SHARED_STORE = 'one shared logout store, such as redisStore(client) or pos
 const MISTAKES = {
   never_bound: {
     sentence: 'A logout arrived and found nobody: no login was bound in this process',
-    remedy: `Call logout.bind(req, claims) at each login (logout.signOn(claims) where sessions are cookies). If another process binds them, give both ${SHARED_STORE}: memoryStore() is known to its own process only, and forgotten when that ends`,
+    remedy: `Call logout.bind(req, claims) at each login (logout.signOn(claims) where sessions are cookies). If another process binds them, give both ${SHARED_STORE}: memoryStore() is known to its own process only, and forgotten when that ends. What was signed in before this package was installed is not bound either: docs/moving-in.md has what to do about that`,
     anchor: 'found-is-0',
   },
   sessions_unbound: {

@@ -37,8 +37,8 @@ export function protectionOf(store: ExpressSessionStore): StoreProtection {
 /** How long a request waits for a dead session's row to be removed: it is dead with or without it. */
 const DESTROY_QUIETLY_SECONDS = 1
 
-/** `unbound`: believed, since nobody signed in here; `lost`: not, since it says that somebody did; `over`: by itself. */
-type Verdict = 'alive' | 'unbound' | 'dead' | 'over' | 'lost' | 'not bound yet'
+/** `lost`: dead as well, since it says that a login was bound to it, and nobody knows of that; `over`: dead by itself. */
+type Verdict = 'alive' | 'dead' | 'over' | 'lost' | 'not bound yet'
 
 /** A row that is kept so much longer than its sign-on has left is not worth a second write. */
 const SLACK_MILLISECONDS = 1000
@@ -140,16 +140,22 @@ class StoreProtection {
     const session = await row
     if (session === null || session === undefined) return session
     const isEndedHere = this.#wasEndedHere(sessionId)
-    if (!isEndedHere && this.#agrees(sessionId, Object(session), await early)) return session
-    const verdict = await this.#verdictOn(sessionId, Object(session))
-    if (verdict === 'lost' || (verdict === 'unbound' && looksSignedIn(Object(session)))) {
-      for (const guard of this.#guards) guard.unboundSession(verdict === 'lost')
+    if (!isEndedHere && this.#agrees(sessionId, Object(session), await early)) {
+      if (!(await early).some(({ verdict }) => verdict === 'bound')) this.#noteUnbound(Object(session))
+      return session
     }
-    if (verdict === 'alive' || verdict === 'unbound') return session
+    const verdict = await this.#verdictOn(sessionId, Object(session))
+    if (verdict === 'alive') return session
+    if (verdict === 'lost') for (const guard of this.#guards) guard.unboundSession(true)
     if (verdict !== 'over') this.#blocked('read')
     // A row that is not bound yet may be one of a login that is being bound: it is not believed, and left alone.
     if (verdict !== 'not bound yet') await this.#destroyQuietly(sessionId)
     return null
+  }
+
+  /** Nobody's login, and perhaps one that should have been bound. */
+  #noteUnbound(session: StoredSession): void {
+    if (looksSignedIn(session)) for (const guard of this.#guards) guard.unboundSession(false)
   }
 
   /** Never rejects unheard: a request whose row is missing or cannot be read has no need of a verdict. */
@@ -247,7 +253,6 @@ class StoreProtection {
     for (const limits of judged) capCookie(session, limits)
     if (judged.some(({ verdict }) => verdict === 'bound')) return 'alive'
     if (isStamped(session)) return 'lost'
-    if (this.#rules.size === 0) return 'unbound'
     return [...this.#rules].some((rule) => says(rule, session)) ? 'not bound yet' : 'alive'
   }
 
