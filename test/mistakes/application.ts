@@ -32,7 +32,7 @@ export interface Mistaken {
 
 declare module 'express-session' {
   interface SessionData {
-    user: string
+    user?: string
   }
 }
 

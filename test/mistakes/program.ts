@@ -1,7 +1,8 @@
 // The application as a process of its own, for mistakes that end one or need two: what it prints is what its owner reads.
 
+import { createRequire } from 'node:module'
+import type express from 'express'
 import type session from 'express-session'
-import express4 from 'express4'
 import { type Mistaken, startApplication } from './application.js'
 
 export interface ProgramSettings {
@@ -10,6 +11,7 @@ export interface ProgramSettings {
   readonly redisUrl?: string
 }
 
+const express4: typeof express = createRequire(import.meta.url)('express4')
 const { issuer, mistake, redisUrl }: ProgramSettings = JSON.parse(process.env.MISTAKE ?? '{}')
 
 /** Those of UserInfo, which name no issuer: `bind` rejects. */
