@@ -1,10 +1,11 @@
 // `send`: a Logout Token by a throw-away OpenID Provider to a receiver that was told to trust it; one, one with a defect, or all.
 import { decodeJwt, decodeProtectedHeader } from 'jose'
+import type { Defect } from '../testing/defects.js'
+import { DEFECTS } from '../testing/defects.js'
 import type { DeliveryAnswer } from '../testing/delivery.js'
 import { createFakeOp, type FakeOp } from '../testing/fake-op.js'
 import { errorIn, explainRefusal, explainSuccess } from '../testing/receiver-answer.js'
-import type { Change, Defect } from '../testing/token-mint.js'
-import { DEFECTS } from '../testing/token-mint.js'
+import type { Change } from '../testing/token-change.js'
 import { isPresetName } from './known-provider.js'
 import { conclude, type ExitCode, type Finding, progress, shown, type Terminal, UsageError } from './report.js'
 

@@ -1,28 +1,9 @@
 // The one question a user's test asks: does a logout at the OpenID Provider end what it names, here, in my application? Owns the
 // order of the trial and the words of its verdict; what each step does is in the trial.
 import { AssertionError } from 'node:assert'
-import type { TestBrowser, TestPage } from './browser.js'
-import type { FakeOp } from './fake-op.js'
-import { LogoutTrial, NotTried, TrialFailure } from './logout-trial.js'
-import type { Defect } from './token-mint.js'
-
-/** Options of `assertLogoutWorks`: where the application is, and how one signs in and out there. */
-export interface LogoutTrialOptions {
-  /** Running, and the application configured for its issuer and client id. */
-  readonly op: FakeOp
-  /** The `backchannel_logout_uri`, whole. */
-  readonly url: string
-  /** The path that begins a login, such as `/login`; or what a person does in the browser, which resolves to the page it ended at. */
-  readonly signIn: string | ((browser: TestBrowser) => Promise<TestPage>)
-  /** A path that is answered 2xx to who is signed in, and anything else to who is not; or how to find out. */
-  readonly isSignedIn: string | ((browser: TestBrowser) => Promise<boolean>)
-  /** The path of an event stream; or how to open a connection, whose `closed` settles when the application closes it. */
-  readonly connect?: string | ((browser: TestBrowser) => Promise<{ readonly closed: Promise<unknown> }>)
-  /** The application demands a `sid` in each Logout Token (`backchannelLogoutSessionRequired`). Default: false. */
-  readonly sessionRequired?: boolean
-  /** Defects that the application is configured to take, beside those of the OP's `as`: `exp-absent` with `allowMissingExp`. */
-  readonly tolerated?: readonly Defect[]
-}
+import type { LogoutTrialOptions } from './application-on-trial.js'
+import { LogoutTrial } from './logout-trial.js'
+import { NotTried, TrialFailure } from './trial-failure.js'
 
 /** What was tried, in words. */
 export interface LogoutTrialReport {

@@ -1,6 +1,7 @@
 // How OpenID Providers deliver a Logout Token: one POST, and each known provider's habit of sending it again. Knows no receiver
 // beyond its URL, and signs nothing.
-import type { Change, TokenMint } from './token-mint.js'
+import type { Change } from './token-change.js'
+import type { TokenMint } from './token-mint.js'
 
 /** What a delivery got. `status` is absent where no answer came: refused, cut or timed out. */
 export interface DeliveryAnswer {

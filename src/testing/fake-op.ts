@@ -14,8 +14,9 @@ import {
 } from './delivery.js'
 import { type Behaviour, FakeEndpoint } from './fake-endpoint.js'
 import { FakeLogin, type IdTokenMaker, type LoginStep, type OpSession } from './fake-login.js'
+import { mintKeys } from './mint-keys.js'
 import { PROVIDER_SHAPES, type ProviderShape, shaped } from './provider-shapes.js'
-import { createTokenMint, mintKeys, type TokenMint, type TokenMintOptions } from './token-mint.js'
+import { createTokenMint, type TokenMint, type TokenMintOptions } from './token-mint.js'
 
 /** An endpoint of the fake OP that can be made to fail. */
 export type Endpoint = 'discovery' | 'jwks'

@@ -1,12 +1,23 @@
 // The face of the testing kit: named re-exports, nothing else.
 
+export type { LogoutTrialOptions } from './application-on-trial.js'
 export * from './assert-logout-works.js'
 export * from './browser.js'
+export { DEFECTS, type Defect, type DefectRule, type ValidToken } from './defects.js'
 export * from './delivery.js'
 export type { Behaviour } from './fake-endpoint.js'
 export type { IdTokenMaker, LoginStep, OpSession } from './fake-login.js'
 export * from './fake-op.js'
 export * from './logout-store/contract.js'
+export { type MintAlgorithm, type MintKeys, mintKeys } from './mint-keys.js'
 export { PROVIDER_SHAPES, type ProviderShape } from './provider-shapes.js'
+export {
+  SESSION_CONFIGURATIONS,
+  SESSION_OPERATIONS,
+  type SessionConfiguration,
+  type SessionOperation,
+} from './session-requests.js'
 export * from './session-store-suite.js'
+export type * from './token-change.js'
+export { BACKCHANNEL_LOGOUT_EVENT } from './token-change.js'
 export * from './token-mint.js'

@@ -55,7 +55,8 @@ describe('docs/troubleshooting.md', () => {
   })
 
   it('has every place that a message points to', () => {
-    const sources = ['src/testing/receiver-answer.ts', 'src/testing/logout-trial.ts'].map(read).join('\n')
+    const files = ['receiver-answer', 'logout-trial', 'application-on-trial']
+    const sources = files.map((name) => read(`src/testing/${name}.ts`)).join('\n')
     const named = [...sources.matchAll(/^\s+'([a-z0-9-]+)',?$/gm), ...sources.matchAll(/, '([a-z0-9-]+)'\)$/gm)]
     const places = new Set(named.map(([, anchor = '']) => anchor).filter((anchor) => !/^(GET|POST)$/.test(anchor)))
     expect([...places].filter((anchor) => !anchors.includes(anchor))).toEqual([])

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { PRESET_NAMES, type PresetName, preset } from '../../src/providers/presets.js'
-import type { Change, MintAlgorithm } from '../../src/testing/token-mint.js'
+import type { MintAlgorithm } from '../../src/testing/mint-keys.js'
+import type { Change } from '../../src/testing/token-change.js'
 import { CLIENT_ID, ISSUER, mintOf, NOW, providerOf, ruleOf, verify } from '../tokens/verifying.js'
 
 /** What is odd about a provider's tokens, and the option without which they are refused. */

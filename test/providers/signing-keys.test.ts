@@ -4,7 +4,7 @@ import { type ProviderDirectory, providerDirectory } from '../../src/providers/d
 import type { JWK } from '../../src/providers/jwk.js'
 import type { ProviderOptions } from '../../src/providers/provider.js'
 import { createFakeOp, type FakeOp, type FakeOpOptions } from '../../src/testing/fake-op.js'
-import type { Change } from '../../src/testing/token-mint.js'
+import type { Change } from '../../src/testing/token-change.js'
 import { verifyLogoutToken } from '../../src/tokens/logout-token.js'
 import { CLIENT_ID, NOW, refusalOf, ruleOf, UNHURRIED } from '../tokens/verifying.js'
 

@@ -15,8 +15,10 @@ import {
   processDiscoveryResponse,
 } from 'oauth4webapi'
 import { describe, expect, it } from 'vitest'
+import { DEFECTS } from '../../src/testing/defects.js'
 import { createFakeOp } from '../../src/testing/fake-op.js'
-import { createTokenMint, DEFECTS, loginTraps, type MintAlgorithm, mintKeys } from '../../src/testing/token-mint.js'
+import { type MintAlgorithm, mintKeys } from '../../src/testing/mint-keys.js'
+import { createTokenMint, loginTraps } from '../../src/testing/token-mint.js'
 
 const NOW = 1_790_000_000
 const currentDate = new Date(NOW * 1000)

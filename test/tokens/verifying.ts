@@ -4,12 +4,8 @@ import { expect } from 'vitest'
 import { LogoutError } from '../../src/errors.js'
 import { type ProviderDirectory, type ProviderSource, providerDirectory } from '../../src/providers/directory.js'
 import type { ProviderOptions } from '../../src/providers/provider.js'
-import {
-  createTokenMint,
-  type MintAlgorithm,
-  type TokenMint,
-  type TokenMintOptions,
-} from '../../src/testing/token-mint.js'
+import type { MintAlgorithm } from '../../src/testing/mint-keys.js'
+import { createTokenMint, type TokenMint, type TokenMintOptions } from '../../src/testing/token-mint.js'
 import { type LogoutToken, verifyLogoutToken } from '../../src/tokens/logout-token.js'
 
 export const NOW = 1_760_000_000
