@@ -1,7 +1,16 @@
 // The keys of the sign-ons that were met lately: each is a hash, and a sign-on comes back with every request of its user.
 import { LRUCache } from 'lru-cache'
 import { sidKey, subKey } from '../marks/target.js'
-import type { TokenSignOn } from './token-claims.js'
+
+/** Whose sign-on it is, by what a logout names. */
+export interface NamedSignOn {
+  /** Issuer of the ID Tokens and Logout Tokens of that sign-on. */
+  readonly issuer: string
+  /** `client_id` of the Relying Party that the token was issued to: Logout Tokens are addressed to it. */
+  readonly clientId?: string | undefined
+  readonly sub?: string | undefined
+  readonly sid?: string | undefined
+}
 
 /** The keys under which marks of a sign-on are found; none where its client is not known. */
 export interface SignOnKeys {
@@ -12,7 +21,7 @@ export interface SignOnKeys {
 const NO_KEYS: SignOnKeys = { subKey: undefined, sidKey: undefined }
 const MOST_REMEMBERED = 10_000
 
-export function keysOf({ issuer, clientId, sub, sid }: TokenSignOn): SignOnKeys {
+export function keysOf({ issuer, clientId, sub, sid }: NamedSignOn): SignOnKeys {
   if (clientId === undefined) return NO_KEYS
   const client = { issuer, clientId }
   return {
@@ -21,7 +30,7 @@ export function keysOf({ issuer, clientId, sub, sid }: TokenSignOn): SignOnKeys 
   }
 }
 
-type Remembered = SignOnKeys & Pick<TokenSignOn, 'issuer' | 'clientId' | 'sub' | 'sid'>
+type Remembered = SignOnKeys & NamedSignOn
 
 /** `keysOf`, which computes those of one sign-on once for as long as it is met often. */
 export function rememberedKeysOf(): typeof keysOf {

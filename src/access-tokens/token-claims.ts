@@ -3,19 +3,13 @@ import type { IntrospectionResponse } from 'oauth4webapi'
 import { covers, DEFAULT_TOLERANCE_SECONDS, type Mark } from '../marks/covering.js'
 import { tokenKey } from '../marks/target.js'
 import { noVerdict } from './no-verdict.js'
-import { keysOf } from './sign-on-keys.js'
+import { keysOf, type NamedSignOn } from './sign-on-keys.js'
 
 /** An introspection response (RFC 7662 2.2), frozen: every request with this token sees the same object. */
 export type TokenClaims = IntrospectionResponse
 
 /** The sign-on behind a token, as far as the authorization server tells. */
-export interface TokenSignOn {
-  /** Issuer of the ID Tokens and Logout Tokens of that sign-on. */
-  readonly issuer: string
-  /** `client_id` of the Relying Party that the token was issued to: Logout Tokens are addressed to it. */
-  readonly clientId?: string | undefined
-  readonly sub?: string | undefined
-  readonly sid?: string | undefined
+export interface TokenSignOn extends NamedSignOn {
   /** When the user authenticated; epoch seconds, OP clock. */
   readonly authTime?: number | undefined
   /** When the token was issued; epoch seconds, OP clock. Later than the sign-on itself after a refresh. */
