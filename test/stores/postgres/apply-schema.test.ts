@@ -4,14 +4,14 @@ import { readdirSync, readFileSync } from 'node:fs'
 import path from 'node:path'
 import pg from 'pg'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { covers } from '../../src/marks/covering.js'
-import type { BegunLogout } from '../../src/stores/logout-store.js'
-import { applySchema, checkPostgres } from '../../src/stores/postgres/apply-schema.js'
-import { postgresStore } from '../../src/stores/postgres/postgres-store.js'
-import { postgresServer, type RunningPostgres, startPostgres } from '../servers/postgres.js'
-import { describeWith } from '../servers/processes.js'
+import { covers } from '../../../src/marks/covering.js'
+import type { BegunLogout } from '../../../src/stores/logout-store.js'
+import { applySchema, checkPostgres } from '../../../src/stores/postgres/apply-schema.js'
+import { postgresStore } from '../../../src/stores/postgres/postgres-store.js'
+import { postgresServer, type RunningPostgres, startPostgres } from '../../servers/postgres.js'
+import { describeWith } from '../../servers/processes.js'
 
-const folder = path.join(import.meta.dirname, 'postgres-schemas')
+const folder = path.join(import.meta.dirname, 'schemas')
 const schemas = readdirSync(folder).sort()
 const now = Date.now() / 1000
 const LATER = now + 86_400

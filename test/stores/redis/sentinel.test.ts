@@ -1,17 +1,17 @@
 import { Redis } from 'ioredis'
 import { createSentinel } from 'redis'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { checkRedis } from '../../src/stores/redis/check-redis.js'
-import { redisStore } from '../../src/stores/redis/redis-store.js'
-import { describeWith } from '../servers/processes.js'
+import { checkRedis } from '../../../src/stores/redis/check-redis.js'
+import { redisStore } from '../../../src/stores/redis/redis-store.js'
+import { describeWith } from '../../servers/processes.js'
 import {
   type RunningRedis,
   type RunningRedisSentinel,
   redisServer,
   startRedis,
   startRedisSentinel,
-} from '../servers/redis.js'
-import { itKeepsTheContract } from './redis-contract.js'
+} from '../../servers/redis.js'
+import { itKeepsTheContract } from '../redis-contract.js'
 
 const describeRedis = describeWith(redisServer, 'redis-server')
 

@@ -1,12 +1,12 @@
 import { Cluster } from 'ioredis'
 import { createCluster } from 'redis'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import type { LogoutStore } from '../../src/stores/logout-store.js'
-import type { RedisCommand } from '../../src/stores/redis/command.js'
-import { redisStore } from '../../src/stores/redis/redis-store.js'
-import { describeWith } from '../servers/processes.js'
-import { type RunningRedisCluster, redisServer, startRedisCluster } from '../servers/redis.js'
-import { itKeepsTheContract } from './redis-contract.js'
+import type { LogoutStore } from '../../../src/stores/logout-store.js'
+import type { RedisCommand } from '../../../src/stores/redis/command.js'
+import { redisStore } from '../../../src/stores/redis/redis-store.js'
+import { describeWith } from '../../servers/processes.js'
+import { type RunningRedisCluster, redisServer, startRedisCluster } from '../../servers/redis.js'
+import { itKeepsTheContract } from '../redis-contract.js'
 
 const describeRedis = describeWith(redisServer, 'redis-server')
 

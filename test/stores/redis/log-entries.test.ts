@@ -1,21 +1,21 @@
 // The log of the Redis store, on one Redis and on a cluster, and bounded reads that follow it.
 import { Cluster, Redis } from 'ioredis'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { covers } from '../../src/marks/covering.js'
-import { subKey, tokenKey } from '../../src/marks/target.js'
-import { boundedReads } from '../../src/stores/bounded-reads.js'
-import type { LogStore } from '../../src/stores/log-store.js'
-import type { BeginLogout } from '../../src/stores/logout-store.js'
-import { redisStore } from '../../src/stores/redis/redis-store.js'
-import { logoutStoreContract } from '../../src/testing/logout-store/contract.js'
-import { describeWith } from '../servers/processes.js'
+import { covers } from '../../../src/marks/covering.js'
+import { subKey, tokenKey } from '../../../src/marks/target.js'
+import { boundedReads } from '../../../src/stores/bounded-reads.js'
+import type { LogStore } from '../../../src/stores/log-store.js'
+import type { BeginLogout } from '../../../src/stores/logout-store.js'
+import { redisStore } from '../../../src/stores/redis/redis-store.js'
+import { logoutStoreContract } from '../../../src/testing/logout-store/contract.js'
+import { describeWith } from '../../servers/processes.js'
 import {
   type RunningRedis,
   type RunningRedisCluster,
   redisServer,
   startRedis,
   startRedisCluster,
-} from '../servers/redis.js'
+} from '../../servers/redis.js'
 
 const describeRedis = describeWith(redisServer, 'redis-server')
 const client = { issuer: 'https://op.example.com', clientId: 'rp' }

@@ -1,10 +1,10 @@
 import pg from 'pg'
 import { afterAll, beforeAll, it } from 'vitest'
-import { applySchema } from '../../src/stores/postgres/apply-schema.js'
-import { postgresStore } from '../../src/stores/postgres/postgres-store.js'
-import { logoutStoreContract } from '../../src/testing/logout-store/contract.js'
-import { postgresServer, type RunningPostgres, startPostgres } from '../servers/postgres.js'
-import { describeWith } from '../servers/processes.js'
+import { applySchema } from '../../../src/stores/postgres/apply-schema.js'
+import { postgresStore } from '../../../src/stores/postgres/postgres-store.js'
+import { logoutStoreContract } from '../../../src/testing/logout-store/contract.js'
+import { postgresServer, type RunningPostgres, startPostgres } from '../../servers/postgres.js'
+import { describeWith } from '../../servers/processes.js'
 
 describeWith(postgresServer, 'PostgreSQL')('PostgreSQL store', () => {
   let server: RunningPostgres

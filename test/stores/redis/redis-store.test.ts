@@ -1,10 +1,10 @@
 import { Redis } from 'ioredis'
 import { createClient } from 'redis'
 import { afterAll, beforeAll, describe, it } from 'vitest'
-import { redisStore } from '../../src/stores/redis/redis-store.js'
-import { logoutStoreContract } from '../../src/testing/logout-store/contract.js'
-import { describeWith } from '../servers/processes.js'
-import { type RunningRedis, redisServer, startRedis } from '../servers/redis.js'
+import { redisStore } from '../../../src/stores/redis/redis-store.js'
+import { logoutStoreContract } from '../../../src/testing/logout-store/contract.js'
+import { describeWith } from '../../servers/processes.js'
+import { type RunningRedis, redisServer, startRedis } from '../../servers/redis.js'
 
 const describeRedis = describeWith(redisServer, 'redis-server')
 
