@@ -43,9 +43,11 @@ const PRESET_OF: Readonly<Record<string, PresetName | undefined>> = {
   SimpleSAMLphp: 'simplesamlphp',
   LemonLDAP: 'lemonldap-ng',
   'IBM Open Liberty': 'open-liberty',
+  'Open Liberty': 'open-liberty',
   'better-auth': 'better-auth',
   Connect2id: 'connect2id',
   Glewlwyd: 'glewlwyd',
+  idpyoidc: undefined,
   'OIDF conformance suite': undefined,
   'OpenID Back-Channel Logout': undefined,
 }

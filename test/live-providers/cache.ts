@@ -73,8 +73,10 @@ export function isOnPath(program: string): boolean {
   return (process.env.PATH ?? '').split(':').some((folder) => existsSync(join(folder, program)))
 }
 
-/** Not among Debian's packages in a version that would do: in CI they may be missing as well. */
-const MAY_BE_MISSING = new Set(['java', 'mvn', 'go'])
+/** What a machine that is not this year's Debian lacks. */
+export const KEY_OF_NEXT_DEBIAN = "the archive key of Debian's next release"
+/** No package of Debian has them in a version that would do, or not on every machine: in CI they may be missing as well. */
+const MAY_BE_MISSING = new Set(['java', 'mvn', 'go', KEY_OF_NEXT_DEBIAN])
 
 /**
  * `describe` where all of these programs are; else a loud skip. In CI that is a failure, but for the runtimes that the machine itself

@@ -16,6 +16,15 @@ export interface Keycloak {
   register(client: ClientToRegister): Promise<{ readonly clientId: string; readonly clientSecret: string }>
   userId(username: string): Promise<string>
   newUser(username: string): Promise<void>
+  /** Says yes on the page that asks whether a client may. */
+  consent(browser: LiveBrowser, page: Page): Promise<Page>
+  /** This browser is then that user's, as an administrator's may be. */
+  impersonate(browser: LiveBrowser, username: string): Promise<void>
+  /** What the account page offers: every session but that of the asking token is ended. */
+  signOutOtherDevices(
+    client: { readonly clientId: string; readonly clientSecret: string },
+    username: string,
+  ): Promise<void>
   /** Follows to the login page if there is one, and signs in there. */
   signIn(browser: LiveBrowser, loginUrl: string, username: string): Promise<Page>
   stop(): Promise<void>
@@ -104,6 +113,21 @@ export async function startKeycloak(): Promise<Keycloak> {
       const page = await browser.get(loginUrl)
       // Where the browser is known there is none, but there may be a page that asks for consent.
       return /name="password"/.test(page.text) ? browser.submit(page, { username, password: PASSWORD }) : page
+    },
+    consent: (browser, page) => browser.submit(page, { accept: 'Yes' }),
+    async impersonate(browser, username) {
+      const path = `/admin/realms/${REALM}/users/${await keycloak.userId(username)}/impersonation`
+      await browser.send('POST', origin + path, {}, { authorization: `Bearer ${await adminToken(origin)}` })
+    },
+    async signOutOtherDevices({ clientId, clientSecret }, username) {
+      const grant = { grant_type: 'password', client_id: clientId, client_secret: clientSecret, scope: 'openid' }
+      const body = new URLSearchParams({ ...grant, username, password: PASSWORD })
+      const token = await fetch(`${keycloak.issuer}/protocol/openid-connect/token`, { method: 'POST', body })
+      // It serves the page of that address to whoever does not ask for JSON.
+      const accept = 'application/json'
+      const headers = { accept, authorization: `Bearer ${JSON.parse(await token.text()).access_token}` }
+      const { status } = await fetch(`${keycloak.issuer}/account/sessions`, { method: 'DELETE', headers })
+      if (status !== 204) throw new Error(`DELETE /account/sessions: ${status}`)
     },
     stop,
   }

@@ -37,13 +37,17 @@ export class LiveBrowser {
   /** What becomes of an address before it is asked; some providers take the user's name from a parameter. */
   readonly rewrite: (url: URL) => URL
 
-  constructor(rewrite: (url: URL) => URL = (url) => url) {
+  /** A page that is never asked for: whoever would go there is told where, as at `holdAt`. */
+  readonly neverAsks: string | undefined
+
+  constructor(rewrite: (url: URL) => URL = (url) => url, neverAsks?: string) {
     this.rewrite = rewrite
+    this.neverAsks = neverAsks
   }
 
   /** Another browser with the cookies that this one has now: stolen, or kept. */
   copy(): LiveBrowser {
-    const copy = new LiveBrowser(this.rewrite)
+    const copy = new LiveBrowser(this.rewrite, this.neverAsks)
     for (const [key, cookie] of this.#cookies) copy.#cookies.set(key, cookie)
     return copy
   }
@@ -58,8 +62,9 @@ export class LiveBrowser {
   }
 
   /** One request as a script of a page of that origin sends it, with JSON; no redirect followed. */
-  async send(method: string, url: string, body?: object): Promise<Answer> {
-    const headers = { 'content-type': 'application/json', origin: new URL(url).origin, accept: 'application/json' }
+  async send(method: string, url: string, body?: object, more: Readonly<Record<string, string>> = {}): Promise<Answer> {
+    const asScript = { 'content-type': 'application/json', origin: new URL(url).origin, accept: 'application/json' }
+    const headers = { ...asScript, ...more }
     const answer = await this.#request(new URL(url), { method, headers, body: body && JSON.stringify(body) })
     if (answer.status < 400) return answer
     throw new Error(`${method} ${new URL(url).pathname}: ${answer.status} ${answer.text}`)
@@ -82,7 +87,10 @@ export class LiveBrowser {
     let init = first
     for (let hop = 0; hop <= MAX_REDIRECTS; hop++) {
       url = this.rewrite(url)
-      if (this.holdAt !== undefined && url.href.startsWith(this.holdAt)) return { url: url.href, status: 0, text: '' }
+      const { href } = url
+      if ([this.holdAt, this.neverAsks].some((start) => start !== undefined && href.startsWith(start))) {
+        return { url: href, status: 0, text: '' }
+      }
       const { status, headers, text } = await this.#request(url, init)
       const location = headers.get('location')
       if (location === null || status < 300 || status > 399) return { url: url.href, status, text }

@@ -1,9 +1,11 @@
 // The example's RP behind a door that writes down every Logout Token, and can be slow, refuse, or hang up in the RP's place.
 // Knows no provider.
 import type { IncomingMessage, ServerResponse } from 'node:http'
+import { promisify } from 'node:util'
 import session from 'express-session'
 import { compactDecrypt, decodeJwt, decodeProtectedHeader, importJWK, type JWK, type JWTPayload } from 'jose'
 import { type LogoutEvent, memoryStore, type ProviderOptions } from 'oidc-backchannel-logout'
+import { withLoginRecords } from 'oidc-backchannel-logout/claims'
 import { type Listening, listen } from '../../example-app/listen.js'
 import { createRp } from '../../example-app/relying-party.js'
 import type { LiveBrowser, Page } from './live-browser.js'
@@ -63,8 +65,8 @@ export class LiveRp {
   /** Why sign-ins did not work. */
   readonly signInErrors: unknown[] = []
   readonly sessions = new SessionStore()
-  /** Outlives the RP that is opened anew with other options: what it bound is still known. */
-  readonly #logouts = memoryStore()
+  /** Outlives the RP that is opened anew with other options: what it bound is still known. An API may share it. */
+  readonly logouts = withLoginRecords(memoryStore())
   fault: Fault | undefined
   readonly #listening: Listening
   #decryptionKeys: readonly JWK[] = []
@@ -104,7 +106,7 @@ export class LiveRp {
       sessionSecret: 'of the tests',
       provider,
       sessionStore: this.sessions,
-      logoutStore: this.#logouts,
+      logoutStore: this.logouts,
       onEvent: (event) => this.events.push(event),
       onSignInError: (error) => this.signInErrors.push(error),
     })
@@ -124,6 +126,12 @@ export class LiveRp {
     if (status === 401) return undefined
     if (status === 200) return JSON.parse(text)
     throw new Error(`GET /me: ${status}`)
+  }
+
+  /** The access tokens of all who are signed in here. */
+  async accessTokens(): Promise<readonly string[]> {
+    const found = await promisify(this.sessions.all.bind(this.sessions))()
+    return Object.values(Object(found)).flatMap((each) => Object(each).signOn?.accessToken ?? [])
   }
 
   /** The user's own logout, which goes on at the provider. */
