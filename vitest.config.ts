@@ -4,8 +4,14 @@ export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
     // Frameworks and consumers have packages of their own to install (test:frameworks, test:consumers); real OpenID Providers take
-    // minutes (test:providers).
-    exclude: ['**/node_modules/**', 'test/frameworks/**', 'test/consumers/**', 'test/live-providers/**'],
+    // minutes (test:providers), and servers that die take seconds to be replaced (test:failover).
+    exclude: [
+      '**/node_modules/**',
+      'test/frameworks/**',
+      'test/consumers/**',
+      'test/live-providers/**',
+      'test/failover/**',
+    ],
     // In CI a test that depends on real servers may be tried twice: a machine that stalls is no fault of the code.
     retry: process.env.CI ? 1 : 0,
     testTimeout: 30_000,
