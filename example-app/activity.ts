@@ -114,6 +114,8 @@ export function sayRp(event: LogoutEvent): Said {
       return event.outcome === 'done'
         ? { tone: 'end', text: 'An application that hangs on this one was told' }
         : { tone: 'bad', text: event.error.message }
+    case 'revalidated':
+      return { tone: event.found === 'away' ? 'bad' : 'plain', text: `Asked the provider: ${event.found}` }
     case 'passed-on':
       return { tone: 'plain', text: `Passed on to ${event.hops.length} applications` }
     case 'warning':

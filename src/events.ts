@@ -94,6 +94,8 @@ export type LogoutEvent =
       readonly status?: number
       readonly error: LogoutError
     }
+  /** The provider was asked whether a session still stands; `away`: it did not say. */
+  | { readonly type: 'revalidated'; readonly found: 'live' | 'ended' | 'away' }
   /** Sessions that ended here were passed on to the applications that hang on them: what the first attempt at each came to. */
   | {
       readonly type: 'passed-on'

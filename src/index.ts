@@ -48,6 +48,23 @@ export {
   type LogoutTokenSenderOptions,
   type OutgoingLogout,
 } from './outbound/logout-token-sender.js'
+export {
+  createRevalidation,
+  type Revalidation,
+  type RevalidationOptions,
+  type RevalidationVerdict,
+  type SilentAnswer,
+} from './outbound/revalidation.js'
+export {
+  byIntrospection,
+  byRefreshToken,
+  byUserInfo,
+  type RevalidationFinding,
+  type RevalidationQuestion,
+  type RevalidationQuestionOptions,
+  type RevalidationTokens,
+} from './outbound/revalidation-questions.js'
+export { memoryRevalidationStates, type RevalidationStates } from './outbound/revalidation-states.js'
 export type {
   LogoutRouteOptions,
   RpInitiatedLogout,

@@ -12,7 +12,8 @@ const manifest: { exports: Record<string, unknown>; peerDependencies: object; pe
 const VALUES: Readonly<Record<string, readonly string[]>> = {
   '.': [
     ...['LogoutError', 'NoVerdictError', 'boundedReads', 'createBackchannelLogout', 'expressSessions'],
-    ...['createLogoutBroker', 'createLogoutTokenSender'],
+    ...['createLogoutBroker', 'createLogoutTokenSender', 'createRevalidation', 'memoryRevalidationStates'],
+    ...['byIntrospection', 'byRefreshToken', 'byUserInfo'],
     ...['endSessionPreset', 'memoryStore', 'preset'],
   ],
   './claims': [

@@ -28,7 +28,7 @@ const ROWS: readonly (readonly string[])[] = [
 /** Which package may be imported from where. Everything else that is not Node's own is a mistake. */
 const PACKAGES: Readonly<Record<string, readonly string[]>> = {
   jose: ['tokens', 'providers', 'testing', 'access-tokens', 'cli', 'outbound'],
-  oauth4webapi: ['providers', 'access-tokens'],
+  oauth4webapi: ['providers', 'access-tokens', 'outbound'],
   'lru-cache': ['providers', 'access-tokens'],
   'prom-client': ['telemetry'],
   '@opentelemetry/api': ['telemetry'],

@@ -1,0 +1,334 @@
+// Asks the provider now and then whether a session that is in use still stands there, for providers that never say so themselves.
+// Knows when to ask and what to make of no answer; how to ask, and how a session ends, it is given.
+import { createHash } from 'node:crypto'
+import { within } from '../deadline.js'
+import { LogoutError, NoVerdictError } from '../errors.js'
+import { type EventListener, emitter } from '../events.js'
+import { isJsonObject } from '../json-object.js'
+import { assertOptions, type OptionNames } from '../option-checks.js'
+import { ProviderRest } from './provider-rest.js'
+import type { RevalidationFinding, RevalidationQuestion, RevalidationTokens } from './revalidation-questions.js'
+import { memoryRevalidationStates, type RevalidationStates } from './revalidation-states.js'
+import { type SealedValues, sealedValues } from './sealed-values.js'
+
+/** How often, how, and what then. */
+export interface RevalidationOptions {
+  /** Between two questions about one session that is in use, at most. Seconds. */
+  readonly everySeconds: number
+  /** `byRefreshToken`, `byIntrospection`, `byUserInfo`, one of your own; `browser`: by a top-level `prompt=none`. */
+  readonly ask: RevalidationQuestion | 'browser'
+  /** Seals refresh tokens where they are kept. 32 characters or more; a list, the newest first, to change it. */
+  readonly secret: string | readonly string[]
+  /** How long a request waits for the answer. Seconds; default 5. */
+  readonly timeoutSeconds?: number
+  /**
+   * How long beyond `everySeconds` a session is served while the provider cannot be asked. After that it is answered 503, and kept,
+   * until it can. Seconds. Default: without end, since an outage of the provider must log nobody out.
+   */
+  readonly failClosedAfterSeconds?: number
+  /** How long a session is remembered since it was last asked about. Seconds; default 30 days. */
+  readonly keptSeconds?: number
+  /** Shared by all nodes that share the sessions. Default: in this process's memory. */
+  readonly states?: RevalidationStates
+  /** Hears `revalidated` of each question, and its `warning`s. */
+  readonly onEvent?: EventListener
+  /** The one clock: epoch seconds. Default: the system clock. */
+  readonly clock?: () => number
+  /** Default: `Math.random`. */
+  readonly random?: () => number
+}
+
+/**
+ * What a session may do now.
+ *
+ * - `live`: go on.
+ * - `ended`: the provider says that it is over: end it.
+ * - `ask-browser`: it is this browser's turn to be sent to the provider with `prompt=none`, and then to `answered`.
+ * - `reassert`: somebody has demanded it: send the user to the provider, who is not logged out meanwhile.
+ */
+export type RevalidationVerdict = 'live' | 'ended' | 'ask-browser' | 'reassert'
+
+/** What became of a top-level `prompt=none`: the `error` of the answer, if it had one. */
+export interface SilentAnswer {
+  readonly error?: string | undefined
+}
+
+/** Made by `createRevalidation`. */
+export interface Revalidation {
+  /** A login, or a change of session id: from here on the provider counts as asked. */
+  begin(sessionId: string, tokens?: RevalidationTokens): Promise<void>
+  /**
+   * What this session may do now. Asks the provider if it is time; one request does, on one node, while the others go on.
+   * `canNavigate`: this request may be answered by a redirect of the whole page.
+   *
+   * @throws NoVerdictError where `failClosedAfterSeconds` is over, or the states cannot be read: 503, and the session is kept
+   */
+  check(sessionId: string, about?: { readonly canNavigate?: boolean }): Promise<RevalidationVerdict>
+  /**
+   * The browser is back: `login_required` ends the session. `interaction_required`, `consent_required` and
+   * `account_selection_required` do not: the provider knows the user and wants to show a page, which `prompt=none` forbids.
+   */
+  answered(sessionId: string, answer: SilentAnswer): Promise<RevalidationVerdict>
+  /** The user must show up at the provider before the next action: `check` says so, on every node, until `begin`. */
+  demand(sessionId: string): Promise<void>
+}
+
+const DEFAULT_TIMEOUT_SECONDS = 5
+const DEFAULT_KEPT_SECONDS = 30 * 24 * 3600
+/** A question is given up by then, and its answer still counts: a refresh token may have been changed for it. */
+const LONGEST_QUESTION_SECONDS = 30
+/** While a browser is at the provider no other request is sent there. */
+const BROWSER_TURN_SECONDS = 60
+/** So much earlier at most, so that sessions of one morning do not ask together for ever. */
+const JITTER = 0.1
+/** Writers of one session at the same time, beyond which something else is wrong. */
+const MOST_SWAPS = 10
+
+const NAMES: OptionNames<RevalidationOptions> = {
+  everySeconds: true,
+  ask: true,
+  secret: true,
+  timeoutSeconds: true,
+  failClosedAfterSeconds: true,
+  keptSeconds: true,
+  states: true,
+  onEvent: true,
+  clock: true,
+  random: true,
+}
+
+/**
+ * Makes the revalidation of sessions at a provider that sends no Logout Tokens, or beside them.
+ *
+ * @throws TypeError for a missing, unknown or unusable option; the message names it and the remedy.
+ */
+export function createRevalidation(options: RevalidationOptions): Revalidation {
+  assertUsable(options)
+  return new Revalidator(options)
+}
+
+interface State {
+  /** When the provider last said that the session lives. */
+  readonly goodAt: number
+  readonly dueAt: number
+  /** Somebody is asking, at most until then. */
+  readonly leaseUntil?: number | undefined
+  readonly ended?: true | undefined
+  readonly demanded?: true | undefined
+  readonly sub?: string | undefined
+  /** Sealed. */
+  readonly refreshToken?: string | undefined
+  readonly accessToken?: string | undefined
+}
+
+interface Read {
+  readonly key: string
+  readonly text: string | undefined
+  readonly state: State | undefined
+}
+
+class Revalidator implements Revalidation {
+  readonly #options: RevalidationOptions
+  readonly #clock: () => number
+  readonly #states: RevalidationStates
+  readonly #sealed: SealedValues
+  readonly #emit: EventListener
+  readonly #rest: ProviderRest
+
+  constructor(options: RevalidationOptions) {
+    this.#options = options
+    this.#clock = options.clock ?? (() => Date.now() / 1000)
+    this.#states = options.states ?? memoryRevalidationStates(this.#clock)
+    this.#sealed = sealedValues([options.secret].flat(), 'createRevalidation(): secret')
+    this.#emit = emitter(options.onEvent)
+    this.#rest = new ProviderRest(this.#clock, options.random ?? Math.random)
+  }
+
+  async begin(sessionId: string, tokens: RevalidationTokens = {}): Promise<void> {
+    await this.#change(sessionId, () => ({ ...this.#fresh(), ...this.#kept(tokens, sessionId) }))
+  }
+
+  async demand(sessionId: string): Promise<void> {
+    await this.#change(sessionId, (state) => ({ ...(state ?? this.#unknown()), demanded: true }))
+  }
+
+  async check(sessionId: string, { canNavigate = false } = {}): Promise<RevalidationVerdict> {
+    const read = await this.#read(sessionId)
+    const state = read.state ?? this.#unknown()
+    if (state.ended) return 'ended'
+    if (state.demanded) return 'reassert'
+    const now = this.#clock()
+    if (!this.#isDue(state, now)) return 'live'
+    const isByBrowser = this.#options.ask === 'browser'
+    if (isAsked(state, now) || (isByBrowser && !canNavigate)) return this.#unanswered(state)
+    const pass = isByBrowser ? undefined : this.#rest.begin()
+    if (!isByBrowser && pass === undefined) return this.#unanswered(await this.#known(read, state))
+    const turn = isByBrowser ? BROWSER_TURN_SECONDS : LONGEST_QUESTION_SECONDS
+    // A clock that went back must not leave a session good until it is there again.
+    const taken = { ...state, goodAt: Math.min(state.goodAt, now), leaseUntil: now + turn }
+    if (!(await this.#swap(read, taken))) {
+      pass?.notAsked()
+      return this.#unanswered(state)
+    }
+    if (this.#options.ask === 'browser' || pass === undefined) return 'ask-browser'
+    const answer = this.#ask(sessionId, taken, this.#options.ask).then(async (finding) => {
+      if (finding.found === 'away') pass.failed(finding.retryAfterSeconds)
+      else pass.answered()
+      return this.#conclude(sessionId, finding)
+    })
+    try {
+      return await within(this.#options.timeoutSeconds ?? DEFAULT_TIMEOUT_SECONDS, answer)
+    } catch (error) {
+      if (!(error instanceof LogoutError) || error.code !== 'ERR_DEADLINE') throw error
+      answer.catch((cause: unknown) => this.#warn(cause))
+      return this.#unanswered(taken)
+    }
+  }
+
+  async answered(sessionId: string, { error }: SilentAnswer): Promise<RevalidationVerdict> {
+    const isKnown = error === undefined || KNOWN_TO_THE_PROVIDER.includes(error)
+    return this.#conclude(sessionId, { found: error === 'login_required' ? 'ended' : isKnown ? 'live' : 'away' })
+  }
+
+  async #ask(sessionId: string, state: State, ask: RevalidationQuestion): Promise<RevalidationFinding> {
+    const { sub } = state
+    const refreshToken = this.#sealed.open(sessionId, state.refreshToken)
+    const accessToken = this.#sealed.open(sessionId, state.accessToken)
+    try {
+      const signal = AbortSignal.timeout(LONGEST_QUESTION_SECONDS * 1000)
+      return await ask({ refreshToken, accessToken, sub }, signal)
+    } catch (cause) {
+      return { found: 'away', cause }
+    }
+  }
+
+  async #conclude(sessionId: string, finding: RevalidationFinding): Promise<RevalidationVerdict> {
+    this.#emit({ type: 'revalidated', found: finding.found })
+    const state = await this.#change(sessionId, (before = this.#unknown()) => {
+      const { leaseUntil: _, ...rest } = before
+      if (finding.found === 'ended') return { ...rest, ended: true }
+      if (finding.found === 'away') return rest
+      const { refreshToken, accessToken } = finding
+      return { ...rest, ...this.#fresh(), ...this.#kept({ refreshToken, accessToken, sub: rest.sub }, sessionId) }
+    })
+    if (state.ended) return 'ended'
+    if (state.demanded) return 'reassert'
+    return finding.found === 'live' ? 'live' : this.#unanswered(state)
+  }
+
+  /** Served all the same, until the bound. */
+  #unanswered({ goodAt }: State): RevalidationVerdict {
+    const { failClosedAfterSeconds = Number.POSITIVE_INFINITY, everySeconds } = this.#options
+    if (this.#clock() <= goodAt + everySeconds + failClosedAfterSeconds) return 'live'
+    throw new NoVerdictError(
+      undefined,
+      'The provider could not be asked about this session for too long',
+      'provider_away',
+    )
+  }
+
+  #isDue({ dueAt }: State, now: number): boolean {
+    return dueAt <= now || dueAt > now + this.#options.everySeconds
+  }
+
+  #fresh(): Pick<State, 'goodAt' | 'dueAt'> {
+    const { everySeconds, random = Math.random } = this.#options
+    const now = this.#clock()
+    return { goodAt: now, dueAt: now + everySeconds * (1 - JITTER * random()) }
+  }
+
+  /** Never asked about, as far as anybody remembers: it is time, and the bound begins. */
+  #unknown(): State {
+    const now = this.#clock()
+    return { goodAt: now, dueAt: now }
+  }
+
+  /** The bound of a session that nobody remembers begins at its first request, not at each. */
+  async #known(read: Read, state: State): Promise<State> {
+    if (read.state === undefined || read.state.goodAt > this.#clock()) {
+      const begun = { ...state, goodAt: Math.min(state.goodAt, this.#clock()) }
+      await this.#swap(read, begun)
+      return begun
+    }
+    return state
+  }
+
+  #kept({ refreshToken, accessToken, sub }: RevalidationTokens, sessionId: string): Partial<State> {
+    return {
+      ...(sub !== undefined && { sub }),
+      ...(refreshToken !== undefined && { refreshToken: this.#sealed.seal(sessionId, refreshToken) }),
+      ...(accessToken !== undefined && { accessToken: this.#sealed.seal(sessionId, accessToken) }),
+    }
+  }
+
+  async #read(sessionId: string): Promise<Read> {
+    const key = createHash('sha256')
+      .update(JSON.stringify(['revalidation', sessionId]))
+      .digest('base64url')
+    try {
+      const text = await this.#states.read(key)
+      return { key, text, state: text === undefined ? undefined : stateIn(text) }
+    } catch (cause) {
+      throw new NoVerdictError(cause, 'What is known of this session could not be read', 'states_failed')
+    }
+  }
+
+  async #swap({ key, text }: Read, state: State): Promise<boolean> {
+    const keptUntil = this.#clock() + (this.#options.keptSeconds ?? DEFAULT_KEPT_SECONDS)
+    try {
+      return await this.#states.swap(key, text, JSON.stringify(state), keptUntil)
+    } catch (cause) {
+      throw new NoVerdictError(cause, 'What is known of this session could not be written', 'states_failed')
+    }
+  }
+
+  async #change(sessionId: string, change: (before: State | undefined) => State): Promise<State> {
+    for (let i = 0; i < MOST_SWAPS; i++) {
+      const read = await this.#read(sessionId)
+      const state = change(read.state)
+      if (await this.#swap(read, state)) return state
+    }
+    throw new NoVerdictError(undefined, 'What is known of this session is being changed by too many', 'states_failed')
+  }
+
+  #warn(cause: unknown): void {
+    const error = new LogoutError('ERR_STORE', 'The late answer about a session could not be kept', { cause })
+    this.#emit({ type: 'warning', error })
+  }
+}
+
+/** OpenID Connect Core 3.1.2.6: the user is known, and a page would have to be shown. */
+const KNOWN_TO_THE_PROVIDER: readonly string[] = [
+  ...['interaction_required', 'consent_required', 'account_selection_required'],
+]
+
+/** A lease that is longer than any is of a clock that has gone back. */
+function isAsked({ leaseUntil = 0 }: State, now: number): boolean {
+  return leaseUntil > now && leaseUntil <= now + BROWSER_TURN_SECONDS
+}
+
+function stateIn(text: string): State | undefined {
+  const value: unknown = JSON.parse(text)
+  if (!isJsonObject(value) || typeof value.goodAt !== 'number' || typeof value.dueAt !== 'number') return undefined
+  return { goodAt: value.goodAt, dueAt: value.dueAt, ...value }
+}
+
+function assertUsable(options: RevalidationOptions): void {
+  assertOptions('createRevalidation()', options, NAMES)
+  const { everySeconds, ask, states } = options
+  if (!(everySeconds > 0 && everySeconds <= 86_400)) {
+    throw new TypeError('everySeconds must be more than 0 and at most 86400: seconds, not milliseconds')
+  }
+  if (typeof ask !== 'function' && ask !== 'browser') {
+    throw new TypeError("ask must be a question such as byRefreshToken({ … }), or 'browser'")
+  }
+  if (states !== undefined && (typeof states.read !== 'function' || typeof states.swap !== 'function')) {
+    throw new TypeError('states must have read() and swap(), as memoryRevalidationStates() makes them')
+  }
+  for (const name of ['timeoutSeconds', 'failClosedAfterSeconds', 'keptSeconds'] as const) {
+    const value = options[name]
+    if (value !== undefined && !(value >= 0 && value <= 315_360_000)) {
+      throw new TypeError(`${name} must be a number of seconds`)
+    }
+  }
+}

@@ -1,0 +1,399 @@
+// Revalidation under a clock that is an argument: how often a provider is asked, what its silence does, and to whom.
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import {
+  byIntrospection,
+  byRefreshToken,
+  byUserInfo,
+  createRevalidation,
+  type LogoutEvent,
+  memoryRevalidationStates,
+  NoVerdictError,
+  type RevalidationFinding,
+  type RevalidationOptions,
+  type RevalidationTokens,
+} from '../../src/index.js'
+
+const SECRET = 'a secret of more than thirty-two characters'
+const P = 300
+
+interface World {
+  now: number
+  /** What the provider answers next. */
+  answer: () => RevalidationFinding | Promise<RevalidationFinding>
+  readonly asked: RevalidationTokens[]
+}
+
+/** Nodes that share the sessions, and a provider. */
+function world(options: Partial<RevalidationOptions> = {}) {
+  const it: World = { now: 1_000_000, answer: () => ({ found: 'live' }), asked: [] }
+  const clock = () => it.now
+  const states = memoryRevalidationStates(clock)
+  const events: LogoutEvent[] = []
+  const node = () =>
+    createRevalidation({
+      everySeconds: P,
+      secret: SECRET,
+      states,
+      clock,
+      random: () => 0,
+      onEvent: (event) => events.push(event),
+      ask: async (tokens) => {
+        it.asked.push(tokens)
+        return it.answer()
+      },
+      ...options,
+    })
+  return { it, events, nodes: [node(), node()] as const, states }
+}
+
+const noVerdict = (check: Promise<unknown>) => expect(check).rejects.toBeInstanceOf(NoVerdictError)
+
+describe('a session in use', () => {
+  it('is asked about once in each pause, from the login on, wherever its requests arrive', async () => {
+    const { it: w, nodes } = world()
+    await nodes[0].begin('s', { refreshToken: 'one', sub: 'ada' })
+    for (let second = 0; second < 10 * P; second++) {
+      for (const node of nodes) expect(await node.check('s')).toBe('live')
+      w.now++
+    }
+    expect(w.asked).toHaveLength(9)
+    expect(w.asked[0]).toEqual({ refreshToken: 'one', accessToken: undefined, sub: 'ada' })
+  })
+
+  it('is asked about by one request alone, while the others go on', async () => {
+    const { it: w, nodes } = world()
+    await nodes[0].begin('s')
+    w.now += P
+    let answer: ((finding: RevalidationFinding) => void) | undefined
+    w.answer = () => new Promise((resolve) => (answer = resolve))
+    const checks = Array.from({ length: 50 }, (_, i) => nodes[i % 2 === 0 ? 0 : 1].check('s'))
+    const others = Promise.all(checks.slice(1))
+    expect(new Set(await others)).toEqual(new Set(['live']))
+    answer?.({ found: 'ended' })
+    expect(await checks[0]).toBe('ended')
+    expect(w.asked).toHaveLength(1)
+    expect(await nodes[1].check('s')).toBe('ended')
+    expect(w.asked).toHaveLength(1)
+  })
+
+  it('asks a little early, so that sessions of one morning do not stay together; never late', async () => {
+    for (const [random, due] of [
+      [0, P],
+      [0.999, P * 0.9001],
+    ] as const) {
+      const { it: w, nodes } = world({ random: () => random })
+      await nodes[0].begin('s')
+      w.now += due - 1
+      await nodes[0].check('s')
+      expect(w.asked).toHaveLength(0)
+      w.now += 1
+      await nodes[0].check('s')
+      expect(w.asked).toHaveLength(1)
+    }
+  })
+
+  it('keeps the refresh token that the provider has changed, sealed, for whichever node asks next', async () => {
+    const { it: w, nodes, states } = world()
+    const written: string[] = []
+    const { swap } = states
+    states.swap = (key, previous, value, expiresAt) => {
+      written.push(key, value)
+      return swap(key, previous, value, expiresAt)
+    }
+    await nodes[0].begin('session id', { refreshToken: 'first token' })
+    w.answer = () => ({ found: 'live', refreshToken: `token ${w.asked.length}` })
+    for (const node of [nodes[0], nodes[1], nodes[0]]) {
+      w.now += P
+      await node.check('session id')
+    }
+    expect(w.asked.map(({ refreshToken }) => refreshToken)).toEqual(['first token', 'token 1', 'token 2'])
+    expect(written.join()).not.toMatch(/token \d|first token|session id/)
+  })
+
+  it('that nobody remembers is asked about at once', async () => {
+    const { it: w, nodes } = world()
+    expect(await nodes[0].check('s')).toBe('live')
+    expect(w.asked).toHaveLength(1)
+  })
+})
+
+describe('a provider that is away', () => {
+  it('logs nobody out, is asked ever more rarely by everybody together, and is believed when it is back', async () => {
+    const { it: w, nodes, events } = world()
+    const sessions = Array.from({ length: 20 }, (_, i) => `session ${i}`)
+    for (const session of sessions) await nodes[0].begin(session)
+    w.now += P
+    w.answer = () => ({ found: 'away' })
+    for (let second = 0; second < 3600; second++) {
+      for (const session of sessions) expect(await nodes[0].check(session)).toBe('live')
+      w.now++
+    }
+    // 1 + 2 + 4 … + 60 + 60 …
+    expect(w.asked.length).toBeGreaterThan(50)
+    expect(w.asked.length).toBeLessThan(70)
+    expect(new Set(events.map((event) => event.type === 'revalidated' && event.found))).toEqual(new Set(['away']))
+    w.answer = () => ({ found: 'ended' })
+    w.now += 60
+    for (const session of sessions) expect(await nodes[0].check(session)).toBe('ended')
+  })
+
+  it('that names a time by Retry-After is not asked before', async () => {
+    const { it: w, nodes } = world()
+    w.answer = () => ({ found: 'away', retryAfterSeconds: 120 })
+    await nodes[0].check('s')
+    w.now += 119
+    await nodes[0].check('s')
+    expect(w.asked).toHaveLength(1)
+    w.now += 1
+    await nodes[0].check('s')
+    expect(w.asked).toHaveLength(2)
+  })
+
+  it('that throws is away', async () => {
+    const { it: w, nodes } = world()
+    w.answer = () => Promise.reject(new Error('connection refused'))
+    expect(await nodes[0].check('s')).toBe('live')
+  })
+
+  it('that is slow keeps no request waiting, and its late answer counts', async () => {
+    const { it: w, nodes } = world({ timeoutSeconds: 0.01 })
+    await nodes[0].begin('s', { refreshToken: 'one' })
+    await nodes[0].begin('t', { refreshToken: 'one' })
+    w.now += P
+    const late: ((finding: RevalidationFinding) => void)[] = []
+    w.answer = () => new Promise((resolve) => late.push(resolve))
+    expect([await nodes[0].check('s'), await nodes[0].check('t')]).toEqual(['live', 'live'])
+    late[0]?.({ found: 'live', refreshToken: 'two' })
+    late[1]?.({ found: 'ended' })
+    await expect.poll(() => nodes[1].check('t')).toBe('ended')
+    w.answer = () => ({ found: 'live' })
+    w.now += P
+    await nodes[1].check('s')
+    expect(w.asked.at(-1)?.refreshToken).toBe('two')
+  })
+
+  it('beyond a bound that the application has set: 503, the session is kept, and lives when the provider is back', async () => {
+    const { it: w, nodes } = world({ failClosedAfterSeconds: 600 })
+    await nodes[0].begin('s')
+    w.answer = () => ({ found: 'away' })
+    w.now += P + 600
+    expect(await nodes[0].check('s')).toBe('live')
+    w.now += 1
+    await noVerdict(nodes[0].check('s'))
+    await noVerdict(nodes[1].check('s'))
+    w.answer = () => ({ found: 'live' })
+    w.now += 60
+    expect(await nodes[0].check('s')).toBe('live')
+  })
+
+  it('the bound of a session that nobody remembers begins with its first request, not with each', async () => {
+    const { it: w, nodes } = world({ failClosedAfterSeconds: 600 })
+    w.answer = () => ({ found: 'away' })
+    for (const node of nodes) expect(await node.check('s')).toBe('live')
+    w.now += P + 601
+    await noVerdict(nodes[1].check('s'))
+  })
+})
+
+describe('where the states cannot be had', () => {
+  it.each(['read', 'swap'] as const)('nobody is let in or logged out: %s', async (method) => {
+    const { it: w, nodes, states } = world()
+    await nodes[0].begin('s')
+    w.now += P
+    Object.assign(states, { [method]: () => Promise.reject(new Error('away')) })
+    await noVerdict(nodes[0].check('s'))
+  })
+})
+
+describe('a clock that jumps', () => {
+  const step = fc.oneof(
+    fc.record({ do: fc.constant('pass' as const), seconds: fc.integer({ min: 0, max: 2 * P }) }),
+    fc.record({ do: fc.constant('jump' as const), seconds: fc.integer({ min: -1e6, max: 1e6 }) }),
+    fc.record({ do: fc.constant('provider' as const), is: fc.constantFrom('up' as const, 'down' as const) }),
+  )
+
+  it('logs nobody out whom the provider did not, and keeps nobody in beyond one pause once it is up', async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.array(step, { maxLength: 30 }), fc.boolean(), async (steps, isDisabled) => {
+        const { it: w, nodes } = world({ failClosedAfterSeconds: 600 })
+        let isUp = true
+        w.answer = () => ({ found: isUp ? 'live' : 'away' })
+        await nodes[0].begin('s')
+        const check = (i: number) => nodes[i % 2 === 0 ? 0 : 1].check('s').catch(() => 'no verdict')
+        for (const [i, each] of steps.entries()) {
+          if (each.do === 'provider') isUp = each.is === 'up'
+          else w.now += each.seconds
+          expect(['live', 'no verdict']).toContain(await check(i))
+        }
+        // From here on the clock goes as it should, and the provider is up.
+        w.answer = () => ({ found: isDisabled ? 'ended' : 'live' })
+        let last = 'live'
+        for (let second = 0; second <= P + 60 && last !== 'ended'; second += 10) {
+          last = await check(second)
+          w.now += 10
+        }
+        expect(last).toBe(isDisabled ? 'ended' : 'live')
+      }),
+      { numRuns: 200 },
+    )
+  })
+
+  it('nobody stays in beyond the bound while the provider is away, however the clock went back before', async () => {
+    const { it: w, nodes } = world({ failClosedAfterSeconds: 600 })
+    await nodes[0].begin('s')
+    w.now -= 500_000
+    w.answer = () => ({ found: 'away' })
+    expect(await nodes[0].check('s')).toBe('live')
+    w.now += P + 601
+    await noVerdict(nodes[0].check('s'))
+  })
+})
+
+describe('a demand', () => {
+  it('sends the user to the provider at the next action, on every node, and logs nobody out', async () => {
+    const { it: w, nodes } = world()
+    await nodes[0].begin('s')
+    await nodes[0].demand('s')
+    expect(await nodes[1].check('s')).toBe('reassert')
+    w.now += 10 * P
+    expect(await nodes[1].check('s')).toBe('reassert')
+    expect(w.asked).toHaveLength(0)
+    await nodes[1].begin('s')
+    expect(await nodes[0].check('s')).toBe('live')
+  })
+
+  it('that comes while the provider is asked is not lost', async () => {
+    const { it: w, nodes } = world()
+    w.answer = async () => {
+      await nodes[1].demand('s')
+      return { found: 'live' }
+    }
+    expect(await nodes[0].check('s')).toBe('reassert')
+    expect(await nodes[1].check('s')).toBe('reassert')
+  })
+})
+
+describe('by a top-level prompt=none', () => {
+  const due = async () => {
+    const { it: w, nodes } = world({ ask: 'browser' })
+    await nodes[0].begin('s')
+    w.now += P
+    return { w, nodes }
+  }
+
+  it('one navigation is sent there; a script, a form and the next navigation are served', async () => {
+    const { w, nodes } = await due()
+    expect(await nodes[0].check('s')).toBe('live')
+    expect(await nodes[0].check('s', { canNavigate: true })).toBe('ask-browser')
+    expect(await nodes[1].check('s', { canNavigate: true })).toBe('live')
+    w.now += 61
+    expect(await nodes[1].check('s', { canNavigate: true })).toBe('ask-browser')
+  })
+
+  it.each([
+    [undefined, 'live', 0],
+    ['interaction_required', 'live', 0],
+    ['consent_required', 'live', 0],
+    ['account_selection_required', 'live', 0],
+    ['login_required', 'ended', 0],
+    ['temporarily_unavailable', 'live', 1],
+    ['server_error', 'live', 1],
+  ])('%s: %s', async (error, verdict, stillDue) => {
+    const { nodes } = await due()
+    await nodes[0].check('s', { canNavigate: true })
+    expect(await nodes[1].answered('s', { error })).toBe(verdict)
+    const next = await nodes[0].check('s', { canNavigate: true })
+    expect(next).toBe(stillDue ? 'ask-browser' : verdict)
+  })
+})
+
+describe('questions', () => {
+  const OPTIONS = { issuer: 'https://op.example.com', clientId: 'rp', clientSecret: 'secret' }
+  const TOKENS = { refreshToken: 'refresh', accessToken: 'access', sub: 'ada' }
+  const answering = (status: number, body: unknown, headers: Record<string, string> = {}) => {
+    const sent: { url: string; init: { redirect: string } }[] = []
+    const fetch = async (url: string, init: { redirect: string }) => {
+      sent.push({ url, init })
+      return new Response(typeof body === 'string' ? body : JSON.stringify(body), {
+        status,
+        headers: { 'Content-Type': 'application/json', ...headers },
+      })
+    }
+    return { sent, fetch }
+  }
+  const KINDS = {
+    refresh: byRefreshToken,
+    introspection: byIntrospection,
+    userinfo: byUserInfo,
+  } as const
+  const ask = (kind: keyof typeof KINDS, fetch: NonNullable<Parameters<typeof byUserInfo>[0]['fetch']>) =>
+    KINDS[kind]({ ...OPTIONS, endpoint: `https://op.example.com/${kind}`, fetch })(TOKENS, AbortSignal.timeout(1000))
+
+  it.each([
+    ['refresh', 200, { access_token: 'a', token_type: 'bearer' }, 'live'],
+    ['refresh', 400, { error: 'invalid_grant' }, 'ended'],
+    ['refresh', 400, { error: 'invalid_request' }, 'away'],
+    ['refresh', 401, { error: 'invalid_client' }, 'away'],
+    ['refresh', 403, { error: 'invalid_grant' }, 'away'],
+    ['refresh', 500, { error: 'invalid_grant' }, 'away'],
+    ['refresh', 200, '<html>', 'away'],
+    ['refresh', 302, '', 'away'],
+    ['introspection', 200, { active: true }, 'live'],
+    ['introspection', 200, { active: false }, 'ended'],
+    ['introspection', 200, { active: 'no' }, 'away'],
+    ['introspection', 401, { error: 'invalid_client' }, 'away'],
+    ['introspection', 503, '', 'away'],
+    ['userinfo', 200, { sub: 'ada' }, 'live'],
+    ['userinfo', 200, { sub: 'eve' }, 'ended'],
+    ['userinfo', 401, '', 'ended'],
+    ['userinfo', 403, '', 'away'],
+    ['userinfo', 500, '', 'away'],
+  ] as const)('%s %s %j: %s', async (kind, status, body, found) => {
+    const { fetch, sent } = answering(status, body)
+    expect(await ask(kind, fetch)).toMatchObject({ found })
+    expect(sent).toHaveLength(1)
+    expect(sent[0]?.init.redirect).toBe('manual')
+  })
+
+  it.each(Object.keys(KINDS) as (keyof typeof KINDS)[])('%s: 429 is no end, and its time is heard', async (kind) => {
+    const { fetch } = answering(429, '', { 'Retry-After': '30' })
+    expect(await ask(kind, fetch)).toMatchObject({ found: 'away', retryAfterSeconds: 30 })
+  })
+
+  it('by refresh token hand over the one that the provider changed it for', async () => {
+    const { fetch } = answering(200, { access_token: 'a', token_type: 'bearer', refresh_token: 'next' })
+    expect(await ask('refresh', fetch)).toEqual({ found: 'live', refreshToken: 'next', accessToken: 'a' })
+  })
+
+  it('without a token say nothing', async () => {
+    const { fetch, sent } = answering(200, {})
+    for (const kind of Object.values(KINDS)) {
+      const question = kind({ ...OPTIONS, endpoint: 'https://op.example.com/', fetch })
+      expect(await question({}, AbortSignal.timeout(1000))).toEqual({ found: 'away' })
+    }
+    expect(sent).toEqual([])
+  })
+
+  it('go to https, or to this machine', () => {
+    for (const kind of Object.values(KINDS)) {
+      expect(() => kind({ ...OPTIONS, endpoint: 'http://op.example.com/' })).toThrow(/endpoint/)
+    }
+  })
+})
+
+describe('options', () => {
+  it.each([
+    [{ everySeconds: 0 }, /everySeconds/],
+    [{ everySeconds: 300_000 }, /everySeconds/],
+    [{ secret: 'short' }, /secret/],
+    [{ ask: 'iframe' }, /ask/],
+    [{ states: {} }, /states/],
+    [{ failClosedAfterSeconds: -1 }, /failClosedAfterSeconds/],
+    [{ interval: 5 }, /no option "interval"/],
+  ])('%o are refused', (options, message) => {
+    const good = { everySeconds: P, ask: 'browser', secret: SECRET } as const
+    // @ts-expect-error: what a program without types may hand over
+    expect(() => createRevalidation({ ...good, ...options })).toThrow(message)
+  })
+})
