@@ -7,7 +7,7 @@ import { emitter, type LogoutEvent, type LogoutReason } from './events.js'
 import { type ApplicationListener, inFrontOf, type ListenerOptions } from './http/listener.js'
 import { type NodeHandler, nodeHandler } from './http/node.js'
 import { type WebHandler, webHandler } from './http/web.js'
-import { boundsOf, type LogoutBounds } from './logout/bounds.js'
+import { type BoundsOptions, boundsOf, type LogoutBounds } from './logout/bounds.js'
 import { DeniedHere } from './logout/denied-here.js'
 import { LogoutEngine } from './logout/engine.js'
 import { type Health, healthOf } from './logout/health.js'
@@ -130,7 +130,7 @@ export interface BackchannelLogout<Req = unknown> {
   /** Whether this process could do its part of a logout now; one question to the store, none to a provider. Never rejects. */
   health(): Promise<Health>
   /** How long somebody who is dead at the OP may stay here, by this configuration. `doctor --app` prints it. */
-  bounds(): LogoutBounds
+  bounds(options?: BoundsOptions): LogoutBounds
   /** Stops background completion, e.g. when the app shuts down. The receiver still answers. */
   close(): void
 }
@@ -392,8 +392,13 @@ export function createBackchannelLogout<Req = unknown>(given: BackchannelLogoutO
       }
     },
     health: () => healthOf({ store, directory, clock, pending: () => engine.pending + kept.size, stepTimeoutSeconds }),
-    bounds: () =>
-      boundsOf(directory.configured(), { hasSessionStore: sessions !== undefined, sessionLifetimeSeconds, store }),
+    bounds: ({ revalidation } = {}) =>
+      boundsOf(directory.configured(), {
+        hasSessionStore: sessions !== undefined,
+        sessionLifetimeSeconds,
+        store,
+        revalidation,
+      }),
     close() {
       kept.close()
       engine.close()

@@ -11,7 +11,7 @@ export interface ProviderBounds extends Client {
    */
   readonly withoutLogoutTokenSeconds: number | null
   /** What sets that bound. The claim `session_expiry`, where the provider sends it, shortens it for its login. */
-  readonly setBy: 'sessionMaxAgeSeconds' | 'sessionLifetimeSeconds' | 'nothing'
+  readonly setBy: 'sessionMaxAgeSeconds' | 'sessionLifetimeSeconds' | 'revalidation' | 'nothing'
   /** A session that nobody uses ends after so long. `null`: when its own store says so. */
   readonly unusedSeconds: number | null
 }
@@ -24,7 +24,13 @@ export interface LogoutBounds {
   readonly providers: readonly ProviderBounds[]
 }
 
-interface About {
+/** What is in use beside the receiver, and sets bounds of its own. */
+export interface BoundsOptions {
+  /** What `createRevalidation` made: its bound holds as long as the provider answers. */
+  readonly revalidation?: { readonly boundSeconds: number | null } | undefined
+}
+
+interface About extends BoundsOptions {
   /** Sessions are in a store, where use prolongs them; else cookies carry them, and none outlives `sessionLifetimeSeconds`. */
   readonly hasSessionStore: boolean
   readonly sessionLifetimeSeconds: number
@@ -37,16 +43,24 @@ export function boundsOf(providers: readonly Provider[], about: About): LogoutBo
     afterLogoutSeconds: typeof staleSeconds === 'number' ? staleSeconds : 0,
     providers: providers.map(({ client, sessionMaxAgeSeconds, sessionIdleSeconds }) => ({
       ...client,
-      ...withoutLogoutToken(sessionMaxAgeSeconds, about),
+      ...orRevalidated(withoutLogoutToken(sessionMaxAgeSeconds, about), about),
       unusedSeconds: sessionIdleSeconds ?? null,
     })),
   }
 }
 
+type Bound = Pick<ProviderBounds, 'withoutLogoutTokenSeconds' | 'setBy'>
+
+function orRevalidated(bound: Bound, { revalidation }: About): Bound {
+  const seconds = revalidation?.boundSeconds ?? Number.POSITIVE_INFINITY
+  if (seconds >= (bound.withoutLogoutTokenSeconds ?? Number.POSITIVE_INFINITY)) return bound
+  return { withoutLogoutTokenSeconds: seconds, setBy: 'revalidation' }
+}
+
 function withoutLogoutToken(
   maxAgeSeconds: number | undefined,
   { hasSessionStore, sessionLifetimeSeconds }: About,
-): Pick<ProviderBounds, 'withoutLogoutTokenSeconds' | 'setBy'> {
+): Bound {
   if (!hasSessionStore && sessionLifetimeSeconds < (maxAgeSeconds ?? Number.POSITIVE_INFINITY)) {
     return { withoutLogoutTokenSeconds: sessionLifetimeSeconds, setBy: 'sessionLifetimeSeconds' }
   }

@@ -55,6 +55,11 @@ export interface SilentAnswer {
 
 /** Made by `createRevalidation`. */
 export interface Revalidation {
+  /**
+   * A session in use that is over at the provider is over here after so long, as long as the provider answers. Seconds; `null` by the
+   * browser, where scripts and forms go on until the next navigation.
+   */
+  readonly boundSeconds: number | null
   /** A login, or a change of session id: from here on the provider counts as asked. */
   begin(sessionId: string, tokens?: RevalidationTokens): Promise<void>
   /**
@@ -142,6 +147,11 @@ class Revalidator implements Revalidation {
     this.#sealed = sealedValues([options.secret].flat(), 'createRevalidation(): secret')
     this.#emit = emitter(options.onEvent)
     this.#rest = new ProviderRest(this.#clock, options.random ?? Math.random)
+  }
+
+  get boundSeconds(): number | null {
+    const { ask, everySeconds } = this.#options
+    return ask === 'browser' ? null : everySeconds + LONGEST_QUESTION_SECONDS
   }
 
   async begin(sessionId: string, tokens: RevalidationTokens = {}): Promise<void> {
