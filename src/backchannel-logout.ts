@@ -3,17 +3,19 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { monotonicSeconds, within } from './deadline.js'
 import { LogoutError } from './errors.js'
-import { emitter, type LogoutEvent, type LogoutReason } from './events.js'
+import { type EventListener, emitter, type LogoutEvent, type LogoutReason } from './events.js'
 import { type ApplicationListener, inFrontOf, type ListenerOptions } from './http/listener.js'
 import { type NodeHandler, nodeHandler } from './http/node.js'
 import { type WebHandler, webHandler } from './http/web.js'
 import { type BoundsOptions, boundsOf, type LogoutBounds } from './logout/bounds.js'
 import { DeniedHere } from './logout/denied-here.js'
+import { EndsElsewhere } from './logout/ends-elsewhere.js'
 import { LogoutEngine } from './logout/engine.js'
 import { type Health, healthOf } from './logout/health.js'
 import type { LogoutResult } from './logout/logout-order.js'
+import { announceEnded } from './logout/pass.js'
 import { DEFAULT_TOLERANCE_SECONDS } from './marks/covering.js'
-import { type Client, type LogoutTarget, targetKey, tokenKey } from './marks/target.js'
+import { type Client, type LogoutTarget, sidKey, targetKey, tokenKey } from './marks/target.js'
 import { consoleWarnings, debugEvents } from './mistakes/console-warnings.js'
 import { watchMistakes } from './mistakes/mistake-watch.js'
 import { responseOf, watchedOutcome } from './mistakes/unread-outcome.js'
@@ -36,6 +38,8 @@ import { type AboutLogin, type Login, type LoginTokens, loginOf, sidExpected } f
 import type { SessionPage } from './sign-ons/session-list.js'
 import { SignOns } from './sign-ons/sign-ons.js'
 import type { StatelessSignOn } from './sign-ons/stateless.js'
+import type { BoundedReads } from './stores/bounded-reads.js'
+import type { LogoutStore } from './stores/logout-store.js'
 import { isMemoryStore } from './stores/memory-store.js'
 import { StoreClock } from './stores/store-clock.js'
 import { verifyLogoutToken } from './tokens/logout-token.js'
@@ -207,7 +211,18 @@ export function createBackchannelLogout<Req = unknown>(given: BackchannelLogoutO
   // A sign-on ends by the store's clock and a mark by what is known of it here: so a mark is kept longer than either.
   const marksLifetimeSeconds =
     Math.max(sessionLifetimeSeconds, claims?.marksLifetimeSeconds ?? LONGEST_TOKEN_SECONDS) + DEFAULT_TOLERANCE_SECONDS
-  const shared = { store, claims, destroySession, deniedHere, emit, clock, marksLifetimeSeconds, stepTimeoutSeconds }
+  const elsewhere = endsElsewhere({ ...options, emit })
+  const shared = {
+    store,
+    claims,
+    destroySession,
+    deniedHere,
+    emit,
+    clock,
+    marksLifetimeSeconds,
+    stepTimeoutSeconds,
+    endedHere: elsewhere && ((sessionIds: readonly string[]) => elsewhere.endedHere(sessionIds)),
+  }
   const engine = new LogoutEngine({
     ...shared,
     storeClock,
@@ -222,6 +237,8 @@ export function createBackchannelLogout<Req = unknown>(given: BackchannelLogoutO
     sessionLifetimeSeconds,
     retryForSeconds,
     onSessionsEnded,
+    earlierIdsElsewhere: elsewhere && ((sessionId) => elsewhere.earlierIds(sessionId)),
+    seen: elsewhere && ((sessionId) => elsewhere.seen(sessionId)),
     client: directory.configured().length === 1 ? directory.configured()[0]?.client : undefined,
     identity: identityOf(directory.configured()),
   })
@@ -366,6 +383,11 @@ export function createBackchannelLogout<Req = unknown>(given: BackchannelLogoutO
       frontchannelReceiver(frontchannelOptions, {
         clients: async (issuer) => (await directory.forIssuer(issuer)).map(({ client }) => client),
         end: (target) => end(target, 'front-channel', options.answerDeadlineSeconds),
+        // A record in a cookie is bound nowhere, so where there may be such records nobody can say who is signed in.
+        isBound: (target) =>
+          (frontchannelOptions.statelessSessions ?? sessions === undefined)
+            ? Promise.resolve(true)
+            : within(stepTimeoutSeconds, store.isBound(sidKey(target, target.sid))),
         monotonic: monotonicSeconds,
       }),
     signOn: async (idToken, about) => signOns.signOn(await login(idToken, about)),
@@ -405,6 +427,30 @@ export function createBackchannelLogout<Req = unknown>(given: BackchannelLogoutO
       signOns.close()
     },
   }
+}
+
+/** Where somebody wants to hear of ended sessions, and the store tells of those that other nodes ended. */
+function endsElsewhere(options: ReturnType<typeof resolveOptions> & { readonly emit: EventListener }) {
+  const { store, onSessionsEnded, stepTimeoutSeconds, clock, sessionLifetimeSeconds, emit } = options
+  if (onSessionsEnded === undefined || !hears(store)) return undefined
+  const elsewhere: EndsElsewhere = new EndsElsewhere({
+    announce: (sessionIds) =>
+      announceEnded(undefined, 'elsewhere', sessionIds, {
+        onSessionsEnded,
+        earlierIds: (id) => elsewhere.earlierIds(id),
+        stepTimeoutSeconds,
+      }),
+    isEnded: async (sessionId) => (await within(stepTimeoutSeconds, store.read(sessionId))).ended,
+    onWarning: (error) => emit({ type: 'warning', error }),
+    clock,
+    sessionLifetimeSeconds,
+  })
+  store.hear((page) => elsewhere.heard(page))
+  return elsewhere
+}
+
+function hears(store: LogoutStore): store is LogoutStore & Pick<BoundedReads, 'hear'> {
+  return typeof Reflect.get(store, 'hear') === 'function'
 }
 
 /** Receivers with the same are the same receiver, made once more. */

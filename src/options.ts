@@ -73,7 +73,20 @@ const NAMES: OptionNames<BackchannelLogoutOptions> = {
 }
 
 const STORE_METHODS = [
-  ...['bind', 'rebind', 'renew', 'addTokens', 'read', 'list', 'marks', 'endSessions', 'unbind', 'begin', 'complete'],
+  ...[
+    'bind',
+    'rebind',
+    'renew',
+    'addTokens',
+    'read',
+    'list',
+    'marks',
+    'isBound',
+    'endSessions',
+    'unbind',
+    'begin',
+    'complete',
+  ],
 ] as const satisfies readonly (keyof LogoutStore)[]
 
 /** Checks what the app was started with. `TypeError` names the option and what it should be. */

@@ -9,6 +9,7 @@ import type { StoreClock } from '../stores/store-clock.js'
 import { inParallel, type Turns } from './background.js'
 import type { ClaimsEvictor } from './claims-evictor.js'
 import type { Denial, DeniedHere } from './denied-here.js'
+import { isInterimId } from './interim-ids.js'
 import type { EndedSessions, LogoutOrder } from './logout-order.js'
 
 export interface PassOptions {
@@ -19,6 +20,8 @@ export interface PassOptions {
   /** Ids that a session is known to have had before. */
   readonly earlierIds?: ((sessionId: string) => readonly string[]) | undefined
   readonly deniedHere: DeniedHere
+  /** This process ends these sessions, and will have announced them. */
+  readonly endedHere?: ((sessionIds: readonly string[]) => void) | undefined
   readonly clock: () => number
   readonly storeClock: StoreClock
   /** How long marks are kept: no session, token or cached claim may outlive them. */
@@ -157,6 +160,7 @@ async function endPage(
   const { order } = open
   const { sessionIds, mismatched, withoutSid, notDeleted, finished, more } = begun
   for (const sessionId of sessionIds) options.deniedHere.sessionEnded(sessionId)
+  options.endedHere?.(sessionIds)
   const about = { replayed: false, marked: true, found: sessionIds.length, mismatched, withoutSid, notDeleted }
   if (finished) return { ...about, destroyed: sessionIds.length }
 
@@ -222,7 +226,9 @@ export async function announceEnded(
 ): Promise<LogoutError | undefined> {
   const { onSessionsEnded, earlierIds } = options
   if (onSessionsEnded === undefined || sessionIds.length === 0) return undefined
-  const ids = [...new Set(sessionIds.flatMap((id) => [id, ...(earlierIds?.(id) ?? [])]))]
+  const all = sessionIds.flatMap((id) => [id, ...(earlierIds?.(id) ?? [])])
+  const ids = [...new Set(all)].filter((id) => !isInterimId(id))
+  if (ids.length === 0) return undefined
   return hook(
     ['ERR_HOOK', 'The hook onSessionsEnded failed', 'onSessionsEnded'],
     () => onSessionsEnded({ issuer: client?.issuer, clientId: client?.clientId, sessionIds: ids, reason }),

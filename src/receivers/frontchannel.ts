@@ -15,6 +15,11 @@ export interface FrontchannelReceiverOptions {
   readonly issuer?: string | undefined
   /** Who may frame the answer, beside the issuer's origin. */
   readonly frameAncestors?: readonly string[] | undefined
+  /**
+   * Whether sessions may be records in cookies (`signOn`, `guard`). These are bound nowhere: then a request leaves a mark though
+   * no session of its `sid` is known here. Without them it leaves nothing. Default: whether the receiver has no option `sessions`.
+   */
+  readonly statelessSessions?: boolean | undefined
   /** Requests that end nobody, each second; more are refused for a moment, since anybody can send them. Default 10. */
   readonly emptyRequestsPerSecond?: number | undefined
 }
@@ -23,6 +28,8 @@ export interface FrontchannelPorts {
   /** The clients of an issuer that is configured. */
   readonly clients: (issuer: string) => Promise<readonly Client[]>
   readonly end: (target: Client & { readonly sid: string }) => Promise<Pick<LogoutResult, 'complete' | 'found'>>
+  /** Whether a session of this `sid` may be there. Rejects where that cannot be found out. */
+  readonly isBound: (target: Client & { readonly sid: string }) => Promise<boolean>
   /** Elapsed seconds, by a clock that does not jump. */
   readonly monotonic: () => number
 }
@@ -39,9 +46,14 @@ const DEFAULT_EMPTY_REQUESTS_PER_SECOND = 10
  */
 export function frontchannelReceiver(
   options: FrontchannelReceiverOptions,
-  { clients, end, monotonic }: FrontchannelPorts,
+  { clients, end, isBound, monotonic }: FrontchannelPorts,
 ): FrontchannelHandler {
-  assertOptions('frontchannelReceiver()', options, { issuer: true, frameAncestors: true, emptyRequestsPerSecond: true })
+  assertOptions('frontchannelReceiver()', options, {
+    issuer: true,
+    frameAncestors: true,
+    statelessSessions: true,
+    emptyRequestsPerSecond: true,
+  })
   const { issuer: ownIssuer, frameAncestors = [], emptyRequestsPerSecond = DEFAULT_EMPTY_REQUESTS_PER_SECOND } = options
   const allowance = new Allowance(emptyRequestsPerSecond, monotonic)
 
@@ -51,7 +63,10 @@ export function frontchannelReceiver(
     const known = ownIssuer === undefined || iss === ownIssuer ? await clients(iss) : []
     if (known.length === 0) return 400
     if (!allowance.take()) return 429
-    const results = await Promise.all(known.map(({ issuer, clientId }) => end({ issuer, clientId, sid })))
+    const targets = known.map(({ issuer, clientId }) => ({ issuer, clientId, sid }))
+    const bound = await Promise.all(targets.map(isBound))
+    // Anybody can send this, so it is believed for nothing but a session that is here.
+    const results = await Promise.all(targets.filter((_, i) => bound[i]).map(end))
     if (results.some(({ found }) => found > 0)) allowance.giveBack()
     return results.every(({ complete }) => complete) ? 200 : 503
   }

@@ -14,10 +14,18 @@ export class LocalLogout {
   readonly #verdicts: Verdicts
   readonly #changes: SessionIdChanges
 
-  constructor(options: SignOnsOptions, verdicts: Verdicts, changes: SessionIdChanges) {
+  readonly #earlierIds: (sessionId: string) => readonly string[]
+
+  constructor(
+    options: SignOnsOptions,
+    verdicts: Verdicts,
+    changes: SessionIdChanges,
+    earlierIds: (sessionId: string) => readonly string[],
+  ) {
     this.#options = options
     this.#verdicts = verdicts
     this.#changes = changes
+    this.#earlierIds = earlierIds
   }
 
   /** See `SessionGuard`. `order`: whose it is and why, where it is one of many that are ended, of which another tells. */
@@ -37,8 +45,7 @@ export class LocalLogout {
     // The binding goes last: a repeat finds what the hook did not hear.
     const { onSessionsEnded, stepTimeoutSeconds } = this.#options
     const { client, reason } = order ?? { client: this.#options.client, reason: 'local-logout' }
-    const earlierIds = (id: string) => this.#changes.earlierIds(id)
-    const about = { onSessionsEnded, earlierIds, stepTimeoutSeconds }
+    const about = { onSessionsEnded, earlierIds: this.#earlierIds, stepTimeoutSeconds }
     const notAnnounced = await announceEnded(client, reason, marked.sessionIds, about)
     if (notAnnounced !== undefined) throw notAnnounced
     try {
@@ -63,8 +70,11 @@ export class LocalLogout {
       const state = await step(this.#options, store.read(sessionId))
       if (state.binding === undefined && !state.ended) return { sessionIds: [] }
       const expiresAt = Math.max(storeClock.expiry(sessionLifetimeSeconds), state.binding?.expiresAt ?? 0)
-      const ended = await step(this.#options, store.endSessions([sessionId], expiresAt))
+      // With the ids that it had before: a request that still holds one must not carry the sign-on on from there.
+      const ids = [sessionId, ...this.#earlierIds(sessionId)]
+      const ended = await step(this.#options, store.endSessions(ids, expiresAt))
       sessionIds = ended.sessionIds
+      this.#options.endedHere?.(sessionIds)
       await endTokens(ended.tokenKeys, this.#options)
       return { sessionIds }
     } catch (cause) {

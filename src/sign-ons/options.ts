@@ -13,6 +13,11 @@ export interface SignOnsOptions {
   readonly store: LogoutStore
   readonly claims: ClaimsEvictor | undefined
   readonly onSessionsEnded?: PassOptions['onSessionsEnded']
+  /** Ids that a session had before at other nodes. */
+  readonly earlierIdsElsewhere?: ((sessionId: string) => readonly string[]) | undefined
+  /** A session was found alive here. */
+  readonly seen?: ((sessionId: string) => void) | undefined
+  readonly endedHere?: PassOptions['endedHere']
   readonly destroySession: (sessionId: string) => Promise<void>
   readonly deniedHere: DeniedHere
   readonly emit: EventListener

@@ -19,9 +19,9 @@
 // between would end the login as well. The interim id is known to this process alone and has no row. If the process
 // dies in between, the old id is marked, the new one has no row, and the binding under the interim id expires like any
 // other.
-import { randomUUID } from 'node:crypto'
 import { LogoutError, NoVerdictError } from '../errors.js'
 import { ExpiringMap } from '../expiring-map.js'
+import { interimId } from '../logout/interim-ids.js'
 import type { SessionLimits } from '../sessions/session-backend.js'
 import type { Binding, SessionState } from '../stores/logout-store.js'
 import { type SignOnsOptions, step } from './options.js'
@@ -52,11 +52,11 @@ export class SessionIdChanges {
   /** First half: the old id is marked before its row goes. See `SessionGuard`. */
   async begin(fromSessionId: string, change: () => Promise<string>): Promise<string> {
     const { store, deniedHere, clock, sessionLifetimeSeconds } = this.#options
-    const interimId = randomUUID()
+    const interim = interimId()
     let state: SessionState
     try {
       await this.finish(fromSessionId)
-      state = await step(this.#options, store.rebind(fromSessionId, interimId, clock() + sessionLifetimeSeconds))
+      state = await step(this.#options, store.rebind(fromSessionId, interim, clock() + sessionLifetimeSeconds))
     } catch (cause) {
       deniedHere.sessionEnded(await change())
       throw new NoVerdictError(cause)
@@ -67,7 +67,7 @@ export class SessionIdChanges {
     if (state.ended || state.binding !== undefined) {
       if (toSessionId === fromSessionId) throw idReused()
       const now = clock()
-      const pending = { interimId, signOn: state.binding, expiresAt: now + sessionLifetimeSeconds }
+      const pending = { interimId: interim, signOn: state.binding, expiresAt: now + sessionLifetimeSeconds }
       this.#pending.set(toSessionId, pending, now)
       const ids = [fromSessionId, ...this.earlierIds(fromSessionId)]
       this.#earlier.set(toSessionId, { ids, expiresAt: pending.expiresAt }, now)

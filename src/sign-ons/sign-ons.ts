@@ -1,7 +1,7 @@
 // What lives: a login is tied to its local session. Writes first and then looks, so that no interleaving with a logout
 // is unsafe; where it cannot look, it says so and lets nobody in.
-import { randomUUID } from 'node:crypto'
 import { LogoutError } from '../errors.js'
+import { interimId } from '../logout/interim-ids.js'
 import { sidKey, subKey } from '../marks/target.js'
 import type {
   JudgedSession,
@@ -36,7 +36,7 @@ export class SignOns implements SessionGuard {
     this.#options = options
     this.#verdicts = new Verdicts(options)
     this.#changes = new SessionIdChanges(options, this.#verdicts)
-    this.#localLogout = new LocalLogout(options, this.#verdicts, this.#changes)
+    this.#localLogout = new LocalLogout(options, this.#verdicts, this.#changes, (id) => this.earlierIds(id))
     this.#failedLogins = new FailedLogins(options)
     this.list = new SessionList(options, this.#verdicts, this.#changes, this.#localLogout)
   }
@@ -76,6 +76,7 @@ export class SignOns implements SessionGuard {
     else {
       this.#failedLogins.succeeded(sessionId)
       deniedHere.sessionLives(sessionId)
+      this.#options.seen?.(sessionId)
     }
     const { issuer, clientId } = login.client
     if (state.ended) emit({ type: 'warning', error: idReused() })
@@ -117,7 +118,7 @@ export class SignOns implements SessionGuard {
    */
   async #addToMoved(sessionId: string, tokenKeys: readonly string[]): Promise<boolean> {
     const { store, storeClock, sessionLifetimeSeconds } = this.#options
-    const ownId = randomUUID()
+    const ownId = interimId()
     const expiresAt = storeClock.expiry(sessionLifetimeSeconds)
     const moved = await step(this.#options, store.rebind(sessionId, ownId, expiresAt))
     if (moved.binding === undefined || this.#verdicts.isDead(moved)) return false
@@ -137,11 +138,14 @@ export class SignOns implements SessionGuard {
   }
 
   earlierIds(sessionId: string): readonly string[] {
-    return this.#changes.earlierIds(sessionId)
+    const elsewhere = this.#options.earlierIdsElsewhere?.(sessionId) ?? []
+    return [...new Set([...this.#changes.earlierIds(sessionId), ...elsewhere])]
   }
 
-  verdictOn(sessionId: string, keptUntil?: KeptUntil): Promise<SessionVerdict> {
-    return this.#verdicts.verdictOn(sessionId, keptUntil)
+  async verdictOn(sessionId: string, keptUntil?: KeptUntil): Promise<SessionVerdict> {
+    const verdict = await this.#verdicts.verdictOn(sessionId, keptUntil)
+    if (verdict === 'bound') this.#options.seen?.(sessionId)
+    return verdict
   }
 
   judge(sessionId: string, keptUntil?: KeptUntil): Promise<JudgedSession> {

@@ -28,6 +28,11 @@ export interface BoundedReadsOptions {
   readonly maxSessions?: number
   /** A pull failed; the next one is tried all the same, and after `seconds` each read asks the store. */
   readonly onPullFailed?: (error: unknown) => void
+  /**
+   * Follow the store only to hear, within `seconds`, of what other nodes end (`onSessionsEnded`); each read asks the store all
+   * the same. Default `false`.
+   */
+  readonly strict?: boolean
   /** Seconds of a clock that never goes back. Default `performance.now()`. */
   readonly monotonic?: () => number
   /** Epoch seconds. A suspended machine stops the monotonic clock, but not this one: the larger difference counts. */
@@ -40,6 +45,8 @@ export interface BoundedReads extends LogStore {
   readonly staleSeconds: number
   /** The doorbell: pull soon. Wire it to Redis pub/sub or `LISTEN`; nothing depends on it. */
   readonly ring: () => void
+  /** Each page of the log is handed to this as well, once it counts here: what other nodes ended, and what this one did. */
+  hear(listener: (page: Pick<LogPage, 'reset' | 'endedIds' | 'moves'>) => void): void
   /** Pulls now; rejects if that fails. */
   refresh(): Promise<void>
   /** Stops pulling. From B seconds later on each read asks the store. */
@@ -51,6 +58,7 @@ const NAMES: OptionNames<BoundedReadsOptions> = {
   pullEverySeconds: true,
   maxSessions: true,
   onPullFailed: true,
+  strict: true,
   monotonic: true,
   clock: true,
 }
@@ -99,6 +107,7 @@ export function boundedReads(store: LogStore, options: BoundedReadsOptions = {})
     seconds,
     pullEverySeconds,
     maxSessions,
+    strict: options.strict === true,
     onPullFailed: options.onPullFailed ?? (() => {}),
     monotonic: options.monotonic ?? monotonicSeconds,
     clock: options.clock ?? (() => Date.now() / 1000),
@@ -120,6 +129,7 @@ class Replica implements BoundedReads {
   readonly #options: Required<BoundedReadsOptions>
   readonly #marks = new MarksByKey()
   readonly #bindings = new Map<string, Binding>()
+  readonly #listeners = new Set<Parameters<BoundedReads['hear']>[0]>()
   #followed: Followed | undefined
   /** Logouts of this node, and how many of them the last successful pull can have seen: it reads what it wrote. */
   #ownLogouts = 0
@@ -180,6 +190,10 @@ class Replica implements BoundedReads {
     return this.#store.addTokens(sessionId, tokenKeys)
   }
 
+  isBound(key: string): Promise<boolean> {
+    return this.#store.isBound(key)
+  }
+
   async endSessions(sessionIds: readonly string[], expiresAt: number): Promise<LocallyEnded> {
     const ended = await this.#forgetting(sessionIds, () => this.#store.endSessions(sessionIds, expiresAt))
     this.#forget(ended.sessionIds)
@@ -214,6 +228,10 @@ class Replica implements BoundedReads {
     this.refresh().catch(() => {
       // Told to onPullFailed already, and tried again by the timer.
     })
+  }
+
+  hear(listener: Parameters<BoundedReads['hear']>[0]): void {
+    this.#listeners.add(listener)
   }
 
   refresh(): Promise<void> {
@@ -254,7 +272,8 @@ class Replica implements BoundedReads {
       this.#apply(page)
       this.#followed = { cursor: page.cursor, begun, storeNow: page.now, told: this.#options.monotonic() }
       this.#ownLogoutsSeen = ownLogouts
-      this.#isBehind = page.reset && !this.#isFresh()
+      this.#isBehind = page.reset && !this.#options.strict && !this.#isFresh()
+      for (const listener of this.#listeners) listener(page)
     } catch (error) {
       this.#isBehind = false
       this.#options.onPullFailed(error)
@@ -263,7 +282,7 @@ class Replica implements BoundedReads {
   }
 
   #apply(page: LogPage): void {
-    for (const mark of page.marks) this.#marks.add(mark, page.now)
+    if (!this.#options.strict) for (const mark of page.marks) this.#marks.add(mark, page.now)
     if (page.reset) this.#bindings.clear()
     for (const id of page.sessionIds) this.#bindings.delete(id)
     this.#changes++
@@ -289,6 +308,7 @@ class Replica implements BoundedReads {
   }
 
   #isFresh(): boolean {
+    if (this.#options.strict) return false
     if (this.#followed === undefined || this.#ownLogoutsSeen !== this.#ownLogouts) return false
     return this.#secondsSince(this.#followed.begun) <= this.#options.seconds
   }

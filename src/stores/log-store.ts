@@ -14,6 +14,10 @@ export interface LogPage {
   readonly marks: readonly Mark[]
   /** Sessions that were bound anew, moved, ended or unbound since: what was known of them is out of date. */
   readonly sessionIds: readonly string[]
+  /** Those of them that were ended, by a logout of the OP or a local one. */
+  readonly endedIds: readonly string[]
+  /** Changes of a session id: the old one, and that to which its sign-on moved on. */
+  readonly moves: readonly (readonly [from: string, to: string])[]
 }
 
 /** A logout store with a log. */

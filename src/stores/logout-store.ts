@@ -182,6 +182,9 @@ export interface LogoutStore {
   /** One look-up: the live marks under these keys, and the store's clock. */
   marks(keys: readonly string[]): Promise<FoundMarks>
 
+  /** One look-up: whether a session is bound under this `sidKey` or `subKey`, dead or alive. Writes nothing. */
+  isBound(key: string): Promise<boolean>
+
   /**
    * Marks session ids as ended (a local logout), without touching their bindings. Where a sign-on has moved on from such an id,
    * it is followed: the ids that still hold it inherit the end, as they would had they been moved to after it. A fresh login

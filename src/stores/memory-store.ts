@@ -171,6 +171,14 @@ class MemoryStore implements LogoutStore {
     return { now, marks: this.#marks.underAll(keys, now) }
   }
 
+  async isBound(key: string): Promise<boolean> {
+    const now = this.#stamp()
+    for (const scope of ['sid', 'sub'] as const) {
+      for (const [, { expiresAt }] of this.#index.namedBy({ scope, key })) if (expiresAt > now) return true
+    }
+    return false
+  }
+
   async endSessions(sessionIds: readonly string[], expiresAt: number): Promise<LocallyEnded> {
     const now = this.#stamp()
     const ended: string[] = []

@@ -44,7 +44,7 @@ function log() {
       state.pulls += 1
       if (!state.up) throw new Error('the store is away')
       const since = Number(cursor ?? 0)
-      const page = { cursor: String(marks.length), now: Date.now() / 1000, sessionIds: [] }
+      const page = { cursor: String(marks.length), now: Date.now() / 1000, sessionIds: [], endedIds: [], moves: [] }
       return { ...page, reset: cursor === undefined, marks: marks.slice(since) }
     },
   }

@@ -214,7 +214,14 @@ export async function world(makeDoor: MakeDoor, link: Link): Promise<World> {
     await once(server, 'listening')
     const { port }: AddressInfo = Object(server.address())
     const pull = async (cursor?: string): Promise<LogPage> => {
-      const page = { cursor: String(log.length), now, sessionIds: [], reset: cursor === undefined }
+      const page = {
+        cursor: String(log.length),
+        now,
+        sessionIds: [],
+        endedIds: [],
+        moves: [],
+        reset: cursor === undefined,
+      }
       return { ...page, marks: log.slice(Number(cursor ?? 0)) }
     }
     const relay = createRelay({

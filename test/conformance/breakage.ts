@@ -79,6 +79,7 @@ export function breakableLogoutStore(inner: LogoutStore): BreakableLogoutStore {
     addTokens: breakages.wrap('addTokens', (sessionId, keys) => inner.addTokens(sessionId, keys)),
     read: breakages.wrap('read', (sessionId) => inner.read(sessionId)),
     marks: breakages.wrap('marks', (keys) => inner.marks(keys)),
+    isBound: breakages.wrap('isBound', (key) => inner.isBound(key)),
     endSessions: breakages.wrap('endSessions', (ids, expiresAt) => inner.endSessions(ids, expiresAt)),
     unbind: breakages.wrap('unbind', (ids) => inner.unbind(ids)),
     begin: breakages.wrap('begin', (logout) => inner.begin(logout)),

@@ -145,6 +145,7 @@ function merging(clock: () => number): LogoutStore {
     },
     marks: (keys) => store.marks(keys),
     endSessions: (ids, expiresAt) => store.endSessions(ids, expiresAt),
+    isBound: (key) => store.isBound(key),
     unbind: (ids) => store.unbind(ids),
     complete: (logout) => store.complete(logout),
     async begin(logout) {

@@ -106,6 +106,10 @@ export class StepwiseStore implements LogoutStore {
     return { now: this.#now(), marks: keys.flatMap((key) => this.#marks.get(key) ?? []) }
   }
 
+  async isBound(key: string): Promise<boolean> {
+    return [...this.#bindings.values()].some(({ subKey, sidKey }) => sidKey === key || subKey === key)
+  }
+
   async endSessions(given: readonly string[]): Promise<LocallyEnded> {
     const sessionIds: string[] = []
     const toEnd: { sessionId: string; of?: Binding | undefined }[] = given.map((sessionId) => ({ sessionId }))

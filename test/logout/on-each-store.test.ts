@@ -1,15 +1,21 @@
 // What a receiver owes its users on each kind of logout store, by the public API: on real servers, where a store is shared by
 // two nodes.
-import { afterAll, afterEach, beforeAll, expect, it } from 'vitest'
+import { once } from 'node:events'
+import { createServer } from 'node:http'
+import { afterAll, afterEach, beforeAll, expect, it, vi } from 'vitest'
 import {
   type BackchannelLogoutOptions,
+  boundedReads,
   createBackchannelLogout,
+  type EndedSessions,
   type LocalSession,
   type LogoutEvent,
   type SessionBackend,
 } from '../../src/index.js'
+import { sidKey } from '../../src/marks/target.js'
+import type { LogStore } from '../../src/stores/log-store.js'
 import { createTokenMint } from '../../src/testing/index.js'
-import { LOGOUT_STORES, type LogoutStoreServer } from '../servers/logout-stores.js'
+import { LOGOUT_STORES, type LogoutStoreServer, SHARED_STORES } from '../servers/logout-stores.js'
 
 const issuer = 'https://op.example.com'
 const clientId = 'rp'
@@ -30,6 +36,41 @@ class Rows implements SessionBackend<LocalSession> {
   released() {}
 }
 
+let users = 0
+const newUser = () => ({ sub: `user ${users}`, sid: `session ${users++}` })
+
+const closers: (() => void)[] = []
+afterEach(() => {
+  for (const close of closers.splice(0)) close()
+})
+
+function node(options: Partial<BackchannelLogoutOptions<LocalSession>>) {
+  const rows = new Rows()
+  const events: LogoutEvent[] = []
+  const logout = createBackchannelLogout<LocalSession>({
+    provider: { issuer, clientId, jwks: mint.jwks },
+    sessions: rows,
+    onEvent: (event) => void events.push(event),
+    ...options,
+  })
+  closers.push(() => logout.close())
+  const deliver = async (token: string) => {
+    const body = new URLSearchParams({ logout_token: token })
+    return (await logout.fetch(new Request('https://rp.example.com/', { method: 'POST', body }))).status
+  }
+  /** As a frame of the OP, or of anybody, asks. */
+  const frame = async (sid: string) => {
+    const receive = logout.frontchannelReceiver()
+    const server = createServer(receive).listen(0, '127.0.0.1')
+    closers.push(() => server.close())
+    await once(server, 'listening')
+    const { port } = Object(server.address())
+    const query = new URLSearchParams({ iss: issuer, sid })
+    return (await fetch(`http://127.0.0.1:${port}/?${query}`, { headers: { connection: 'close' } })).status
+  }
+  return { logout, rows, events, deliver, frame }
+}
+
 for (const { name, describe, start } of LOGOUT_STORES) {
   describe()(`on ${name}`, () => {
     let server: LogoutStoreServer
@@ -38,33 +79,8 @@ for (const { name, describe, start } of LOGOUT_STORES) {
     })
     afterAll(() => server?.stop())
 
-    const closers: (() => void)[] = []
-    afterEach(() => {
-      for (const close of closers.splice(0)) close()
-    })
-    let users = 0
-    const newUser = () => ({ sub: `user ${name} ${users}`, sid: `session ${name} ${users++}` })
-
-    function node(options: Partial<BackchannelLogoutOptions<LocalSession>> = {}) {
-      const rows = new Rows()
-      const events: LogoutEvent[] = []
-      const logout = createBackchannelLogout<LocalSession>({
-        provider: { issuer, clientId, jwks: mint.jwks },
-        sessions: rows,
-        store: server.open(),
-        onEvent: (event) => void events.push(event),
-        ...options,
-      })
-      closers.push(() => logout.close())
-      const deliver = async (token: string) => {
-        const body = new URLSearchParams({ logout_token: token })
-        return (await logout.fetch(new Request('https://rp.example.com/', { method: 'POST', body }))).status
-      }
-      return { logout, rows, events, deliver }
-    }
-
     it('that takes no write any more: a Logout Token that is dated back by a second is denied all the same', async () => {
-      const { logout, deliver } = node()
+      const { logout, deliver } = node({ store: server.open() })
       const [user, other] = [newUser(), newUser()]
       const iat = seconds()
       const signOn = await logout.signOn(mint.idTokenClaims({ ...user, iat }))
@@ -80,5 +96,109 @@ for (const { name, describe, start } of LOGOUT_STORES) {
         await server.refuseWrites(false)
       }
     })
+
+    it('a front-channel logout of a sid that is bound ends it, and one of any other sid leaves nothing behind', async () => {
+      const store = server.open()
+      const { logout, rows, frame } = node({ store })
+      const [user, other] = [newUser(), newUser()]
+      await logout.bind({ sessionId: user.sid }, mint.idTokenClaims(user))
+      expect(await frame(other.sid)).toBe(200)
+      expect((await store.marks([sidKey({ issuer, clientId }, other.sid)])).marks).toEqual([])
+      expect(await logout.bind({ sessionId: other.sid }, mint.idTokenClaims(other))).toEqual({ ended: false })
+      expect([...rows.ids]).toEqual([user.sid, other.sid])
+      expect(await frame(user.sid)).toBe(200)
+      expect((await store.marks([sidKey({ issuer, clientId }, user.sid)])).marks).toHaveLength(1)
+      expect([...rows.ids]).toEqual([other.sid])
+    })
   })
+}
+
+for (const { name, describe, start } of SHARED_STORES) {
+  describe()(`two nodes on ${name}`, () => {
+    let server: LogoutStoreServer<LogStore>
+    beforeAll(async () => {
+      server = await start()
+    })
+    afterAll(() => server?.stop())
+
+    /** A node that hears of what others end, and what its hook was told. */
+    async function listening(fail: () => boolean = () => false) {
+      const heard: EndedSessions[] = []
+      const store = boundedReads(server.open(), { seconds: 1, pullEverySeconds: 0.05, strict: true })
+      closers.push(() => store.close())
+      await store.refresh()
+      const onSessionsEnded = (ended: EndedSessions) => {
+        if (fail()) throw new Error('the sockets are stuck')
+        heard.push(ended)
+      }
+      /** What it was told of this user: a log may tell once more of what was a moment before. */
+      const of = ({ sid }: User) =>
+        heard.flatMap(({ sessionIds, ...about }) => {
+          const named = sessionIds.filter((id) => id === sid || id.startsWith(`${sid},`))
+          return named.length > 0 ? [{ ...about, sessionIds: named }] : []
+        })
+      return { ...node({ store, onSessionsEnded }), of }
+    }
+
+    it.each([
+      ['a Logout Token', (other: Node, { sid }: User) => other.terminate(sid)],
+      ['a local logout', (other: Node, { sid }: User) => other.logout.unbind({ sessionId: sid })],
+    ])('after %s at the one, the hook of the other names the session, and nobody else’s', async (_, end) => {
+      const here = await listening()
+      const there = withTerminate(node({ store: server.open() }))
+      const [user, other] = [newUser(), newUser()]
+      for (const each of [user, other]) await here.logout.bind({ sessionId: each.sid }, mint.idTokenClaims(each))
+      await end(there, user)
+      const about = { issuer: undefined, clientId: undefined, reason: 'elsewhere' }
+      await vi.waitFor(() => expect(here.of(user)).toEqual([{ ...about, sessionIds: [user.sid] }]))
+      expect(here.of(other)).toEqual([])
+    })
+
+    it('what it ended itself it names once, with the reason', async () => {
+      const here = await listening()
+      const user = newUser()
+      await here.logout.bind({ sessionId: user.sid }, mint.idTokenClaims(user))
+      expect(await here.deliver(await mint.logoutToken({ payload: user }))).toBe(200)
+      const marker = newUser()
+      const there = withTerminate(node({ store: server.open() }))
+      await there.logout.bind({ sessionId: marker.sid }, mint.idTokenClaims(marker))
+      await there.terminate(marker.sid)
+      await vi.waitFor(() => expect(here.of(marker)).toHaveLength(1))
+      expect(here.of(user)).toMatchObject([{ reason: 'logout-token', sessionIds: [user.sid] }])
+    })
+
+    it('names the ids that the session had before, wherever they were changed: a socket may still bear one', async () => {
+      const here = await listening()
+      const store = server.open()
+      const there = withTerminate(node({ store }))
+      const user = newUser()
+      await here.logout.bind({ sessionId: user.sid }, mint.idTokenClaims(user))
+      const expiresAt = seconds() + 3600
+      await store.rebind(user.sid, `${user.sid}, moved`, expiresAt)
+      await store.rebind(`${user.sid}, moved`, `${user.sid}, moved again`, expiresAt)
+      await there.terminate(user.sid)
+      const sessionIds = [`${user.sid}, moved again`, `${user.sid}, moved`, user.sid]
+      await vi.waitFor(() => expect(here.of(user)).toMatchObject([{ sessionIds }]))
+    })
+
+    it('a hook that fails is called again', async () => {
+      let failures = 2
+      const here = await listening(() => failures-- > 0)
+      const there = withTerminate(node({ store: server.open() }))
+      const user = newUser()
+      await here.logout.bind({ sessionId: user.sid }, mint.idTokenClaims(user))
+      await there.terminate(user.sid)
+      await vi.waitFor(() => expect(here.of(user)).toMatchObject([{ sessionIds: [user.sid] }]))
+      const warnings = here.events.flatMap((event) => (event.type === 'warning' ? [event.error.code] : []))
+      expect(warnings).toEqual(['ERR_HOOK', 'ERR_HOOK'])
+    })
+  })
+}
+
+type User = ReturnType<typeof newUser>
+type Node = ReturnType<typeof withTerminate>
+
+function withTerminate(made: ReturnType<typeof node>) {
+  const terminate = (sid: string) => made.logout.terminate({ issuer, clientId, sid })
+  return { ...made, terminate }
 }

@@ -105,6 +105,18 @@ describe('onSessionsEnded', () => {
   })
 })
 
+describe('a local logout under the new session id', () => {
+  it('leaves nothing to a request that still holds the old id, and changes it once more', async () => {
+    const { logout } = create()
+    await save('old')
+    await logout.bind({ sessionId: 'old' }, idToken)
+    await changeId('old', 'new')
+    await logout.unbind({ sessionId: 'new' })
+    await changeId('old', 'twin')
+    expect(await load('twin')).toBeFalsy()
+  })
+})
+
 describe('a token that is recorded under an id that was left behind', () => {
   it('lives on with the sign-on, and ends with it', async () => {
     const { store, logout } = create()

@@ -88,6 +88,8 @@ class World {
       reset,
       marks: entries.flatMap((entry) => entry.marks),
       sessionIds: reset ? [] : entries.flatMap((entry) => entry.sessionIds),
+      endedIds: [],
+      moves: [],
     }
   }
 
@@ -457,6 +459,7 @@ function delegate(store: ReturnType<typeof memoryStore>) {
     renew: store.renew.bind(store),
     list: store.list.bind(store),
     addTokens: store.addTokens.bind(store),
+    isBound: store.isBound.bind(store),
     endSessions: store.endSessions.bind(store),
     unbind: store.unbind.bind(store),
     begin: store.begin.bind(store),

@@ -98,6 +98,8 @@ const DEFECTS: Readonly<Record<string, Defect>> = {
   'a sign-on that moved on is not followed': (store) => ({
     endSessions: async (ids, expiresAt) => ({ ...(await store.endSessions(ids, expiresAt)), sessionIds: ids }),
   }),
+  'nobody is ever bound': () => ({ isBound: async () => false }),
+  'everybody is bound': () => ({ isBound: async () => true }),
   'unbind does nothing': () => ({ unbind: async () => {} }),
   'every sid mark covers every sub': (store) => ({
     begin: (logout) => store.begin({ ...logout, target: { scope: logout.target.scope, key: logout.target.key } }),
@@ -270,6 +272,7 @@ function delegate(store: LogoutStore, parts: Partial<LogoutStore>): LogoutStore 
     addTokens: (id, keys) => store.addTokens(id, keys),
     read: (id) => store.read(id),
     marks: (keys) => store.marks(keys),
+    isBound: (key) => store.isBound(key),
     endSessions: (ids, expiresAt) => store.endSessions(ids, expiresAt),
     unbind: (ids) => store.unbind(ids),
     begin: (logout) => store.begin(logout),

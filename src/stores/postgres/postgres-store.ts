@@ -147,7 +147,13 @@ class PostgresStore implements LogStore {
       reset: reply.flag('reset'),
       marks: reply.marks('marks'),
       sessionIds: reply.texts('ids'),
+      endedIds: reply.texts('ended'),
+      moves: pairsOf(reply.texts('moves')),
     }
+  }
+
+  async isBound(key: string): Promise<boolean> {
+    return (await this.#call('bcl_is_bound', { key })).flag('bound')
   }
 
   async #call(name: string, args: object): Promise<Reply> {
@@ -161,6 +167,12 @@ class PostgresStore implements LogStore {
       }
     }
   }
+}
+
+/** All the first ones, then all the second ones. */
+function pairsOf(texts: readonly string[]): readonly (readonly [string, string])[] {
+  const half = texts.length / 2
+  return texts.slice(0, half).map((text, i) => [text, texts[half + i] ?? ''])
 }
 
 function sqlState(error: unknown): string {

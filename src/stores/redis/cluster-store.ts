@@ -37,7 +37,7 @@ import {
   unescaped,
 } from './fields.js'
 import { CLUSTER_SCRIPTS } from './generated/scripts.js'
-import { followLog, markEntry, sessionEntry } from './log-entries.js'
+import { endedEntry, followLog, markEntry, movedEntry, sessionEntry } from './log-entries.js'
 
 const scripts = new RedisScripts(CLUSTER_SCRIPTS)
 
@@ -145,6 +145,19 @@ export class ClusterRedisStore implements LogStore {
     return { now: Math.max(...found.map(({ now }) => now)), marks: found.flatMap(({ marks }) => marks) }
   }
 
+  async isBound(key: string): Promise<boolean> {
+    const index = this.#ofName('i', nameOfKey(field(key)))
+    for (let from = ''; ; ) {
+      const [after, names] = await this.#step('page', [index], [from])
+      const looked = await inBatches(listOf(names), async (each) => {
+        return lookedAt('', await this.#step('look', [this.#ofName('s', textOf(each))]))
+      })
+      if (looked.some(({ bound, signOn }) => bound && (signOn?.sidKey === key || signOn?.subKey === key))) return true
+      if (after === '') return false
+      from = textOf(after)
+    }
+  }
+
   /**
    * The mark on an id comes before the look at where its sign-on went; `rebind` writes the new binding, then in one step notes where
    * and reads whether the old id was ended. So one of both ends the new id.
@@ -180,7 +193,7 @@ export class ClusterRedisStore implements LogStore {
       }
     } finally {
       // Also what was ended before a step failed: readers must not wait for the repeat.
-      await this.#append(endedIds.map(sessionEntry))
+      await this.#append(endedIds.map(endedEntry))
     }
     return { sessionIds: endedIds, tokenKeys: [...tokenKeys] }
   }
@@ -209,7 +222,7 @@ export class ClusterRedisStore implements LogStore {
       markEntry(mark),
       ...(sidless ? [markEntry(sidless)] : []),
       ...tokenMarks.map(markEntry),
-      ...sessionIds.map(sessionEntry),
+      ...sessionIds.map(endedEntry),
     ])
     const finished = mayDestroy && sessionIds.length === 0 && from === undefined && next === undefined
     if (finished) await this.#close(jti, true)
@@ -266,7 +279,8 @@ export class ClusterRedisStore implements LogStore {
       await this.#unindex(fromSessionId, field(signOn.subKey), optional(signOn.sidKey))
     }
     if (signOn !== undefined || flag !== '') {
-      await this.#append([sessionEntry(fromSessionId), sessionEntry(toSessionId)])
+      const moved = signOn === undefined ? [] : [movedEntry(fromSessionId, toSessionId)]
+      await this.#append([sessionEntry(fromSessionId), sessionEntry(toSessionId), ...moved])
     }
     return true
   }

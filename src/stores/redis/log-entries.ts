@@ -24,12 +24,22 @@ export async function followLog(reader: LogReader, cursor: string | undefined): 
 async function startAfresh(reader: LogReader): Promise<LogPage> {
   const [now, last] = await reader.read(['', '0', String(PAGE)])
   const marks = await reader.allMarks()
-  return { cursor: cursorOf(last, now), now: secondsOf(now), reset: true, marks, sessionIds: [] }
+  return {
+    cursor: cursorOf(last, now),
+    now: secondsOf(now),
+    reset: true,
+    marks,
+    sessionIds: [],
+    endedIds: [],
+    moves: [],
+  }
 }
 
 async function readOn(reader: LogReader, from: string, readAt: string): Promise<LogPage | undefined> {
   const marks: Mark[] = []
   const sessionIds: string[] = []
+  const endedIds: string[] = []
+  const moves: (readonly [string, string])[] = []
   let after = from
   for (;;) {
     const [now, last, more, entries] = await reader.read([after, readAt, String(PAGE)])
@@ -37,11 +47,14 @@ async function readOn(reader: LogReader, from: string, readAt: string): Promise<
     after = textOf(last)
     const fields = listOf(entries)
     for (let i = 0; i < fields.length; i += 2) {
-      if (fields[i] === 'm') marks.push(markOf(fields[i + 1]))
-      else sessionIds.push(unescaped(textOf(fields[i + 1])))
+      const [kind, entry] = [fields[i], fields[i + 1]]
+      if (kind === 'm') marks.push(markOf(entry))
+      else if (kind === 'v') moves.push(moveOf(textOf(entry)))
+      else sessionIds.push(unescaped(textOf(entry)))
+      if (kind === 'e') endedIds.push(unescaped(textOf(entry)))
     }
     if (numberOf(more) === 0)
-      return { cursor: cursorOf(last, now), now: secondsOf(now), reset: false, marks, sessionIds }
+      return { cursor: cursorOf(last, now), now: secondsOf(now), reset: false, marks, sessionIds, endedIds, moves }
   }
 }
 
@@ -54,7 +67,22 @@ export function markEntry(mark: Mark): readonly [string, string] {
   return ['m', markLine(mark)]
 }
 
-/** A session id as the log has it. */
+function moveOf(entry: string): readonly [string, string] {
+  const [from = '', to = ''] = entry.split(' ')
+  return [unescaped(from), unescaped(to)]
+}
+
+/** A session that was ended, as the log has it. */
+export function endedEntry(sessionId: string): readonly [string, string] {
+  return ['e', field(sessionId)]
+}
+
+/** A sign-on that moved on, as the log has it. */
+export function movedEntry(from: string, to: string): readonly [string, string] {
+  return ['v', `${field(from)} ${field(to)}`]
+}
+
+/** A session id of which something else happened. */
 export function sessionEntry(sessionId: string): readonly [string, string] {
   return ['s', field(sessionId)]
 }

@@ -106,6 +106,11 @@ export class StandaloneRedisStore implements LogStore {
     return { now, marks: keys.flatMap((key, i) => marksOf(lists[i], now, key)) }
   }
 
+  async isBound(key: string): Promise<boolean> {
+    const [bound] = await this.#run('isBound', [field(key)])
+    return numberOf(bound) === 1
+  }
+
   async endSessions(sessionIds: readonly string[], expiresAt: number): Promise<LocallyEnded> {
     const [ids, tokens] = await this.#run('endSessions', [String(expiresAt), ...sessionIds.flatMap(nameAndId)])
     return { sessionIds: textsOf(ids), tokenKeys: [...new Set(textsOf(tokens))] }

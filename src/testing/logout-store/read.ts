@@ -1,7 +1,7 @@
 // Cases of `read` and `marks`: what is known of a session, and which marks are under a key.
 import assert from 'node:assert/strict'
 import { assertSameMarks, assertState } from './comparisons.js'
-import { bySid, bySub, type Case } from './scene.js'
+import { bySid, bySub, type Case, SOON } from './scene.js'
 
 export const READ_CASES: readonly Case[] = [
   [
@@ -26,6 +26,35 @@ export const READ_CASES: readonly Case[] = [
       const two = await scene.bound({ sessionId: `${one.sessionId} ` })
       await scene.begin(bySid(one))
       await scene.assertUntouched(two)
+    },
+  ],
+  [
+    'isBound: whether a session is bound under a sid or a sub, and that leaves nothing behind',
+    async (scene) => {
+      const binding = await scene.bound()
+      const { subKey, sidKey = '' } = binding
+      assert.deepEqual([await scene.store.isBound(subKey), await scene.store.isBound(sidKey)], [true, true])
+      assert.equal(await scene.store.isBound(scene.key()), false)
+      await scene.assertUntouched(binding)
+      await scene.store.rebind(binding.sessionId, `${binding.sessionId} moved`, await scene.in(3600))
+      assert.equal(await scene.store.isBound(sidKey), true)
+      await scene.store.unbind([`${binding.sessionId} moved`])
+      assert.deepEqual([await scene.store.isBound(subKey), await scene.store.isBound(sidKey)], [false, false])
+    },
+  ],
+  [
+    'isBound: among many sessions, keys that begin alike and bindings that expired',
+    async (scene) => {
+      const subKey = scene.key()
+      for (let i = 0; i < 2; i++) {
+        await Promise.all(Array.from({ length: 300 }, () => scene.bound({ subKey })))
+      }
+      assert.equal(await scene.store.isBound(subKey), true)
+      assert.equal(await scene.store.isBound(`${subKey.slice(0, -1)}~`), false)
+      const soon = await scene.in(SOON)
+      const { sidKey = '' } = await scene.bound({ expiresAt: soon })
+      await scene.waitUntilAfter(soon)
+      assert.equal(await scene.store.isBound(sidKey), false)
     },
   ],
   [

@@ -1,10 +1,10 @@
 // Generated from sql/ by `npm run embed`: do not edit. The text of schema.sql, and what a database says that has it.
 
 /** As in `bcl_version()`. */
-export const SCHEMA_VERSION = 5
+export const SCHEMA_VERSION = 6
 
 /** As in `bcl_functions()`. */
-export const FUNCTIONS_DIGEST = '994a1f5b017b06a2'
+export const FUNCTIONS_DIGEST = '116136b4f102d266'
 
 export const SCHEMA = `-- Generated from sql/ by \`npm run embed\`: do not edit.
 -- The logout store in PostgreSQL 13 or later: tables, and one function for each method of the store. May be applied any
@@ -32,9 +32,9 @@ BEGIN
   IF to_regprocedure(quote_ident(current_schema()) || '.bcl_version()') IS NOT NULL THEN
     EXECUTE 'SELECT ' || quote_ident(current_schema()) || '.bcl_version()' INTO installed;
   END IF;
-  IF installed > 5 THEN
+  IF installed > 6 THEN
     RAISE EXCEPTION 'The logout store of this database has schema version %, of a newer package than this, which has %',
-      installed, 5 USING ERRCODE = 'object_not_in_prerequisite_state';
+      installed, 6 USING ERRCODE = 'object_not_in_prerequisite_state';
   END IF;
   IF installed < 1 THEN
     CREATE TABLE IF NOT EXISTS bcl_session (
@@ -123,6 +123,10 @@ BEGIN
     ALTER TABLE bcl_session ADD COLUMN IF NOT EXISTS about text;
     -- It returned nothing before.
     DROP FUNCTION IF EXISTS bcl_put(bcl_session, boolean);
+  END IF;
+  IF installed < 6 THEN
+    -- The log says which sessions were ended, and where a sign-on moved on to: what hears of ends elsewhere needs both.
+    ALTER TABLE bcl_log ADD COLUMN IF NOT EXISTS ended boolean, ADD COLUMN IF NOT EXISTS moved_to text;
   END IF;
 END $migrations$;
 
@@ -237,9 +241,9 @@ CREATE OR REPLACE FUNCTION bcl_lock_id(key text) RETURNS bigint LANGUAGE sql IMM
   SELECT hashtextextended('bcl:' || key, 0)
 $$;
 
-CREATE OR REPLACE FUNCTION bcl_log_sessions(ids text[]) RETURNS void LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION bcl_log_ended(ids text[]) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
-  INSERT INTO bcl_log (at, session_id) SELECT bcl_now(), id FROM unnest(ids) id;
+  INSERT INTO bcl_log (at, session_id, ended) SELECT bcl_now(), id, true FROM unnest(ids) id;
 END $$;
 
 CREATE OR REPLACE FUNCTION bcl_need_read_committed() RETURNS void LANGUAGE plpgsql AS $$
@@ -442,9 +446,9 @@ BEGIN
       kept_until = greatest(ended_until, marks_until, expires_at)
     WHERE session_id = ANY (covered_ids);
   END IF;
-  INSERT INTO bcl_log (at, mark, session_id) VALUES (time, bcl_mark_json(mark), covered_ids[1]);
+  INSERT INTO bcl_log (at, mark, session_id, ended) VALUES (time, bcl_mark_json(mark), covered_ids[1], true);
   IF cardinality(covered_ids) > 1 THEN
-    PERFORM bcl_log_sessions(covered_ids[2:]);
+    PERFORM bcl_log_ended(covered_ids[2:]);
   END IF;
   IF jti IS NOT NULL THEN
     PERFORM bcl_remember_jti(ROW(jti, issued, seen, finished, (a->>'jtiExp')::double precision)::bcl_jti);
@@ -469,6 +473,11 @@ BEGIN
   PERFORM bcl_need_read_committed();
   PERFORM pg_advisory_xact_lock_shared(least(sub_id, sid_id));
   PERFORM pg_advisory_xact_lock_shared(greatest(sub_id, sid_id));
+END $$;
+
+CREATE OR REPLACE FUNCTION bcl_log_sessions(ids text[]) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+  INSERT INTO bcl_log (at, session_id) SELECT bcl_now(), id FROM unnest(ids) id;
 END $$;
 
 -- Writes a sign-on under a session id, in place of what was bound there. Returns when it ends by itself.
@@ -544,6 +553,8 @@ BEGIN
   IF a ? 'jti' AND (a->>'done')::boolean THEN
     PERFORM bcl_remember_jti(ROW(a->>'jti', NULL, NULL, true, (a->>'jtiExp')::double precision)::bcl_jti);
   ELSIF a ? 'jti' THEN
+    -- A logout that is still at work there may be about to complete it.
+    PERFORM pg_advisory_xact_lock(bcl_lock_id('jti ' || (a->>'jti')));
     UPDATE bcl_jti SET completed = false WHERE key = a->>'jti' AND completed;
   END IF;
   RETURN '{}';
@@ -630,9 +641,20 @@ BEGIN
       kept_until = greatest(kept_until, till, expires_at)
     WHERE session_id = ANY (heir_ids);
   END IF;
-  PERFORM bcl_log_sessions(all_ids);
+  PERFORM bcl_log_ended(all_ids);
   PERFORM bcl_prune_at_times();
   RETURN jsonb_build_object('ids', to_jsonb(all_ids), 'tokens', to_jsonb(tokens));
+END $$;
+
+CREATE OR REPLACE FUNCTION bcl_is_bound(a jsonb) RETURNS jsonb LANGUAGE plpgsql STABLE
+SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET jit = off AS $$
+DECLARE
+  target_key text := a->>'key';
+  time double precision := bcl_now();
+BEGIN
+  RETURN jsonb_build_object('bound',
+    EXISTS (SELECT 1 FROM bcl_session WHERE bound AND sid_key = target_key AND expires_at > time)
+    OR EXISTS (SELECT 1 FROM bcl_session WHERE bound AND sub_key = target_key AND expires_at > time));
 END $$;
 
 -- The sessions under a key, a page of them in the order of their ids, and where the next begins.
@@ -678,6 +700,14 @@ CREATE OR REPLACE FUNCTION bcl_pull(a jsonb) RETURNS jsonb LANGUAGE sql STABLE A
     'ids', CASE WHEN lost THEN '[]'
       ELSE (SELECT coalesce(jsonb_agg(DISTINCT l.session_id), '[]') FROM bcl_log l
             WHERE (l.xid >= after OR l.at >= since) AND l.session_id IS NOT NULL)
+    END,
+    'ended', CASE WHEN lost THEN '[]'
+      ELSE (SELECT coalesce(jsonb_agg(DISTINCT l.session_id), '[]') FROM bcl_log l
+            WHERE (l.xid >= after OR l.at >= since) AND l.session_id IS NOT NULL AND l.ended)
+    END,
+    'moves', CASE WHEN lost THEN '[]'
+      ELSE (SELECT coalesce(jsonb_agg(l.session_id), '[]') || coalesce(jsonb_agg(l.moved_to), '[]') FROM bcl_log l
+            WHERE (l.xid >= after OR l.at >= since) AND l.moved_to IS NOT NULL)
     END)
   FROM (SELECT
     NOT (a ? 'after') OR bcl_now() - (a->>'readAt')::double precision NOT BETWEEN -1 AND 150 AS lost,
@@ -738,7 +768,8 @@ BEGIN
     WHERE old.ended IS NULL OR old.ended_until <= time;
   END IF;
   IF has_signon OR inherits THEN
-    PERFORM bcl_log_sessions(ARRAY[from_id, to_id]);
+    INSERT INTO bcl_log (at, session_id, moved_to) VALUES (time, from_id, CASE WHEN has_signon THEN to_id END);
+    PERFORM bcl_log_sessions(ARRAY[to_id]);
     PERFORM bcl_prune_at_times();
   END IF;
   RETURN bcl_read(jsonb_build_object('id', to_id));
@@ -765,8 +796,8 @@ BEGIN
 END $$;
 
 -- Which migration was the last one.
-CREATE OR REPLACE FUNCTION bcl_version() RETURNS integer LANGUAGE sql IMMUTABLE AS $$ SELECT 5 $$;
+CREATE OR REPLACE FUNCTION bcl_version() RETURNS integer LANGUAGE sql IMMUTABLE AS $$ SELECT 6 $$;
 
 -- Which text the functions have.
-CREATE OR REPLACE FUNCTION bcl_functions() RETURNS text LANGUAGE sql IMMUTABLE AS $$ SELECT '994a1f5b017b06a2' $$;
+CREATE OR REPLACE FUNCTION bcl_functions() RETURNS text LANGUAGE sql IMMUTABLE AS $$ SELECT '116136b4f102d266' $$;
 `

@@ -463,7 +463,7 @@ for i, each in ipairs(names) do
       call('SET', prefix .. 's' .. each, record, 'PXAT', ended_till)
       ids[#ids + 1] = id
       if scope == 'sid' and s_sid == '' then without_sid = without_sid + 1 end
-      fields[#fields + 1] = 's'
+      fields[#fields + 1] = 'e'
       fields[#fields + 1] = id
     end
   end
@@ -500,7 +500,7 @@ while walk[i] do
   if end_locally(session, exp, step.at, step.sub, step.sid) then
     save(key, session)
     ids[#ids + 1] = id
-    fields[#fields + 1], fields[#fields + 2] = 's', id
+    fields[#fields + 1], fields[#fields + 2] = 'e', id
     for _, token in ipairs(their) do tokens[#tokens + 1] = token end
   end
   for _, pointer in ipairs(pointers_of(session, step.at, step.sub, step.sid)) do
@@ -514,6 +514,18 @@ while walk[i] do
 end
 append_log(prefix .. 'log', fields)
 return { ids, tokens }
+`].join('\n'),
+  isBound: [PAGE, page_of, clock, now, RECORD, ENDING, load, prefix, name_of, of_key, ends_before, index_add, other_index, index, `local key = ARGV[2]
+local index, after = of_key('i', key), ''
+repeat
+  local names
+  names, after = page_of(index, after, PAGE)
+  for _, name in ipairs(names) do
+    local session = load(prefix .. 's' .. name)
+    if session.bound and (session.sid == key or session.sub == key) then return { 1 } end
+  end
+until not after
+return { 0 }
 `].join('\n'),
   list: [PAGE, page_of, clock, now, RECORD, ENDING, load, prefix, of_session, name_of, of_key, `local scope, key, after = unpack(ARGV, 2, 4)
 local names, position = page_of(of_key('i', key), after, PAGE)
@@ -546,7 +558,7 @@ if from.sub then
   if from.bound then unindex(from_name, from) end
   leave_behind(from, tokens_key, to_name, moved.exp)
   save(from_key, from)
-  append_log(prefix .. 'log', { 's', from_id })
+  append_log(prefix .. 'log', { 's', from_id, 'v', from_id .. ' ' .. to_id })
 end
 if inherits then
   local to_key = of_session(to_name)

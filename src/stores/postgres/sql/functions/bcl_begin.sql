@@ -114,9 +114,9 @@ BEGIN
       kept_until = greatest(ended_until, marks_until, expires_at)
     WHERE session_id = ANY (covered_ids);
   END IF;
-  INSERT INTO bcl_log (at, mark, session_id) VALUES (time, bcl_mark_json(mark), covered_ids[1]);
+  INSERT INTO bcl_log (at, mark, session_id, ended) VALUES (time, bcl_mark_json(mark), covered_ids[1], true);
   IF cardinality(covered_ids) > 1 THEN
-    PERFORM bcl_log_sessions(covered_ids[2:]);
+    PERFORM bcl_log_ended(covered_ids[2:]);
   END IF;
   IF jti IS NOT NULL THEN
     PERFORM bcl_remember_jti(ROW(jti, issued, seen, finished, (a->>'jtiExp')::double precision)::bcl_jti);

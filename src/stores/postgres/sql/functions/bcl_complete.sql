@@ -7,6 +7,8 @@ BEGIN
   IF a ? 'jti' AND (a->>'done')::boolean THEN
     PERFORM bcl_remember_jti(ROW(a->>'jti', NULL, NULL, true, (a->>'jtiExp')::double precision)::bcl_jti);
   ELSIF a ? 'jti' THEN
+    -- A logout that is still at work there may be about to complete it.
+    PERFORM pg_advisory_xact_lock(bcl_lock_id('jti ' || (a->>'jti')));
     UPDATE bcl_jti SET completed = false WHERE key = a->>'jti' AND completed;
   END IF;
   RETURN '{}';

@@ -56,7 +56,7 @@ BEGIN
       kept_until = greatest(kept_until, till, expires_at)
     WHERE session_id = ANY (heir_ids);
   END IF;
-  PERFORM bcl_log_sessions(all_ids);
+  PERFORM bcl_log_ended(all_ids);
   PERFORM bcl_prune_at_times();
   RETURN jsonb_build_object('ids', to_jsonb(all_ids), 'tokens', to_jsonb(tokens));
 END $$;

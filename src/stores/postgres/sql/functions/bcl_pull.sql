@@ -12,6 +12,14 @@ CREATE OR REPLACE FUNCTION bcl_pull(a jsonb) RETURNS jsonb LANGUAGE sql STABLE A
     'ids', CASE WHEN lost THEN '[]'
       ELSE (SELECT coalesce(jsonb_agg(DISTINCT l.session_id), '[]') FROM bcl_log l
             WHERE (l.xid >= after OR l.at >= since) AND l.session_id IS NOT NULL)
+    END,
+    'ended', CASE WHEN lost THEN '[]'
+      ELSE (SELECT coalesce(jsonb_agg(DISTINCT l.session_id), '[]') FROM bcl_log l
+            WHERE (l.xid >= after OR l.at >= since) AND l.session_id IS NOT NULL AND l.ended)
+    END,
+    'moves', CASE WHEN lost THEN '[]'
+      ELSE (SELECT coalesce(jsonb_agg(l.session_id), '[]') || coalesce(jsonb_agg(l.moved_to), '[]') FROM bcl_log l
+            WHERE (l.xid >= after OR l.at >= since) AND l.moved_to IS NOT NULL)
     END)
   FROM (SELECT
     NOT (a ? 'after') OR bcl_now() - (a->>'readAt')::double precision NOT BETWEEN -1 AND 150 AS lost,

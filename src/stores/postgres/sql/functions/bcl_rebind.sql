@@ -49,7 +49,8 @@ BEGIN
     WHERE old.ended IS NULL OR old.ended_until <= time;
   END IF;
   IF has_signon OR inherits THEN
-    PERFORM bcl_log_sessions(ARRAY[from_id, to_id]);
+    INSERT INTO bcl_log (at, session_id, moved_to) VALUES (time, from_id, CASE WHEN has_signon THEN to_id END);
+    PERFORM bcl_log_sessions(ARRAY[to_id]);
     PERFORM bcl_prune_at_times();
   END IF;
   RETURN bcl_read(jsonb_build_object('id', to_id));

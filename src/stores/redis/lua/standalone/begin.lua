@@ -104,7 +104,7 @@ for i, each in ipairs(names) do
       call('SET', prefix .. 's' .. each, record, 'PXAT', ended_till)
       ids[#ids + 1] = id
       if scope == 'sid' and s_sid == '' then without_sid = without_sid + 1 end
-      fields[#fields + 1] = 's'
+      fields[#fields + 1] = 'e'
       fields[#fields + 1] = id
     end
   end

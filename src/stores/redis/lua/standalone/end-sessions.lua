@@ -11,7 +11,7 @@ while walk[i] do
   if end_locally(session, exp, step.at, step.sub, step.sid) then
     save(key, session)
     ids[#ids + 1] = id
-    fields[#fields + 1], fields[#fields + 2] = 's', id
+    fields[#fields + 1], fields[#fields + 2] = 'e', id
     for _, token in ipairs(their) do tokens[#tokens + 1] = token end
   end
   for _, pointer in ipairs(pointers_of(session, step.at, step.sub, step.sid)) do

@@ -10,7 +10,7 @@ if from.sub then
   if from.bound then unindex(from_name, from) end
   leave_behind(from, tokens_key, to_name, moved.exp)
   save(from_key, from)
-  append_log(prefix .. 'log', { 's', from_id })
+  append_log(prefix .. 'log', { 's', from_id, 'v', from_id .. ' ' .. to_id })
 end
 if inherits then
   local to_key = of_session(to_name)

@@ -1,0 +1,126 @@
+// Sessions that were ended at another node, as the log of the store tells of them: the application's hook hears of each, so
+// that it can close connections which are open here. Knows no log and no store but one question.
+import { monotonicSeconds } from '../deadline.js'
+import type { LogoutError } from '../errors.js'
+import { ExpiringMap } from '../expiring-map.js'
+
+/** What was heard at one time: every page of the log, also one that tells of nothing. */
+export interface Heard {
+  /** Something may have been missed. */
+  readonly reset: boolean
+  readonly endedIds: readonly string[]
+  readonly moves: readonly (readonly [from: string, to: string])[]
+}
+
+export interface EndsElsewhereOptions {
+  /** Calls the application's hook. Resolves to what went wrong. */
+  readonly announce: (sessionIds: readonly string[]) => Promise<LogoutError | undefined>
+  /** Whether a session id was ended or left, asked of the store. */
+  readonly isEnded: (sessionId: string) => Promise<boolean>
+  readonly onWarning: (error: LogoutError) => void
+  readonly clock: () => number
+  /** For how long ids are remembered that a session had before. */
+  readonly sessionLifetimeSeconds: number
+}
+
+/** Longer than anybody reads the log again. */
+const REMEMBERED_SECONDS = 900
+/** For how long a hook that fails is called again, at each page of the log. */
+const RETRY_SECONDS = 900
+/** Sessions that may have connections here, at most: those that were asked about last. */
+const MAX_SEEN = 100_000
+const ASKED_AT_ONCE = 64
+
+export class EndsElsewhere {
+  readonly #options: EndsElsewhereOptions
+  readonly #announced = new ExpiringMap<{ readonly expiresAt: number }>()
+  readonly #cameFrom = new ExpiringMap<{ readonly ids: Set<string>; readonly expiresAt: number }>()
+  /** To be announced, and since when, by the monotonic clock. */
+  readonly #due = new Map<string, number>()
+  readonly #seen = new Set<string>()
+  #announcing: Promise<void> | undefined
+  #isFollowing = false
+
+  constructor(options: EndsElsewhereOptions) {
+    this.#options = options
+  }
+
+  /** This session was found alive here: it may have connections. */
+  seen(sessionId: string): void {
+    this.#seen.delete(sessionId)
+    this.#seen.add(sessionId)
+    const [oldest] = this.#seen
+    if (oldest !== undefined && this.#seen.size > MAX_SEEN) this.#seen.delete(oldest)
+  }
+
+  /** This process ends them, and announces them by itself, again and again if it must. */
+  endedHere(sessionIds: readonly string[]): void {
+    for (const id of sessionIds) this.#settle(id)
+  }
+
+  heard({ reset, endedIds, moves }: Heard): void {
+    const now = this.#options.clock()
+    for (const [from, to] of moves) {
+      const known = this.#cameFrom.get(to, now)?.ids ?? new Set<string>()
+      this.#cameFrom.set(to, { ids: known.add(from), expiresAt: now + this.#options.sessionLifetimeSeconds }, now)
+    }
+    this.#owe(endedIds)
+    if (reset && this.#isFollowing) void this.#askAboutAll()
+    this.#isFollowing = true
+    this.#announce()
+  }
+
+  /** The ids that this session's sign-on had before, wherever they were changed. */
+  earlierIds(sessionId: string): readonly string[] {
+    const found = new Set([sessionId])
+    // Grows while it is walked; nothing is walked twice, so that circles end.
+    for (const id of found) for (const from of this.#cameFrom.get(id, this.#options.clock())?.ids ?? []) found.add(from)
+    found.delete(sessionId)
+    return [...found]
+  }
+
+  #owe(sessionIds: readonly string[]): void {
+    for (const id of sessionIds) {
+      if (this.#announced.get(id, this.#options.clock()) === undefined && !this.#due.has(id)) {
+        this.#due.set(id, monotonicSeconds())
+      }
+    }
+  }
+
+  #settle(sessionId: string): void {
+    const now = this.#options.clock()
+    this.#due.delete(sessionId)
+    this.#seen.delete(sessionId)
+    this.#announced.set(sessionId, { expiresAt: now + REMEMBERED_SECONDS }, now)
+  }
+
+  #announce(): void {
+    this.#announcing ??= this.#announceDue().finally(() => {
+      this.#announcing = undefined
+    })
+  }
+
+  async #announceDue(): Promise<void> {
+    const ids = [...this.#due.keys()]
+    if (ids.length === 0) return
+    const error = await this.#options.announce(ids)
+    if (error === undefined) {
+      for (const id of ids) this.#settle(id)
+      return
+    }
+    this.#options.onWarning(error)
+    const tooOld = monotonicSeconds() - RETRY_SECONDS
+    for (const [id, since] of this.#due) if (since < tooOld) this.#due.delete(id)
+  }
+
+  /** The log was missed for a while. Whoever cannot be asked about now is asked about by the next request. */
+  async #askAboutAll(): Promise<void> {
+    const seen = [...this.#seen]
+    for (let first = 0; first < seen.length; first += ASKED_AT_ONCE) {
+      const asked = seen.slice(first, first + ASKED_AT_ONCE)
+      const ended = await Promise.all(asked.map((id) => this.#options.isEnded(id).catch(() => false)))
+      this.#owe(asked.filter((_, i) => ended[i]))
+    }
+    this.#announce()
+  }
+}
