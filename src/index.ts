@@ -1,4 +1,5 @@
 // The face: named re-exports, nothing else.
+/** @module oidc-backchannel-logout */
 export {
   type BackchannelLogout,
   createBackchannelLogout,

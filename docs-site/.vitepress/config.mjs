@@ -15,6 +15,7 @@ const further = readdirSync(docs).filter(
 const under = (folder) =>
   readdirSync(path.join(docs, folder))
     .filter((file) => file.endsWith('.md') && file !== 'README.md')
+    .sort()
     .map((file) => item(`${folder}/${file}`))
 
 export default defineConfig({
@@ -24,7 +25,7 @@ export default defineConfig({
   srcDir: './pages',
   outDir: './dist',
   cleanUrls: true,
-  rewrites: { 'recipes/README.md': 'recipes/index.md' },
+  rewrites: { 'recipes/README.md': 'recipes/index.md', 'api/README.md': 'api/index.md' },
   // What lies beside docs is in the repository, not on the site.
   ignoreDeadLinks: [
     /^(?:\.\/)?(?:\.\.\/)+(?:example-app|src|test|bench|README|SECURITY|CHANGELOG|LICENSE)/,
@@ -36,8 +37,14 @@ export default defineConfig({
     sidebar: [
       { text: 'Begin', items: BEGIN.map(item) },
       { text: 'Test and look', items: TEST.map(item) },
+      { text: 'Operations', collapsed: true, items: under('operations') },
       { text: 'Recipes', collapsed: true, items: under('recipes') },
       { text: 'Providers', collapsed: true, items: [item('providers.md'), ...under('providers')] },
+      {
+        text: 'API',
+        collapsed: true,
+        items: [item('api/oidc-backchannel-logout.md'), ...under('api/oidc-backchannel-logout')],
+      },
       { text: 'Further', items: further.map(item) },
     ],
   },

@@ -1,4 +1,5 @@
 // The face of the claims cache: named re-exports, nothing else.
+/** @module oidc-backchannel-logout/claims */
 
 export type { ClaimsEvictor, EndedClaims } from '../logout/claims-evictor.js'
 export type { TokenHandler, TokenRequest, TokenResponse } from './bearer.js'

@@ -1,5 +1,6 @@
 // Spans and metrics for OpenTelemetry out of the events alone, in the caller's own trace. Attributes are words of closed lists: nothing
 // of a token, a person or a session is in them.
+/** @module oidc-backchannel-logout/opentelemetry */
 import {
   context,
   type Meter,

@@ -1,5 +1,6 @@
 // Metrics for Prometheus, by prom-client, out of the events alone. Labels are words of closed lists: nothing of a token, a person or a
 // session is in them. Knows no store and no receiver.
+/** @module oidc-backchannel-logout/prometheus */
 import { Counter, register as defaultRegister, Gauge, Histogram, type Registry } from 'prom-client'
 import type { EventListener, LogoutEvent } from '../events.js'
 

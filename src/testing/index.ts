@@ -1,4 +1,5 @@
 // The face of the testing kit: named re-exports, nothing else.
+/** @module oidc-backchannel-logout/testing */
 
 export type { LogoutTrialOptions } from './application-on-trial.js'
 export * from './assert-logout-works.js'

@@ -65,6 +65,8 @@ async function runNext({ folder, socket, env }: RunOptions): Promise<RunningProg
 }
 
 export const PROGRAMS: Readonly<Record<string, StackOptions>> = {
+  // Auth.js knows no answer of one's own in the midst of a login: it goes on with nobody signed in.
+  authjs: { ...HERE, lateLogin: { status: 401, at: '/me' } },
   fastify: HERE,
   'fastify-session': HERE,
   hono: HERE,

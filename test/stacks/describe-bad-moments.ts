@@ -58,7 +58,8 @@ export function describeBadMoments(name: string, options: StackOptions): void {
       await held
       await logOutAtTheOp(stack, browser)
       gates.login.open()
-      expect(await login).toMatchObject({ status: 403, url: expect.stringContaining('/callback') })
+      const { status, at } = options.lateLogin ?? { status: 403, at: '/callback' }
+      expect(await login).toMatchObject({ status, url: expect.stringContaining(at) })
       expect(await who(stack, browser)).toBe(401)
       await signIn(stack, 'ada', browser)
       expect(await who(stack, browser)).toBe('ada')

@@ -24,7 +24,7 @@ export async function startOp(rpOrigin: string, authMethod: ClientAuthMethod): P
         client_id: CLIENT_ID,
         client_secret: CLIENT_SECRET,
         token_endpoint_auth_method: authMethod,
-        redirect_uris: [`${rpOrigin}/callback`],
+        redirect_uris: [`${rpOrigin}/callback`, `${rpOrigin}/auth/callback/op`],
         backchannel_logout_uri: `${rpOrigin}/backchannel-logout`,
         backchannel_logout_session_required: true,
       },

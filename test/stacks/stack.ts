@@ -16,6 +16,8 @@ export interface StackOptions {
   readonly recipe?: string
   readonly entry?: string
   readonly authMethod?: 'client_secret_basic' | 'client_secret_post'
+  /** What a browser meets whose login came too late for a logout. Default: 403 at the callback. */
+  readonly lateLogin?: { readonly status: number; readonly at: string }
   readonly change?: (code: string) => string
   /** Where the program lies, if not beside the repository's own packages. */
   readonly programs?: string

@@ -1,4 +1,5 @@
 // The face of `oidc-backchannel-logout/redis`: named re-exports, nothing else.
+/** @module oidc-backchannel-logout/redis */
 export type { LogPage, LogStore } from '../log-store.js'
 export { checkRedis, type RedisCheckOptions } from './check-redis.js'
 export type {
