@@ -9,14 +9,18 @@ import { ALL_MISTAKES, mistakeError } from '../../src/mistakes/mistakes.js'
 const root = path.resolve(import.meta.dirname, '../..')
 const read = (file: string) => readFileSync(path.join(root, file), 'utf8')
 
-/** As GitHub and most generators make them. */
+/** As GitHub and most generators make them: a second heading of the same words gets a number. */
 function anchorsOf(markdown: string): readonly string[] {
-  return [...markdown.matchAll(/^#+ (.+)$/gm)].map(([, title = '']) =>
-    title
+  const times = new Map<string, number>()
+  return [...markdown.matchAll(/^#+ (.+)$/gm)].map(([, title = '']) => {
+    const words = title
       .toLowerCase()
-      .replaceAll(/[^\p{L}\p{N}\s-]/gu, '')
-      .replaceAll(' ', '-'),
-  )
+      .replaceAll(/[^\p{L}\p{N}\s_-]/gu, '')
+      .replaceAll(' ', '-')
+    const seen = times.get(words) ?? 0
+    times.set(words, seen + 1)
+    return seen === 0 ? words : `${words}-${seen}`
+  })
 }
 
 describe('docs/errors.md', () => {
