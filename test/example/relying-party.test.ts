@@ -61,8 +61,10 @@ describe('a logout that overtakes the sign-in it belongs to', () => {
     expect(page.status).toBe(403)
     expect(textOf(page.text)).toContain('Logged out meanwhile')
     expect(await whoIsAt(browser, rpUrl)).toEqual({ status: 401 })
-    expect(events.map(({ type }) => type).slice(0, 3)).toEqual(['logout', 'answer', 'bound'])
-    expect(events[2]).toMatchObject({ ended: true })
+    // Nothing was ever bound when the first logout of this application came: it is told so, and it is no mistake here.
+    const said = events.filter(({ type }) => type !== 'warning')
+    expect(said.map(({ type }) => type).slice(0, 3)).toEqual(['logout', 'answer', 'bound'])
+    expect(said[2]).toMatchObject({ ended: true })
 
     await signIn(browser, rpUrl, 'Ada')
     expect(await whoIsAt(browser, rpUrl)).toMatchObject({ status: 200, sub: 'ada' })

@@ -46,6 +46,8 @@ describe('openTelemetry', () => {
       .flatMap(({ metrics }) => metrics)
     const errors = points.find(({ descriptor }) => descriptor.name === 'oidc.backchannel_logout.errors')
     expect(errors?.dataPoints.map(({ attributes, value }) => [attributes, value])).toEqual([
+      // The logout found nobody, since nobody signs in here.
+      [{ 'error.type': 'ERR_CONFIGURATION', 'oidc.backchannel_logout.reason': 'never_bound' }, 1],
       [{ 'error.type': 'ERR_TOKEN', 'oidc.backchannel_logout.reason': 'nonce_present' }, 1],
     ])
     expect(points.map(({ descriptor }) => descriptor.name)).toContain('oidc.backchannel_logout.duration')

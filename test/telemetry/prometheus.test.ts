@@ -100,4 +100,7 @@ function bound(store: LogoutStore): LogoutStore {
   })
 }
 
-const METHODS = ['bind', 'rebind', 'renew', 'addTokens', 'read', 'marks', 'endSessions', 'unbind', 'begin', 'complete']
+const METHODS = [
+  ...['bind', 'rebind', 'renew', 'addTokens', 'read', 'list', 'marks', 'isBound'],
+  ...['endSessions', 'unbind', 'begin', 'complete'],
+]
