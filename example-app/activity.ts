@@ -116,6 +116,10 @@ export function sayRp(event: LogoutEvent): Said {
         : { tone: 'bad', text: event.error.message }
     case 'revalidated':
       return { tone: event.found === 'away' ? 'bad' : 'plain', text: `Asked the provider: ${event.found}` }
+    case 'tokens-revoked':
+      return event.outcome === 'failed'
+        ? { tone: 'bad', text: event.error.message }
+        : { tone: 'plain', text: event.outcome === 'revoked' ? 'Revoked its tokens' : 'Revokes no such tokens' }
     case 'passed-on':
       return { tone: 'plain', text: `Passed on to ${event.hops.length} applications` }
     case 'warning':

@@ -29,6 +29,7 @@ const OPTIONS: { readonly [Name in Exclude<keyof Settings, 'fetch'>]-?: (value: 
   jwks: (value) => JSON.parse(value),
   decryption: (value) => JSON.parse(value),
   endSession: (value) => JSON.parse(value),
+  clientAuthentication: (value) => JSON.parse(value),
 }
 
 /** `PRESET=ory-hydra`, `ALGORITHMS=ES256,RS256`, `ALLOW_MISSING_EXP=true`, … Throws a `TypeError` for an unknown preset. */

@@ -92,7 +92,12 @@ export function createRp(config: RpConfig): Rp {
 
   // Before session({ store }): the receiver protects the store against sessions that come back.
   const logout = createBackchannelLogout({
-    provider: { ...config.provider, issuer, clientId },
+    provider: {
+      clientAuthentication: { method: 'client_secret_basic', clientSecret: config.clientSecret },
+      ...config.provider,
+      issuer,
+      clientId,
+    },
     sessions: expressSessions(sessionStore),
     ...(store && { store }),
     ...(claims && { claims }),
@@ -207,7 +212,8 @@ export function createRp(config: RpConfig): Rp {
       issuer: claims.iss,
       issuedAt: claims.iat,
       accessToken: tokens.access_token,
-      record: await rpInitiated.record(claims, tokens.id_token),
+      // A refresh token, where the OP gives one, is of no use here: it is revoked at the logout.
+      record: await rpInitiated.record(claims, tokens.id_token, undefined, { refreshToken: tokens.refresh_token }),
     }
     await save(req)
     res.redirect(303, '/')

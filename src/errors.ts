@@ -16,6 +16,7 @@ import { adviceOn } from './advice.js'
  * - `ERR_ID_TOKEN`: the claims given to `bind` are not those of a configured provider's ID Token.
  * - `ERR_NO_VERDICT`: whether a session or a token lives could not be found out; answered 503, the session is kept.
  * - `ERR_DELIVERY`: a Logout Token of this process's own did not end its logout at an RP; `reason` says why.
+ * - `ERR_REVOCATION`: a token was not revoked at its provider (RFC 7009); the logout stands, and `reason` says why.
  * - `ERR_CONFIGURATION`: the application is set up in a way that leaves users signed in; `reason` says how, `remedy` what to do.
  * - `ERR_UNEXPECTED`: a failure that nobody foresaw, in this package or below it; `cause` has it.
  */
@@ -32,6 +33,7 @@ export type ErrorCode =
   | 'ERR_ID_TOKEN'
   | 'ERR_NO_VERDICT'
   | 'ERR_DELIVERY'
+  | 'ERR_REVOCATION'
   | 'ERR_CONFIGURATION'
   | 'ERR_UNEXPECTED'
 

@@ -96,6 +96,23 @@ export type LogoutEvent =
     }
   /** The provider was asked whether a session still stands; `away`: it did not say. */
   | { readonly type: 'revalidated'; readonly found: 'live' | 'ended' | 'away' }
+  /**
+   * The tokens of a sign-on that ended here were revoked at the provider (RFC 7009), or were not; the logout stands in each case.
+   * `unsupported`: the provider has no revocation endpoint, or none for such a token.
+   */
+  | {
+      readonly type: 'tokens-revoked'
+      readonly issuer: string
+      readonly clientId: string
+      readonly outcome: 'revoked' | 'unsupported'
+    }
+  | {
+      readonly type: 'tokens-revoked'
+      readonly issuer: string
+      readonly clientId: string
+      readonly outcome: 'failed'
+      readonly error: LogoutError
+    }
   /** Sessions that ended here were passed on to the applications that hang on them: what the first attempt at each came to. */
   | {
       readonly type: 'passed-on'

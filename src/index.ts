@@ -35,6 +35,7 @@ export type {
   EndSessionStart,
   LogoutScope,
   ProviderLogout,
+  RecordedTokens,
 } from './outbound/end-session.js'
 export type {
   EndSessionHandler,
@@ -66,10 +67,12 @@ export {
   type RevalidationTokens,
 } from './outbound/revalidation-questions.js'
 export { memoryRevalidationStates, type RevalidationStates } from './outbound/revalidation-states.js'
+export type { RevocationOutcome, TokensRevoked, TokensToRevoke } from './outbound/revoke-tokens.js'
 export type {
   LogoutRouteOptions,
   RpInitiatedLogout,
 } from './outbound/rp-initiated-logout.js'
+export type { ClientAuthentication } from './providers/client-authentication.js'
 export type { ProviderSource } from './providers/directory.js'
 export type {
   EndSessionDialect,

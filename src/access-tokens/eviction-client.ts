@@ -2,11 +2,11 @@
 import { LogoutError } from '../errors.js'
 import { basicAuthorization } from '../http/basic-auth.js'
 import type { Fetch } from '../http/fetched-documents.js'
+import { outline } from '../http/outline.js'
 import { safeUrlOption } from '../http/safe-url.js'
 import type { ClaimsEvictor } from '../logout/claims-evictor.js'
 import { tokenKey } from '../marks/target.js'
 import { assertOptions, type OptionNames } from '../option-checks.js'
-import { outline } from './no-verdict.js'
 
 /** Options of `createEvictionClient`. */
 export interface EvictionClientOptions {

@@ -2,6 +2,7 @@
 /** @module oidc-backchannel-logout/claims */
 
 export type { ClaimsEvictor, EndedClaims } from '../logout/claims-evictor.js'
+export type { ClientAuthentication } from '../providers/client-authentication.js'
 export type { TokenHandler, TokenRequest, TokenResponse } from './bearer.js'
 export type { RouteOptions } from './bearer-route.js'
 export type { LookupOptions, MarksStore, Verdict } from './claims-cache.js'
@@ -15,7 +16,7 @@ export {
 } from './create-claims.js'
 export { createEvictionClient, type EvictionClient, type EvictionClientOptions } from './eviction-client.js'
 export type { EvictionEndpointOptions, EvictionHandler } from './eviction-endpoint.js'
-export type { ClientAuthentication, Introspect, IntrospectionOptions } from './introspection.js'
+export type { Introspect, IntrospectionOptions } from './introspection.js'
 export {
   createJwtCheck,
   type IsRevoked,

@@ -1,38 +1,25 @@
 // Asks the authorization server about a token (RFC 7662, RFC 9701), by oauth4webapi. Keeps no answer and judges none: an answer
 // or no verdict, nothing between.
-import type { webcrypto } from 'node:crypto'
 import {
   type Client,
-  type ClientAuth,
-  ClientSecretBasic,
-  ClientSecretPost,
   clockSkew,
   clockTolerance,
   introspectionRequest,
-  PrivateKeyJwt,
   processIntrospectionResponse,
   ResponseBodyError,
-  TlsClientAuth,
   validateApplicationLevelSignature,
   WWWAuthenticateChallengeError,
 } from 'oauth4webapi'
 import { LogoutError } from '../errors.js'
 import type { Fetch } from '../http/fetched-documents.js'
+import { outline, statusOf } from '../http/outline.js'
 import { safeUrlOption } from '../http/safe-url.js'
 import { assertOptions, type OptionNames } from '../option-checks.js'
+import { type ClientAuthentication, clientAuth, isByCertificate } from '../providers/client-authentication.js'
 import { audienceWatch } from './audience-watch.js'
-import { noVerdict, outline, statusOf } from './no-verdict.js'
+import { noVerdict } from './no-verdict.js'
 import { type MetadataOptions, serverMetadata, transport } from './server-metadata.js'
 import type { TokenClaims } from './token-claims.js'
-
-/** How this API proves to the authorization server who it is. */
-export type ClientAuthentication =
-  | { readonly method: 'client_secret_basic' | 'client_secret_post'; readonly clientSecret: string }
-  | { readonly method: 'private_key_jwt'; readonly privateKey: webcrypto.CryptoKey; readonly keyId?: string }
-  /** By the certificate of the connection (RFC 8705 2): `fetch` must present it. `mtls_endpoint_aliases` of the metadata are used. */
-  | { readonly method: 'tls_client_auth' | 'self_signed_tls_client_auth' }
-  /** Any other method, as a `ClientAuth` of oauth4webapi. */
-  | ClientAuth
 
 /** How the authorization server is asked about tokens (RFC 7662), and as whom. */
 export interface IntrospectionOptions {
@@ -84,7 +71,7 @@ export function introspectionClient(
   warn: (error: LogoutError) => void = () => {},
 ): Introspect {
   assertUsable(options)
-  const authentication = clientAuth(options.clientAuthentication)
+  const authentication = clientAuth(options.clientAuthentication, 'introspection.clientAuthentication')
   const metadata = serverMetadata({ ...options, ...knownOf(options), clock })
   const timeoutSeconds = options.timeoutSeconds ?? DEFAULT_TIMEOUT_SECONDS
   const watch = audienceWatch(options, clock, warn)
@@ -138,8 +125,7 @@ function knownOf({ introspectionEndpoint, signed }: IntrospectionOptions): Pick<
 function clientOf({ clientId, signed, clientAuthentication }: IntrospectionOptions, clock: () => number): Client {
   return {
     client_id: clientId,
-    ...('method' in clientAuthentication &&
-      clientAuthentication.method.endsWith('tls_client_auth') && { use_mtls_endpoint_aliases: true }),
+    ...(isByCertificate(clientAuthentication) && { use_mtls_endpoint_aliases: true }),
     [clockSkew]: Math.round(clock() - Date.now() / 1000),
     [clockTolerance]: CLOCK_TOLERANCE_SECONDS,
     ...(signed !== undefined && { introspection_signed_response_alg: signed.algorithm }),
@@ -162,28 +148,6 @@ function reasonOf(error: unknown) {
 /** What `fetch` throws for a refused connection, an unknown host, a reset. */
 function isNetworkFailure(error: unknown): boolean {
   return error instanceof TypeError
-}
-
-function clientAuth(authentication: ClientAuthentication): ClientAuth {
-  if (typeof authentication === 'function') return authentication
-  switch (authentication.method) {
-    case 'client_secret_basic':
-      return ClientSecretBasic(authentication.clientSecret)
-    case 'client_secret_post':
-      return ClientSecretPost(authentication.clientSecret)
-    case 'private_key_jwt': {
-      const { privateKey: key, keyId: kid } = authentication
-      return PrivateKeyJwt(kid === undefined ? { key } : { key, kid })
-    }
-    case 'tls_client_auth':
-    case 'self_signed_tls_client_auth':
-      return TlsClientAuth()
-    default:
-      throw new TypeError(
-        'introspection.clientAuthentication.method must be client_secret_basic, client_secret_post, private_key_jwt, ' +
-          'tls_client_auth or self_signed_tls_client_auth',
-      )
-  }
 }
 
 const NAMES: OptionNames<IntrospectionOptions> = {
@@ -228,8 +192,7 @@ function assertUsable(options: IntrospectionOptions): void {
   if (options.fetch !== undefined && typeof options.fetch !== 'function') {
     throw new TypeError('introspection.fetch must be a function like the global fetch')
   }
-  const { method } = { method: undefined, ...options.clientAuthentication }
-  if (typeof method === 'string' && method.endsWith('tls_client_auth') && options.fetch === undefined) {
+  if (isByCertificate(options.clientAuthentication) && options.fetch === undefined) {
     throw new TypeError('introspection.fetch must present the client certificate: tls_client_auth has no other proof')
   }
   for (const each of typeof resource === 'string' ? [resource] : resource) {

@@ -6,10 +6,10 @@ import { within } from '../deadline.js'
 import { LogoutError } from '../errors.js'
 import { type EventListener, emitter } from '../events.js'
 import type { Fetch } from '../http/fetched-documents.js'
+import { outline } from '../http/outline.js'
 import type { ClaimsEvictor } from '../logout/claims-evictor.js'
 import { assertOptions, type OptionNames } from '../option-checks.js'
 import type { LogPage, LogStore } from '../stores/log-store.js'
-import { outline } from './no-verdict.js'
 import { completeClaims, endedClaims, NOTICE_TYP, NOTICE_TYPE } from './relay-notice.js'
 
 /** One process of an API that is told. */

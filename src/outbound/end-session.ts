@@ -8,6 +8,7 @@ import {
   endSessionRequest,
   returnsState,
 } from '../providers/end-session-dialect.js'
+import type { RevokeTokens, TokensRevoked, TokensToRevoke } from './revoke-tokens.js'
 import { type SealedValues, sealedValues } from './sealed-values.js'
 
 /** How far a logout reaches: this application; the OP as well; the identity provider behind the OP as well. */
@@ -35,6 +36,14 @@ export interface EndSessionRecord {
   /** `exp` of the ID Token, epoch seconds. */
   readonly hintExpiresAt?: number
   readonly logoutHint?: string
+  /** Sealed, for this issuer and client alone. It is revoked when the browser is back. */
+  readonly refreshToken?: string
+}
+
+/** Tokens that a record keeps beside the ID Token. */
+export interface RecordedTokens {
+  /** Revoked at the provider (RFC 7009) when the browser is back from it. The provider needs the option `clientAuthentication`. */
+  readonly refreshToken?: string | undefined
 }
 
 /** How one logout goes: where to, how far, and what the next sign-in asks for. */
@@ -70,12 +79,19 @@ export interface EndSessionReturn {
   readonly upstream: 'asked' | 'not-asked' | 'unsupported'
   /** Whole `Set-Cookie` headers: the way back can be gone once only. */
   readonly cookies: readonly string[]
+  /**
+   * The refresh token of the sign-on is being revoked; resolves to what came of it, and never rejects. No page need wait for it.
+   * Where a process stops with its answer, hand it to `waitUntil`. Absent: none was kept.
+   */
+  readonly revocation?: Promise<TokensRevoked>
 }
 
 /** What a provider is known by here. */
 export interface EndSessionProvider {
   readonly client: { readonly issuer: string; readonly clientId: string }
   readonly endSession: EndSessionDialect
+  /** Whether this client can revoke its tokens. Default: false. */
+  readonly canRevoke?: boolean
   /** `end_session_endpoint` of the metadata, if it has one. Rejects if the metadata cannot be had. */
   endpoint(): Promise<string | undefined>
 }
@@ -84,6 +100,14 @@ export interface EndSessionPorts {
   /** The providers of an issuer; all that are configured, without one. */
   readonly providers: (issuer?: string) => Promise<readonly EndSessionProvider[]>
   readonly clock: () => number
+  readonly revocation?: RevocationOnReturn
+}
+
+/** What becomes of the refresh token in a record. */
+export interface RevocationOnReturn {
+  readonly revoke: RevokeTokens
+  /** It does not fit into the cookie of the way back. */
+  readonly tooLong: (client: { readonly issuer: string; readonly clientId: string }) => void
 }
 
 /** What travels in the browser's cookie, sealed. */
@@ -94,11 +118,24 @@ interface OnTheWay {
   readonly expiresAt: number
 }
 
+/** The sealed text: the way, and what outlives it. */
+interface Travelling extends Partial<OnTheWay> {
+  readonly askForPassword?: boolean
+  /** To be revoked on return, and not before: revoked first, Keycloak keeps notices of the logout from being sent. */
+  readonly revoke?: TokensToRevoke | undefined
+}
+
 const ON_THE_WAY_SECONDS = 600
 const ASK_FOR_PASSWORD_SECONDS = 3600
 const STATE_BYTES = 32
 const HINT = 'id_token_hint'
 const WAY = 'logout on its way'
+/** Browsers drop a cookie that is longer. Bytes, its attributes included. */
+const LONGEST_COOKIE = 4096
+
+/** Sealed so that no change of a record sends the token to another provider. */
+const refreshTokenOf = ({ issuer, clientId }: Pick<EndSessionRecord, 'issuer' | 'clientId'>) =>
+  JSON.stringify(['refresh_token', issuer, clientId])
 
 export class EndSessions {
   readonly #redirectUris: ReadonlyMap<string, string>
@@ -133,12 +170,18 @@ export class EndSessions {
     claims: Readonly<Record<string, unknown>> | undefined,
     idToken: string | undefined,
     before: EndSessionRecord | undefined,
+    { refreshToken }: RecordedTokens = {},
   ): Promise<EndSessionRecord | undefined> {
     const issuer = claims?.iss
     if (typeof issuer !== 'string') return before
     const audiences: readonly unknown[] = [claims?.aud].flat()
     const provider = (await this.#ports.providers(issuer)).find(({ client }) => audiences.includes(client.clientId))
     if (provider === undefined) return before
+    if (refreshToken !== undefined && provider.canRevoke !== true) {
+      throw new TypeError(
+        'record() has a refreshToken, which nobody can revoke: give the provider the option clientAuthentication',
+      )
+    }
     const { clientId } = provider.client
     const isSame = before?.issuer === issuer && before.clientId === clientId
     const { logoutHintClaim } = provider.endSession
@@ -150,6 +193,9 @@ export class EndSessions {
       ...(idToken !== undefined && { hint: this.#sealed.seal(HINT, idToken) }),
       ...(idToken !== undefined && typeof claims?.exp === 'number' && { hintExpiresAt: claims.exp }),
       ...(typeof logoutHint === 'string' && { logoutHint }),
+      ...(refreshToken !== undefined && {
+        refreshToken: this.#sealed.seal(refreshTokenOf({ issuer, clientId }), refreshToken),
+      }),
     }
   }
 
@@ -175,8 +221,25 @@ export class EndSessions {
     const seconds = this.#ports.clock() + ON_THE_WAY_SECONDS
     const { provider, upstream } = way
     const onTheWay: OnTheWay = { ...(hasState && { state }), provider, upstream, expiresAt: seconds }
-    const sealed = this.#sealed.seal(WAY, JSON.stringify({ ...onTheWay, askForPassword }))
-    return { ...way, cookie: this.#cookie(sealed, askForPassword ? ASK_FOR_PASSWORD_SECONDS : ON_THE_WAY_SECONDS) }
+    const maxAgeSeconds = askForPassword ? ASK_FOR_PASSWORD_SECONDS : ON_THE_WAY_SECONDS
+    const cookieWith = (revoke?: TokensToRevoke) =>
+      this.#cookie(this.#seal({ ...onTheWay, askForPassword, revoke }), maxAgeSeconds)
+    const tokens = this.#tokensOf(record)
+    const cookie = cookieWith(tokens)
+    if (tokens === undefined || cookie.length <= LONGEST_COOKIE) return { ...way, cookie }
+    this.#ports.revocation?.tooLong(tokens)
+    return { ...way, cookie: cookieWith() }
+  }
+
+  #seal(travelling: Travelling): string {
+    return this.#sealed.seal(WAY, JSON.stringify(travelling))
+  }
+
+  #tokensOf(record: EndSessionRecord | undefined): TokensToRevoke | undefined {
+    if (record?.refreshToken === undefined) return undefined
+    const { issuer, clientId } = record
+    const refreshToken = this.#sealed.open(refreshTokenOf(record), record.refreshToken)
+    return refreshToken === undefined ? undefined : { issuer, clientId, refreshToken }
   }
 
   async #ask(record: EndSessionRecord | undefined, back: string, state: string, wantsUpstream: boolean) {
@@ -228,15 +291,15 @@ export class EndSessions {
   }
 
   returned(cookieHeader: string | undefined, state: string | null): EndSessionReturn {
-    const { way, askForPassword } = this.#onTheWay(cookieHeader)
+    const { way, askForPassword, revoke } = this.#onTheWay(cookieHeader)
     const cookies = [
-      askForPassword
-        ? this.#cookie(this.#sealed.seal(WAY, JSON.stringify({ askForPassword })), ASK_FOR_PASSWORD_SECONDS)
-        : this.#cookie('', 0),
+      askForPassword ? this.#cookie(this.#seal({ askForPassword }), ASK_FOR_PASSWORD_SECONDS) : this.#cookie('', 0),
     ]
-    if (way === undefined) return { state: 'not-expected', provider: 'not-asked', upstream: 'not-asked', cookies }
+    const revocation = revoke && this.#ports.revocation?.revoke(revoke)
+    const back = { cookies, ...(revocation !== undefined && { revocation }) }
+    if (way === undefined) return { state: 'not-expected', provider: 'not-asked', upstream: 'not-asked', ...back }
     const { provider, upstream } = way
-    return { state: compared(way.state, state), provider, upstream, cookies }
+    return { state: compared(way.state, state), provider, upstream, ...back }
   }
 
   /** Whether the sign-in that begins now must ask for the password, and the cookie that forgets it. */
@@ -251,16 +314,18 @@ export class EndSessions {
   #onTheWay(cookieHeader: string | undefined): {
     readonly way: OnTheWay | undefined
     readonly askForPassword: boolean
+    readonly revoke?: TokensToRevoke | undefined
   } {
     const text = this.#sealed.open(WAY, cookieValue(cookieHeader, this.#cookieName))
     if (text === undefined) return { way: undefined, askForPassword: false }
-    const { askForPassword, ...way }: Partial<OnTheWay> & { askForPassword?: boolean } = JSON.parse(text)
+    const { askForPassword, revoke, ...way }: Travelling = JSON.parse(text)
     const { provider, upstream, expiresAt } = way
     const isLive =
       provider !== undefined && upstream !== undefined && expiresAt !== undefined && expiresAt > this.#ports.clock()
     return {
       way: isLive ? { provider, upstream, expiresAt, ...(way.state !== undefined && { state: way.state }) } : undefined,
       askForPassword: askForPassword === true,
+      revoke,
     }
   }
 

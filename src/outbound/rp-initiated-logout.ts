@@ -8,6 +8,7 @@ import {
   type EndSessionReturn,
   type EndSessionStart,
   EndSessions,
+  type RecordedTokens,
 } from './end-session.js'
 import { type EndSessionHandler, type EndSessionRouteOptions, endSessionRoute } from './end-session-route.js'
 
@@ -21,12 +22,13 @@ export interface LogoutRouteOptions<Req> extends Omit<EndSessionRouteOptions<Req
 export interface RpInitiatedLogout<Req = unknown> {
   /**
    * What to keep in the session at a login, or again after a refresh: `before` keeps the older ID Token where the refresh brought
-   * none. Resolves to `before` if the claims are of no configured provider.
+   * none. `tokens` are what to revoke when the browser is back from a logout. Resolves to `before` if the claims are of no configured provider.
    */
   record(
     claims: Readonly<Record<string, unknown>> | undefined,
     idToken?: string,
     before?: EndSessionRecord,
+    tokens?: RecordedTokens,
   ): Promise<EndSessionRecord | undefined>
   /**
    * The route for `POST /logout`: ends the local session, clears its cookie, and sends the browser to the OP and from there to a
@@ -41,7 +43,10 @@ export interface RpInitiatedLogout<Req = unknown> {
    * @throws LogoutError `ERR_REQUEST` with reason `redirect_unknown` if `to` is not a name out of `redirectUris`
    */
   start(record: EndSessionRecord | undefined, start: EndSessionStart): Promise<EndSessionDeparture>
-  /** On the page to come back to: what became of it. Needs no session. Sets the cookie that makes the way back a single one. */
+  /**
+   * On the page to come back to: what became of it. Needs no session. Sets the cookie that makes the way back a single one, and
+   * begins to revoke the refresh token that the record kept, in the background.
+   */
   returned(req: IncomingMessage, res: ServerResponse): EndSessionReturn
   /** At the next sign-in: `login`, once, after a logout that asked for it. Give it to the OP as `prompt`. */
   promptOnce(req: IncomingMessage, res: ServerResponse): 'login' | undefined
@@ -55,7 +60,7 @@ export function rpInitiatedLogout<Req>(
 ): RpInitiatedLogout<Req> {
   const endSessions = new EndSessions(options, ports)
   return {
-    record: (claims, idToken, before) => endSessions.record(claims, idToken, before),
+    record: (claims, idToken, before, tokens) => endSessions.record(claims, idToken, before, tokens),
     route: ({ endLocally = unbind, ...rest }) => endSessionRoute(endSessions, { ...rest, endLocally }),
     start: (record, start) => endSessions.start(record, start),
     returned(req, res) {

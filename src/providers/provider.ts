@@ -1,10 +1,12 @@
 // One provider as it was configured: every option, its default and its check. Fetches nothing and reads no token.
 
+import type { ClientAuth } from 'oauth4webapi'
 import type { Fetch } from '../http/fetched-documents.js'
 import { safeUrlOption } from '../http/safe-url.js'
 import { isJsonObject, type JsonObject, own } from '../json-object.js'
 import type { Client } from '../marks/target.js'
 import { assertOptions, type OptionNames } from '../option-checks.js'
+import { type ClientAuthentication, clientAuth, isByCertificate } from './client-authentication.js'
 import { DecryptionKeys } from './decryption-keys.js'
 import { type EndSessionDialect, endSessionDialect } from './end-session-dialect.js'
 import { isJwk, type JSONWebKeySet, type JWK } from './jwk.js'
@@ -72,7 +74,12 @@ export interface ProviderOptions {
   /** How the provider ends its own session when a logout begins here. Default: by the letter of RP-Initiated Logout 1.0. */
   readonly endSession?: EndSessionDialect | undefined
   /**
-   * Fetches metadata and keys in place of the global `fetch`: through a proxy, with a client certificate, to an internal address. It
+   * How this client proves who it is where its tokens are revoked (RFC 7009 2.1). Default: not at all, so none can be revoked. A
+   * public client has `None()` of oauth4webapi.
+   */
+  readonly clientAuthentication?: ClientAuthentication | undefined
+  /**
+   * Fetches metadata and keys, and revokes tokens, in place of the global `fetch`: through a proxy, with a client certificate, to an internal address. It
    * must not follow redirects when it is told `redirect: 'manual'`.
    */
   readonly fetch?: Fetch | undefined
@@ -110,8 +117,18 @@ export interface Provider {
   readonly sessionMaxAgeSeconds: number | undefined
   readonly sessionIdleSeconds: number | undefined
   readonly endSession: EndSessionDialect
+  /** `undefined`: this client cannot revoke its tokens. */
+  readonly authentication: Authentication | undefined
+  /** Plain `http` is taken beyond loopback. */
+  readonly dangerouslyAllowHttp: boolean
   /** Fetches what is this provider's. */
   readonly fetch: Fetch | undefined
+}
+
+/** Decided `ClientAuthentication`. */
+export interface Authentication {
+  readonly authenticate: ClientAuth
+  readonly byCertificate: boolean
 }
 
 /** Decided `DecryptionOptions`. */
@@ -163,6 +180,7 @@ const OPTION_NAMES: OptionNames<ProviderOptions> = {
   sessionMaxAgeSeconds: true,
   sessionIdleSeconds: true,
   endSession: true,
+  clientAuthentication: true,
   fetch: true,
 }
 
@@ -208,6 +226,8 @@ export function resolveProvider(options: ProviderOptions, clock: () => number): 
     sessionMaxAgeSeconds: lifetime('sessionMaxAgeSeconds', own(given, 'sessionMaxAgeSeconds')),
     sessionIdleSeconds: lifetime('sessionIdleSeconds', own(given, 'sessionIdleSeconds')),
     endSession: endSessionDialect(own(given, 'endSession'), dangerouslyAllowHttp),
+    authentication: authenticationOf(options.clientAuthentication, fetch),
+    dangerouslyAllowHttp,
     keys: new SigningKeys(
       secretOf(own(given, 'clientSecret'), algorithms),
       algorithms.every(isHmac)
@@ -260,6 +280,22 @@ function publishedKeysOf(
 function fetchOf(value: unknown): Fetch | undefined {
   if (value === undefined || typeof value === 'function') return value as Fetch | undefined
   throw new TypeError('provider option fetch must be a function like the global fetch')
+}
+
+function authenticationOf(
+  given: ClientAuthentication | undefined,
+  fetch: Fetch | undefined,
+): Authentication | undefined {
+  if (given === undefined) return undefined
+  if (typeof given !== 'function' && !isJsonObject(given)) {
+    throw new TypeError('provider option clientAuthentication must be an object with a method, or a ClientAuth')
+  }
+  const authenticate = clientAuth(given, 'provider option clientAuthentication')
+  const byCertificate = isByCertificate(given)
+  if (byCertificate && fetch === undefined) {
+    throw new TypeError('provider option fetch must present the client certificate: tls_client_auth has no other proof')
+  }
+  return Object.freeze({ authenticate, byCertificate })
 }
 
 function publicKeysIn(jwks: unknown): JSONWebKeySet {

@@ -19,7 +19,10 @@ import {
   type PresetName,
   type ProviderOptions,
   preset,
+  type RevocationOutcome,
   type StatelessSignOn,
+  type TokensRevoked,
+  type TokensToRevoke,
 } from '../../src/index.js'
 import { covers, type LogStore, type Mark, type SignOn } from '../../src/stores/index.js'
 import { postgresStore } from '../../src/stores/postgres/index.js'
@@ -46,6 +49,9 @@ describe('public types', () => {
     expectTypeOf<Logout['listener']>().toBeCallableWith({} as Application, { path: '/backchannel-logout' })
     expectTypeOf(createServer).toBeCallableWith({} as ReturnType<Logout['listener']>)
     expectTypeOf<Logout['prepare']>().returns.resolves.toEqualTypeOf<void>()
+    expectTypeOf<Logout['revokeTokens']>().parameter(0).toEqualTypeOf<TokensToRevoke>()
+    expectTypeOf<Logout['revokeTokens']>().returns.resolves.toEqualTypeOf<TokensRevoked>()
+    expectTypeOf<TokensRevoked['outcome']>().toEqualTypeOf<RevocationOutcome>()
     expectTypeOf<Logout['close']>().returns.toEqualTypeOf<void>()
   })
 

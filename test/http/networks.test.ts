@@ -16,7 +16,7 @@ import {
   memoryStore,
   type ProviderOptions,
 } from '../../src/index.js'
-import { endSessionEndpoints } from '../../src/providers/end-session-endpoint.js'
+import { logoutEndpoints } from '../../src/providers/logout-endpoints.js'
 import { resolveProvider } from '../../src/providers/provider.js'
 import { createTokenMint, type TokenMint } from '../../src/testing/index.js'
 import { type ForwardProxy, startForwardProxy } from './forward-proxy.js'
@@ -122,7 +122,7 @@ describe('one provider through a forward proxy', () => {
     const clock = () => Date.now() / 1000
     const withProxy = resolveProvider(provider({ fetch: proxied, jwks: mint.jwks }), clock)
     const asked = await throughTheProxy(async () =>
-      expect(await endSessionEndpoints(clock)(withProxy)).toBe(`${issuer}/end`),
+      expect((await logoutEndpoints(clock)(withProxy)).endSession).toBe(`${issuer}/end`),
     )
     expect(asked).not.toBe(0)
   })
