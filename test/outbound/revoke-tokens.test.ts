@@ -135,6 +135,24 @@ describe('revokeTokens', () => {
     expect(revocations(events)).toEqual([{ type: 'tokens-revoked', ...client, outcome: 'failed', error }])
   })
 
+  it('a client that is known by its certificate asks at the alias for it, and names itself (RFC 8705 5)', async () => {
+    const issuer = 'https://op.example.com'
+    const [endpoint, alias] = [`${issuer}/revoke`, 'https://mtls.op.example.com/revoke']
+    const sent: string[] = []
+    const send: Fetch = async (url, { body }) => {
+      if (url.endsWith('/revoke')) sent.push(`${url} ${new URLSearchParams(String(body)).get('client_id')}`)
+      const aliases = { mtls_endpoint_aliases: { revocation_endpoint: alias } }
+      return Response.json({ issuer, revocation_endpoint: endpoint, ...aliases })
+    }
+    const clientAuthentication = { method: 'tls_client_auth' } as const
+    const { logout, client } = rpAt(issuer, { clientAuthentication, fetch: send })
+    expect(await logout.revokeTokens({ ...client, refreshToken: 'x' })).toMatchObject({ outcome: 'revoked' })
+    expect(sent).toEqual([`${alias} ${CLIENT_ID}`])
+    expect(() => rpAt(issuer, { clientAuthentication })).toThrow(/fetch must present the client certificate/)
+    const misspelt = { method: 'basic' } as unknown as ProviderOptions['clientAuthentication']
+    expect(() => rpAt(issuer, { clientAuthentication: misspelt })).toThrow(/clientAuthentication\.method must be/)
+  })
+
   it('refuses what names no token, no client, or one that is not configured', async () => {
     const { logout, client } = rpAt('https://op.example.com')
     await expect(logout.revokeTokens(client)).rejects.toThrow(/a refreshToken or an accessToken/)
