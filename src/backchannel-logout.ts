@@ -12,7 +12,8 @@ import { DeniedHere } from './logout/denied-here.js'
 import { EndsElsewhere } from './logout/ends-elsewhere.js'
 import { LogoutEngine } from './logout/engine.js'
 import { type Health, healthOf } from './logout/health.js'
-import type { LogoutResult } from './logout/logout-order.js'
+import { tellLogout } from './logout/logged-out.js'
+import type { LogoutOrder, LogoutResult } from './logout/logout-order.js'
 import { announceEnded } from './logout/pass.js'
 import { DEFAULT_TOLERANCE_SECONDS } from './marks/covering.js'
 import { type Client, type LogoutTarget, sidKey, targetKey, tokenKey } from './marks/target.js'
@@ -227,12 +228,14 @@ export function createBackchannelLogout<Req = unknown>(given: BackchannelLogoutO
   const marksLifetimeSeconds =
     Math.max(sessionLifetimeSeconds, claims?.marksLifetimeSeconds ?? LONGEST_TOKEN_SECONDS) + DEFAULT_TOLERANCE_SECONDS
   const elsewhere = endsElsewhere({ ...options, emit })
+  const tell = tellLogout(options.onLogout, { emit, stepTimeoutSeconds })
   const shared = {
     store,
     claims,
     destroySession,
     deniedHere,
     emit,
+    tell,
     clock,
     marksLifetimeSeconds,
     stepTimeoutSeconds,
@@ -312,11 +315,18 @@ export function createBackchannelLogout<Req = unknown>(given: BackchannelLogoutO
     await signOns.endLocally(sessionId, () => destroySession(sessionId))
   }
   /** A logout without a Logout Token. */
-  const end = async (target: LogoutTarget, reason: LogoutReason, deadlineSeconds: number): Promise<LogoutResult> => {
+  const end = async (
+    target: LogoutTarget,
+    reason: LogoutReason,
+    deadlineSeconds: number,
+    isHearsay = false,
+  ): Promise<LogoutResult> => {
     const { issuer, clientId } = target
-    const order = {
+    const order: LogoutOrder = {
       client: { issuer, clientId },
       key: targetKey(target),
+      target,
+      isHearsay,
       reason,
       revokeOfflineAccess: false,
     }
@@ -429,7 +439,7 @@ export function createBackchannelLogout<Req = unknown>(given: BackchannelLogoutO
     frontchannelReceiver: (frontchannelOptions = {}) =>
       frontchannelReceiver(frontchannelOptions, {
         clients: async (issuer) => (await directory.forIssuer(issuer)).map(({ client }) => client),
-        end: (target) => end(target, 'front-channel', options.answerDeadlineSeconds),
+        end: (target) => end(target, 'front-channel', options.answerDeadlineSeconds, true),
         // A record in a cookie is bound nowhere, so where there may be such records nobody can say who is signed in.
         isBound: (target) =>
           (frontchannelOptions.statelessSessions ?? sessions === undefined)

@@ -2,6 +2,7 @@
 
 import type { EventListener } from './events.js'
 import type { ClaimsEvictor } from './logout/claims-evictor.js'
+import type { OnLogout } from './logout/logged-out.js'
 import type { EndedSessions } from './logout/logout-order.js'
 import { assertOptions, type OptionNames } from './option-checks.js'
 import type { ProviderSource } from './providers/directory.js'
@@ -31,6 +32,11 @@ export interface BackchannelLogoutOptions<Req = unknown> {
    * it throws or rejects, the logout counts as failed and is tried again, so it may be called more than once for a session.
    */
   readonly onSessionsEnded?: (ended: EndedSessions) => void | Promise<void>
+  /**
+   * Hears who was logged out, for an audit log or a notice to the user: **personal data**, see docs/privacy.md. Called once for
+   * each logout, when it is complete or given up; nothing waits for it, and its failure is the event `warning` (`ERR_HOOK`).
+   */
+  readonly onLogout?: OnLogout
   /**
    * Longest life of a stateless session, and how long marks and bindings are kept; a session of a store that is used or may
    * be kept longer keeps its binding as long. Seconds; default 30 days.
@@ -64,6 +70,7 @@ const NAMES: OptionNames<BackchannelLogoutOptions> = {
   onEvent: true,
   warnings: true,
   onSessionsEnded: true,
+  onLogout: true,
   sessionLifetimeSeconds: true,
   answerDeadlineSeconds: true,
   stepTimeoutSeconds: true,
@@ -115,6 +122,7 @@ export function resolveOptions<Req>(options: BackchannelLogoutOptions<Req>) {
   }
   functionIfGiven('onEvent', options.onEvent)
   functionIfGiven('onSessionsEnded', options.onSessionsEnded)
+  functionIfGiven('onLogout', options.onLogout)
   for (const method of STORE_METHODS) {
     if (typeof resolved.store[method] !== 'function') {
       throw new TypeError(`store must be a logout store such as memoryStore(); it has no method "${method}"`)

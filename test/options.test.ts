@@ -46,6 +46,7 @@ describe('options are checked when the app boots', () => {
     ['a clock that does not tell', { provider, clock: 1_760_000_000 }, /clock/],
     ['a listener that cannot be called', { provider, onEvent: {} }, /onEvent/],
     ['a hook that cannot be called', { provider, onSessionsEnded: true }, /onSessionsEnded/],
+    ['another', { provider, onLogout: true }, /onLogout must be a function/],
     ['a session store in place of a backend', { provider, sessions: { get() {}, set() {} } }, /expressSessions/],
     [
       'something else in place of a logout store',

@@ -6,6 +6,7 @@ import { ExpiringMap } from '../expiring-map.js'
 import type { Mark } from '../marks/covering.js'
 import type { JtiKey } from '../stores/logout-store.js'
 import { Background, type Turns } from './background.js'
+import type { TellLogout } from './logged-out.js'
 import type { LogoutOrder, LogoutResult } from './logout-order.js'
 import {
   failure,
@@ -20,6 +21,8 @@ import {
 
 export interface EngineOptions extends PassOptions {
   readonly emit: EventListener
+  /** Tells the application who was logged out, once for each logout. */
+  readonly tell?: TellLogout | undefined
   readonly retry: {
     readonly firstDelaySeconds: number
     readonly maxDelaySeconds: number
@@ -32,6 +35,8 @@ interface Pending extends OpenLogout {
   readonly cameAt: number
   /** A pass failed before. */
   failed: boolean
+  /** The application was told of it. */
+  isTold: boolean
 }
 
 /** How much of the time for an answer is kept for the store to hear that the answer is "failed". */
@@ -46,6 +51,8 @@ export class LogoutEngine {
   readonly #openByJti = new Map<string, Pending>()
   /** Logouts of which the OP has heard from here that they failed: once they are complete, its retry is to hear 200. */
   readonly #toldFailed = new ExpiringMap<JtiKey>()
+  /** Logouts of which the application was told: the OP's next try of one that was late is a whole logout once more. */
+  readonly #told = new ExpiringMap<JtiKey>()
 
   constructor(options: EngineOptions) {
     this.#options = options
@@ -143,6 +150,8 @@ export class LogoutEngine {
       openedAt: monotonicSeconds() - waitedSeconds,
       tried: waitedSeconds > 0,
       failed: false,
+      isTold: false,
+      foundIds: this.#options.tell && new Set(),
       marked: false,
       toReopen: false,
       denial: deniedHere.deny(mark),
@@ -165,6 +174,7 @@ export class LogoutEngine {
   /** Not tried again, and not done. Without a mark in the store, this process does what it can. */
   #releaseLater(open: Pending): void {
     this.#forget(open)
+    if (open.marked) this.#tell(open, false)
     this.#options.deniedHere.release(open.denial, this.#options.retry.giveUpAfterSeconds)
   }
 
@@ -176,6 +186,7 @@ export class LogoutEngine {
       this.#close(open)
       // Found complete after a failure: an earlier pass had done it all, and only its answer was lost.
       if (outcome.replayed && !open.failed) return
+      this.#tell(open, true)
       const { revokeOfflineAccess } = open.order
       emit({ type: 'logout', ...summary, revokeOfflineAccess, background: about.background })
       return
@@ -191,6 +202,7 @@ export class LogoutEngine {
 
   #abandon(open: Pending): void {
     this.#close(open)
+    if (open.marked) this.#tell(open, false)
     const sentence = open.marked
       ? 'The logout could not be completed in its time; its marks still deny'
       : 'The logout could not be completed in its time; the store never took its mark, and nothing denies it any more'
@@ -202,6 +214,22 @@ export class LogoutEngine {
       durationSeconds: this.#options.retry.giveUpAfterSeconds,
       background: true,
     })
+  }
+
+  /** Once, when it is complete or given up. A logout of which the store took no mark has logged nobody out. */
+  #tell(open: Pending, complete: boolean): void {
+    const { tell, clock } = this.#options
+    const { client, target, key, jti, reason, isHearsay } = open.order
+    const sessionIds = [...(open.foundIds ?? [])]
+    if (tell === undefined || target === undefined || open.isTold) return
+    if (isHearsay && sessionIds.length === 0) return
+    open.isTold = true
+    if (jti !== undefined) {
+      const told = JSON.stringify([jti.key, key.key, key.subKey])
+      if (this.#told.get(told, clock()) !== undefined) return
+      this.#told.set(told, jti, clock())
+    }
+    tell(client, target, { sessionIds, reason, complete })
   }
 
   #summary(order: LogoutOrder, { found, destroyed, mismatched, withoutSid, notDeleted }: Passed) {

@@ -1,13 +1,17 @@
 // What is ordered of the engine, and what it says came of it. Knows no token and no store.
 import type { LogoutError } from '../errors.js'
 import type { LogoutReason } from '../events.js'
-import type { Client, TargetKey } from '../marks/target.js'
+import type { Client, LogoutTarget, TargetKey } from '../marks/target.js'
 import type { JtiKey } from '../stores/logout-store.js'
 
 /** A believed logout. */
 export interface LogoutOrder {
   readonly client: Client
   readonly key: TargetKey
+  /** What `key` is of, in plain text: for `onLogout` alone. */
+  readonly target?: LogoutTarget | undefined
+  /** The target is anybody's word, so `onLogout` is to hear of it only where it was somebody's session. */
+  readonly isHearsay?: boolean | undefined
   /** `iat` of the Logout Token; absent where no token is behind it. */
   readonly issuedAt?: number | undefined
   readonly jti?: JtiKey | undefined

@@ -41,6 +41,8 @@ export interface OpenLogout {
   marked: boolean
   /** In this process alone. Once the mark is in the store, that denies on every node. */
   readonly denial: Denial
+  /** Ids of the sessions that all its passes found, where somebody is to be told. */
+  readonly foundIds?: Set<string> | undefined
   /**
    * The store was asked to remember the jti as completed, and the OP heard that it failed: to be opened again after each
    * pass, since the store may do the first as late as it likes.
@@ -159,7 +161,10 @@ async function endPage(
 ): Promise<Passed> {
   const { order } = open
   const { sessionIds, mismatched, withoutSid, notDeleted, finished, more } = begun
-  for (const sessionId of sessionIds) options.deniedHere.sessionEnded(sessionId)
+  for (const sessionId of sessionIds) {
+    options.deniedHere.sessionEnded(sessionId)
+    open.foundIds?.add(sessionId)
+  }
   options.endedHere?.(sessionIds)
   const about = { replayed: false, marked: true, found: sessionIds.length, mismatched, withoutSid, notDeleted }
   if (finished) return { ...about, destroyed: sessionIds.length }

@@ -77,6 +77,7 @@ export function orderOf({ provider, target, issuedAt, jti, replayUntil, revokeOf
   return {
     client: provider.client,
     key: targetKey(target),
+    target,
     issuedAt,
     jti: { key: jtiKey(provider.client, jti), expiresAt: replayUntil },
     reason: 'logout-token',

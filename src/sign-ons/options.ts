@@ -3,6 +3,7 @@ import { within } from '../deadline.js'
 import type { EventListener } from '../events.js'
 import type { ClaimsEvictor } from '../logout/claims-evictor.js'
 import type { DeniedHere } from '../logout/denied-here.js'
+import type { TellLogout } from '../logout/logged-out.js'
 import type { PassOptions } from '../logout/pass.js'
 import type { Client } from '../marks/target.js'
 import type { MistakeWatch } from '../mistakes/mistake-watch.js'
@@ -17,6 +18,8 @@ export interface SignOnsOptions {
   readonly earlierIdsElsewhere?: ((sessionId: string) => readonly string[]) | undefined
   /** A session was found alive here. */
   readonly seen?: ((sessionId: string) => void) | undefined
+  /** Tells the application who was logged out. */
+  readonly tell?: TellLogout | undefined
   readonly endedHere?: PassOptions['endedHere']
   readonly destroySession: (sessionId: string) => Promise<void>
   readonly deniedHere: DeniedHere

@@ -85,7 +85,7 @@ export class SessionList {
     for await (const found of this.#all(targetKey(target))) {
       const session = found.find(({ sessionId }) => handleOf(sessionId) === handle)
       if (session === undefined) continue
-      await this.#localLogout.end(session.sessionId, () => this.#options.destroySession(session.sessionId))
+      await this.#localLogout.end(session.sessionId, () => this.#options.destroySession(session.sessionId), { target })
       return true
     }
     return false
@@ -97,6 +97,8 @@ export class SessionList {
    */
   async endOthers(target: LogoutTarget, sparedId: string, client: Client, reason: LogoutReason): Promise<LogoutResult> {
     const counts = { found: 0, destroyed: 0 }
+    const endedIds: string[] = []
+    const order = { client, reason, ended: (sessionIds: readonly string[]) => void endedIds.push(...sessionIds) }
     let error: LogoutError | undefined
     try {
       await this.#changes.finish(sparedId)
@@ -105,7 +107,7 @@ export class SessionList {
         counts.found += others.length
         await inParallel(AT_ONCE, others, async ({ sessionId }) => {
           try {
-            await this.#localLogout.end(sessionId, () => this.#options.destroySession(sessionId), { client, reason })
+            await this.#localLogout.end(sessionId, () => this.#options.destroySession(sessionId), { order })
             counts.destroyed++
           } catch (cause) {
             error ??= asError(cause)
@@ -115,6 +117,9 @@ export class SessionList {
     } catch (cause) {
       error ??= asError(cause)
     }
+    const sessionIds = [...new Set(endedIds)]
+    if (sessionIds.length > 0)
+      this.#options.tell?.(client, target, { sessionIds, reason, complete: error === undefined })
     const result = { marked: error === undefined, ...counts, failed: counts.found - counts.destroyed }
     return error === undefined ? { complete: true, ...result } : { complete: false, ...result, error }
   }

@@ -61,9 +61,17 @@ export async function signOn(login: Login, options: SignOnsOptions): Promise<Sta
 /** Whether a stateless sign-on still lives. Rejects with `NoVerdictError` where that cannot be found out. One look-up. */
 export async function isLive(record: StatelessSignOn, options: SignOnsOptions): Promise<boolean> {
   if (!isWholeSignOn(record) || isOver(record, options.clock())) return false
+  if (options.deniedHere.wasEnded(signOnKey(record))) return false
+  try {
+    return await isUnmarked(record, options)
+  } catch (cause) {
+    throw new NoVerdictError(cause)
+  }
+}
+
+/** Whether marks would still be there, and none of them covers it. */
+async function isUnmarked(record: StatelessSignOn, options: SignOnsOptions): Promise<boolean> {
   const { store, storeClock, deniedHere, sessionLifetimeSeconds } = options
-  const own = signOnKey(record)
-  if (deniedHere.wasEnded(own)) return false
   const judged: SignOn = {
     subKey: subKey(record, record.sub),
     sidKey: record.sid === undefined ? undefined : sidKey(record, record.sid),
@@ -71,17 +79,13 @@ export async function isLive(record: StatelessSignOn, options: SignOnsOptions): 
     startedAt: record.startedAt,
     boundAt: record.boundAt,
   }
-  const keys = [judged.sidKey, judged.subKey, own].filter((key) => key !== undefined)
-  try {
-    const begun = storeClock.begin()
-    const { now, marks } = await step(options, store.marks(keys))
-    storeClock.learn(now, begun)
-    if (!(record.boundAt > now - sessionLifetimeSeconds)) return false
-    const standing = [...marks, ...deniedHere.marksUnder(keys)]
-    return !standing.some((mark) => covers(mark, judged))
-  } catch (cause) {
-    throw new NoVerdictError(cause)
-  }
+  const keys = [judged.sidKey, judged.subKey, signOnKey(record)].filter((key) => key !== undefined)
+  const begun = storeClock.begin()
+  const { now, marks } = await step(options, store.marks(keys))
+  storeClock.learn(now, begun)
+  if (!(record.boundAt > now - sessionLifetimeSeconds)) return false
+  const standing = [...marks, ...deniedHere.marksUnder(keys)]
+  return !standing.some((mark) => covers(mark, judged))
 }
 
 /**
@@ -91,9 +95,12 @@ export async function isLive(record: StatelessSignOn, options: SignOnsOptions): 
  */
 export async function endSignOn(record: StatelessSignOn | null | undefined, options: SignOnsOptions): Promise<void> {
   if (record === null || record === undefined || !isWholeSignOn(record)) return
-  const { store, storeClock, deniedHere, emit, marksLifetimeSeconds } = options
+  const { store, storeClock, deniedHere, emit, tell, marksLifetimeSeconds } = options
   const target = { scope: 'token', key: signOnKey(record) } as const
   deniedHere.sessionEnded(target.key)
+  // Who was logged out before is not logged out by this. Where nobody knows, it is told.
+  const isNews =
+    tell !== undefined && !isOver(record, options.clock()) && (await isUnmarked(record, options).catch(() => true))
   const marksExpireAt = storeClock.expiry(marksLifetimeSeconds)
   try {
     await step(options, store.begin({ target, seenSecondsAgo: 0, marksExpireAt, mayDestroy: true }))
@@ -101,4 +108,5 @@ export async function endSignOn(record: StatelessSignOn | null | undefined, opti
     throw new LogoutError('ERR_STORE', 'The end of the sign-on could not be marked', { cause })
   }
   emit({ type: 'unbound' })
+  if (isNews) tell(record, record, { sessionIds: [], reason: 'local-logout', complete: true })
 }

@@ -10,6 +10,7 @@ import {
   createBackchannelLogout,
   type ErrorCode,
   expressSessions,
+  type LoggedOut,
   type LogoutError,
   type LogoutEvent,
   type LogoutResult,
@@ -53,6 +54,17 @@ describe('public types', () => {
     expectTypeOf<Logout['revokeTokens']>().returns.resolves.toEqualTypeOf<TokensRevoked>()
     expectTypeOf<TokensRevoked['outcome']>().toEqualTypeOf<RevocationOutcome>()
     expectTypeOf<Logout['close']>().returns.toEqualTypeOf<void>()
+  })
+
+  it('who was logged out', () => {
+    expectTypeOf<BackchannelLogoutOptions['onLogout']>().toEqualTypeOf<
+      ((loggedOut: LoggedOut) => void | Promise<void>) | undefined
+    >()
+    expectTypeOf<keyof LoggedOut>().toEqualTypeOf<
+      'issuer' | 'clientId' | 'sub' | 'sid' | 'sessionIds' | 'reason' | 'complete'
+    >()
+    expectTypeOf<LoggedOut['sub' | 'sid']>().toEqualTypeOf<string | undefined>()
+    expectTypeOf<LoggedOut['sessionIds']>().toEqualTypeOf<readonly string[]>()
   })
 
   it('stores', () => {
