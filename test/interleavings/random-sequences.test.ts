@@ -51,6 +51,8 @@ interface KnownSession {
 class Model {
   readonly sessions = new Map<string, KnownSession>()
   readonly #marks: { readonly target: string; readonly iat: number; readonly seenAt: number }[] = []
+  /** What each node knows of the ids that a session had before: those that it changed itself. */
+  readonly #earlier = new Map<Node, Map<string, readonly string[]>>()
   #event = 0
 
   whoIs(id: string): string | undefined {
@@ -58,16 +60,23 @@ class Model {
     return known === undefined || known.isEnded || known.isLeft ? undefined : known.signOn.sid
   }
 
-  logIn(id: string, signOn: SignOnOfUser): boolean {
+  /** A login changes the id: only where the browser signs in once more to the same sign-on does it keep what it had before. */
+  logIn(before: string, id: string, signOn: SignOnOfUser, node: Node): boolean {
+    const old = this.sessions.get(before)
+    const isSame = old !== undefined && !old.isEnded && old.signOn.sub === signOn.sub && old.signOn.sid === signOn.sid
+    this.#noteEarlier(before, id, node)
+    if (!isSame) this.#earlierAt(node).delete(id)
+    this.leave(before)
     const fresh: KnownSession = { signOn, boundAt: ++this.#event, isEnded: false, isLeft: false }
     fresh.isEnded = this.#isCovered(fresh)
     this.sessions.set(id, fresh)
     return fresh.isEnded
   }
 
-  changeId(from: string, to: string): void {
+  changeId(from: string, to: string, node: Node): void {
     const known = this.sessions.get(from)
     if (known !== undefined) this.sessions.set(to, { ...known, isLeft: false, movedFrom: from })
+    this.#noteEarlier(from, to, node)
     this.leave(from)
   }
 
@@ -76,11 +85,30 @@ class Model {
     if (known !== undefined) known.isLeft = true
   }
 
-  logOutHere(id: string): void {
+  /** With the ids that it had before, as far as this node knows them, and with all that moved on from any of them. */
+  logOutHere(id: string, node: Node): void {
+    if (!this.sessions.has(id)) return
+    for (const each of [id, ...(this.#earlierAt(node).get(id) ?? [])]) this.#endWithWhatMovedOn(each)
+  }
+
+  #endWithWhatMovedOn(id: string): void {
     const known = this.sessions.get(id)
     if (known === undefined) return
     known.isEnded = true
-    for (const [to, { movedFrom }] of this.sessions) if (movedFrom === id) this.logOutHere(to)
+    for (const [to, { movedFrom }] of this.sessions) if (movedFrom === id) this.#endWithWhatMovedOn(to)
+  }
+
+  #earlierAt(node: Node): Map<string, readonly string[]> {
+    const known = this.#earlier.get(node) ?? new Map<string, readonly string[]>()
+    this.#earlier.set(node, known)
+    return known
+  }
+
+  #noteEarlier(from: string, to: string, node: Node): void {
+    if (!this.sessions.has(from)) return
+    const known = this.#earlierAt(node)
+    known.set(to, [from, ...(known.get(from) ?? [])])
+    known.delete(from)
   }
 
   logOut(target: string, iat: number): void {
@@ -122,8 +150,7 @@ class History {
         const signOn = { sub, sid: `${sub} ${step.session}`, iat: world.now + step.skew }
         const before = request.sessionID
         const ended = await world.logIn(request, signOn)
-        model.leave(before)
-        expect(ended).toBe(model.logIn(request.sessionID, signOn))
+        expect(ended).toBe(model.logIn(before, request.sessionID, signOn, request.node))
         this.#cookies[step.browser] = request.sessionID
         return
       }
@@ -139,13 +166,13 @@ class History {
         if (step.do === 'log out') {
           // The request has no session any more.
           this.#held.splice(this.#held.indexOf(held), 1)
-          model.logOutHere(held.request.sessionID)
+          model.logOutHere(held.request.sessionID, held.request.node)
           return world.logOutLocally(held.request)
         }
         if (step.do !== 'regenerate') return world[step.do](held.request)
         const before = held.request.sessionID
         await world.regenerate(held.request)
-        model.changeId(before, held.request.sessionID)
+        model.changeId(before, held.request.sessionID, held.request.node)
         this.#cookies[held.browser] = held.request.sessionID
         return
       }
@@ -159,7 +186,7 @@ class History {
         return
       case 'log out here': {
         const request = await this.#visit(step.browser, step.node)
-        model.logOutHere(request.sessionID)
+        model.logOutHere(request.sessionID, request.node)
         return world.logOutLocally(request)
       }
       case 'terminate':
