@@ -12,7 +12,8 @@ export default defineConfig({
       'test/live-providers/**',
       'test/failover/**',
     ],
-    // In CI a test that depends on real servers may be tried twice: a machine that stalls is no fault of the code.
+    // In CI a test that depends on real servers may be tried twice: a machine that stalls is no fault of the code. Which ones were
+    // is printed at the end of the run (test/second-tries.ts).
     retry: process.env.CI ? 1 : 0,
     testTimeout: 30_000,
     hookTimeout: 60_000,
