@@ -30,15 +30,19 @@ const RETRY_SECONDS = 900
 /** Sessions that may have connections here, at most: those that were asked about last. */
 const MAX_SEEN = 100_000
 const ASKED_AT_ONCE = 64
+/** Changes of ids anywhere, of which the ids that a session had before are known. */
+const MAX_MOVES = 200_000
 
 export class EndsElsewhere {
   readonly #options: EndsElsewhereOptions
   readonly #announced = new ExpiringMap<{ readonly expiresAt: number }>()
-  readonly #cameFrom = new ExpiringMap<{ readonly ids: Set<string>; readonly expiresAt: number }>()
+  /** By session id: those from which it came, the ones heard of last. */
+  readonly #cameFrom = new Map<string, { readonly ids: Set<string>; readonly expiresAt: number }>()
   /** To be announced, and since when, by the monotonic clock. */
   readonly #due = new Map<string, number>()
   readonly #seen = new Set<string>()
   #announcing: Promise<void> | undefined
+  #isAskingAboutAll = false
   #isFollowing = false
 
   constructor(options: EndsElsewhereOptions) {
@@ -61,11 +65,14 @@ export class EndsElsewhere {
   heard({ reset, endedIds, moves }: Heard): void {
     const now = this.#options.clock()
     for (const [from, to] of moves) {
-      const known = this.#cameFrom.get(to, now)?.ids ?? new Set<string>()
-      this.#cameFrom.set(to, { ids: known.add(from), expiresAt: now + this.#options.sessionLifetimeSeconds }, now)
+      const ids = new Set(this.#cameFromOf(to, now)).add(from)
+      this.#cameFrom.delete(to)
+      this.#cameFrom.set(to, { ids, expiresAt: now + this.#options.sessionLifetimeSeconds })
+      const [oldest] = this.#cameFrom.keys()
+      if (oldest !== undefined && this.#cameFrom.size > MAX_MOVES) this.#cameFrom.delete(oldest)
     }
     this.#owe(endedIds)
-    if (reset && this.#isFollowing) void this.#askAboutAll()
+    if (reset && this.#isFollowing && !this.#isAskingAboutAll) void this.#askAboutAll()
     this.#isFollowing = true
     this.#announce()
   }
@@ -73,10 +80,16 @@ export class EndsElsewhere {
   /** The ids that this session's sign-on had before, wherever they were changed. */
   earlierIds(sessionId: string): readonly string[] {
     const found = new Set([sessionId])
+    const now = this.#options.clock()
     // Grows while it is walked; nothing is walked twice, so that circles end.
-    for (const id of found) for (const from of this.#cameFrom.get(id, this.#options.clock())?.ids ?? []) found.add(from)
+    for (const id of found) for (const from of this.#cameFromOf(id, now)) found.add(from)
     found.delete(sessionId)
     return [...found]
+  }
+
+  #cameFromOf(sessionId: string, now: number): Iterable<string> {
+    const known = this.#cameFrom.get(sessionId)
+    return known !== undefined && known.expiresAt > now ? known.ids : []
   }
 
   #owe(sessionIds: readonly string[]): void {
@@ -115,12 +128,14 @@ export class EndsElsewhere {
 
   /** The log was missed for a while. Whoever cannot be asked about now is asked about by the next request. */
   async #askAboutAll(): Promise<void> {
+    this.#isAskingAboutAll = true
     const seen = [...this.#seen]
     for (let first = 0; first < seen.length; first += ASKED_AT_ONCE) {
       const asked = seen.slice(first, first + ASKED_AT_ONCE)
       const ended = await Promise.all(asked.map((id) => this.#options.isEnded(id).catch(() => false)))
       this.#owe(asked.filter((_, i) => ended[i]))
     }
+    this.#isAskingAboutAll = false
     this.#announce()
   }
 }

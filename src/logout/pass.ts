@@ -231,8 +231,14 @@ export async function announceEnded(
 ): Promise<LogoutError | undefined> {
   const { onSessionsEnded, earlierIds } = options
   if (onSessionsEnded === undefined || sessionIds.length === 0) return undefined
-  const all = sessionIds.flatMap((id) => [id, ...(earlierIds?.(id) ?? [])])
-  const ids = [...new Set(all)].filter((id) => !isInterimId(id))
+  const all = new Set<string>()
+  for (const id of sessionIds) {
+    // What came before it was walked with it; a long chain is not to be walked once for each of its ids.
+    if (all.has(id)) continue
+    all.add(id)
+    for (const earlier of earlierIds?.(id) ?? []) all.add(earlier)
+  }
+  const ids = [...all].filter((id) => !isInterimId(id))
   if (ids.length === 0) return undefined
   return hook(
     ['ERR_HOOK', 'The hook onSessionsEnded failed', 'onSessionsEnded'],

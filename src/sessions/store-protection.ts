@@ -160,10 +160,9 @@ class StoreProtection {
 
   /** Never rejects unheard: a request whose row is missing or cannot be read has no need of a verdict. */
   #earlyVerdicts(sessionId: string, row: Promise<unknown>): Promise<readonly JudgedSession[]> {
-    const keptUntil = row.then(
-      (session) => (session === null || session === undefined ? undefined : rowExpiry(Object(session))),
-      () => undefined,
-    )
+    const keptUntil = row
+      .then((session) => (session === null || session === undefined ? undefined : rowExpiry(Object(session))))
+      .catch(() => undefined)
     const judged = Promise.all(this.#guards.map((guard) => guard.judge(sessionId, keptUntil)))
     judged.catch(() => {})
     return judged

@@ -58,7 +58,8 @@ export class LocalLogout {
 
   /** See `SessionGuard`. */
   async end(sessionId: string, destroyRow: () => Promise<void>, about: AboutLocalLogout = {}): Promise<void> {
-    const marked = await this.#markIfKnown(sessionId)
+    const isOneOfMany = about.order !== undefined || about.target !== undefined
+    const marked = await this.#markIfKnown(sessionId, isOneOfMany)
     about.order?.ended(marked.sessionIds)
     // Whoever is signed in without a binding is signed out as well: this very request must not save the session again.
     this.#options.deniedHere.sessionEnded(sessionId)
@@ -88,6 +89,8 @@ export class LocalLogout {
     const about = { onSessionsEnded, earlierIds: this.#earlierIds, stepTimeoutSeconds }
     const notAnnounced = await announceEnded(client, reason, marked.sessionIds, about)
     if (notAnnounced !== undefined) throw notAnnounced
+    // Before this the log of the store announces them here as everywhere.
+    this.#options.endedHere?.(marked.sessionIds)
     try {
       await step(this.#options, store.unbind([sessionId]))
     } catch (cause) {
@@ -108,7 +111,7 @@ export class LocalLogout {
   }
 
   /** A session nobody bound gets no mark in the store: visitors could fill it with marks. */
-  async #markIfKnown(sessionId: string): Promise<MarkedSessions> {
+  async #markIfKnown(sessionId: string, isOneOfMany: boolean): Promise<MarkedSessions> {
     const { store, storeClock, sessionLifetimeSeconds } = this.#options
     let marked: MarkedSessions = { sessionIds: [], wasLive: false }
     try {
@@ -116,13 +119,13 @@ export class LocalLogout {
       const state = await step(this.#options, store.read(sessionId))
       if (state.binding === undefined && !state.ended) return marked
       const expiresAt = Math.max(storeClock.expiry(sessionLifetimeSeconds), state.binding?.expiresAt ?? 0)
-      // With the ids that it had before: a request that still holds one must not carry the sign-on on from there.
-      const ids = [sessionId, ...this.#earlierIds(sessionId)]
+      // With the ids that it had before: a request that still holds one must not carry the sign-on on from there. Not so where
+      // one session is picked out of many: another one may have come from the same id, and is not meant.
+      const ids = isOneOfMany ? [sessionId] : [sessionId, ...this.#earlierIds(sessionId)]
       const { sessionIds, tokenKeys } = await step(this.#options, store.endSessions(ids, expiresAt))
       // An id that was only left behind is ended, and its sign-on may have lived on under another.
       const wasLive = !this.#verdicts.isDead(state) || sessionIds.some((id) => !ids.includes(id))
       marked = { sessionIds, wasLive }
-      this.#options.endedHere?.(sessionIds)
       await endTokens(tokenKeys, this.#options)
       return marked
     } catch (cause) {

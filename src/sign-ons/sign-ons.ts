@@ -143,13 +143,13 @@ export class SignOns implements SessionGuard {
   }
 
   async verdictOn(sessionId: string, keptUntil?: KeptUntil): Promise<SessionVerdict> {
-    const verdict = await this.#verdicts.verdictOn(sessionId, keptUntil)
-    if (verdict === 'bound') this.#options.seen?.(sessionId)
-    return verdict
+    return (await this.judge(sessionId, keptUntil)).verdict
   }
 
-  judge(sessionId: string, keptUntil?: KeptUntil): Promise<JudgedSession> {
-    return this.#verdicts.judge(sessionId, keptUntil)
+  async judge(sessionId: string, keptUntil?: KeptUntil): Promise<JudgedSession> {
+    const judged = await this.#verdicts.judge(sessionId, keptUntil)
+    if (judged.verdict === 'bound') this.#options.seen?.(sessionId)
+    return judged
   }
 
   get identity(): string | undefined {

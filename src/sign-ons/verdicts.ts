@@ -30,7 +30,7 @@ export class Verdicts {
     if (this.#wasEnded(state)) return { verdict: 'ended' }
     if (binding === undefined) return { verdict: 'unbound' }
     if (this.isOver(state)) return { verdict: 'ended', isOver: true }
-    if (keptUntil instanceof Promise) void keptUntil.then((until) => this.#renew(state, until))
+    if (keptUntil instanceof Promise) void keptUntil.then((until) => this.#renew(state, until)).catch(() => {})
     else this.#renew(state, keptUntil)
     return { verdict: 'bound', ...this.limitsOf(binding) }
   }
@@ -76,7 +76,8 @@ export class Verdicts {
     const { store, clock, sessionLifetimeSeconds, emit } = this.#options
     const needed = Math.max(keptUntil ?? 0, clock() + sessionLifetimeSeconds / 2)
     if (binding.expiresAt >= needed) return
-    step(this.#options, store.renew(binding.sessionId, this.outlasting(keptUntil))).catch((cause: unknown) => {
+    const renewed = (async () => store.renew(binding.sessionId, this.outlasting(keptUntil)))()
+    step(this.#options, renewed).catch((cause: unknown) => {
       const error = new LogoutError('ERR_STORE', 'A binding could not be renewed', { cause })
       emit({ type: 'warning', error })
     })

@@ -37,6 +37,7 @@ describe('defaults', () => {
       transientFailureStatus: 400,
       decryption: undefined,
       endSession: {},
+      dangerouslyAllowHttp: false,
     })
   })
 
@@ -61,6 +62,7 @@ describe('a resolved provider', () => {
       ...MINIMAL,
       algorithms: ['HS256'],
       clientSecret: 'the-client-secret',
+      clientAuthentication: { method: 'client_secret_basic', clientSecret: 'the-secret-at-the-endpoint' },
       decryption: { ...DECRYPTION, keys: [{ ...PRIVATE_KEY, d: 'the-private-exponent' }] },
     })
     const printed =
@@ -69,6 +71,7 @@ describe('a resolved provider', () => {
       inspect(provider, { depth: null, showHidden: true })
     expect(printed).not.toContain('the-client-secret')
     expect(printed).not.toContain('the-private-exponent')
+    expect(printed).not.toContain('the-secret-at-the-endpoint')
   })
 })
 

@@ -117,6 +117,20 @@ describe('a local logout under the new session id', () => {
   })
 })
 
+describe('two requests that changed one id at the same time', () => {
+  it('whoever ends all sessions but their own keeps it, though another came from the same id', async () => {
+    const { logout } = create()
+    await save('old')
+    await logout.bind({ sessionId: 'old' }, idToken)
+    await changeId('old', 'mine')
+    await changeId('old', 'twin')
+    const others = await logout.terminate({ issuer, clientId, sub: 'alice' }, { except: { sessionId: 'mine' } })
+    expect(others).toMatchObject({ complete: true, found: 1, destroyed: 1 })
+    expect(await load('twin')).toBeFalsy()
+    expect(await load('mine')).toMatchObject({ user: 'alice' })
+  })
+})
+
 describe('a token that is recorded under an id that was left behind', () => {
   it('lives on with the sign-on, and ends with it', async () => {
     const { store, logout } = create()
