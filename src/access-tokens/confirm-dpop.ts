@@ -40,6 +40,8 @@ const DEFAULT_MAX_AGE_SECONDS = 60
 const TOLERANCE_SECONDS = 5
 /** Much more than a proof with an RSA key needs. */
 const MAX_PROOF_CHARS = 8192
+/** A URL resolves these, and a router may not: the proof would be for another address than the one that answers. */
+const DOT_SEGMENT = /(^|[/\\])(\.|%2e){1,2}([/\\]|$)/i
 
 const NAMES: OptionNames<ConfirmDpopOptions> = {
   origin: true,
@@ -68,6 +70,8 @@ export function confirmDpop(options: ConfirmDpopOptions): (req: DpopRequest, cla
     clockTolerance: TOLERANCE_SECONDS,
     requiredClaims: ['jti', 'htm', 'htu', 'ath'],
   }
+  // A proof is taken from one tolerance before its date to one after its age, and its date is a whole second.
+  const rememberedSeconds = maxAgeSeconds + 2 * TOLERANCE_SECONDS + 1
   return async (req, claims) => {
     const proof = proofOf(req)
     const thumbprint = thumbprintOf(claims)
@@ -82,7 +86,7 @@ export function confirmDpop(options: ConfirmDpopOptions): (req: DpopRequest, cla
     if (!isFor(payload, req, origin) || payload.ath !== tokenKey(token)) return false
     if (typeof payload.jti !== 'string' || payload.jti === '') return false
     // By the key as well: who holds another one uses up no proof of this one's.
-    return (await remember(tokenKey(`${thumbprint} ${payload.jti}`), maxAgeSeconds + 2 * TOLERANCE_SECONDS)) === true
+    return (await remember(tokenKey(`${thumbprint} ${payload.jti}`), rememberedSeconds)) === true
   }
 }
 
@@ -103,6 +107,7 @@ function isFor({ htm, htu }: JWTPayload, { method, url, originalUrl }: DpopReque
   if (typeof htu !== 'string' || !URL.canParse(htu) || htm !== method) return false
   const said = new URL(htu)
   const [path = '/'] = (originalUrl ?? url ?? '/').split(/[?#]/)
+  if (DOT_SEGMENT.test(path)) return false
   const meant = new URL(origin)
   meant.pathname = path
   return said.origin === meant.origin && said.pathname === meant.pathname

@@ -53,7 +53,10 @@ export function guardedPosts(allowPrivateAddresses: boolean, lookup = publicLook
             protocol === 'https:'
               ? httpsRequest(url, { ...about, agent: https })
               : httpRequest(url, { ...about, agent: http })
-          sent.on('response', resolve).on('error', reject).end(body)
+          // A connection that is handed over instead of answered (101) closes without a word; after a response this
+          // says nothing.
+          const closed = () => reject(new Error('The connection was closed without an answer'))
+          sent.on('response', resolve).on('error', reject).on('close', closed).end(body)
         })
         return await answerOf(response.statusCode ?? 0, response)
       } catch (error) {

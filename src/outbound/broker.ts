@@ -42,7 +42,10 @@ export interface LogoutBrokerOptions {
     sessionId: string,
     ended: EndedSessions,
   ) => readonly DownstreamSession[] | Promise<readonly DownstreamSession[]>
-  /** Whether the applications are told. Default: always. `false` leaves their sessions to themselves. */
+  /**
+   * Whether the applications are told. Default: always. `false` leaves their sessions to themselves. Where it throws,
+   * nobody is told yet: the logout counts as failed, and is tried again.
+   */
   readonly passOn?: (ended: EndedSessions) => boolean
   /**
    * Every hop of this session has come to its end: what `downstream` knows of it may go. What is left after a restart was not told
@@ -66,9 +69,10 @@ export interface LogoutBroker {
   sessionsEnded(ended: EndedSessions): Promise<void>
   /**
    * The logout of this session that is about to begin was asked for by one of the applications: it is not told of it. Call it
-   * right before `logout.unbind(req)`.
+   * right before `logout.unbind(req)`. `sid`: of its own session, where it may have several on this one; it is told of the
+   * others then. Without it, an application that has several there is told of all.
    */
-  comesFrom(clientId: string, sessionId: string): void
+  comesFrom(clientId: string, sessionId: string, sid?: string): void
   /** What became of the applications on a session that ended here a short while ago, for the page that the user sees. */
   hopsOf(sessionId: string): readonly Hop[]
 }
@@ -99,6 +103,15 @@ export function createLogoutBroker(options: LogoutBrokerOptions): LogoutBroker {
   return new Broker(options)
 }
 
+interface Origin {
+  readonly expiresAt: number
+  readonly clientId: string
+  readonly sid: string | undefined
+}
+
+/** By `keyOf`. */
+type Hanging = ReadonlyMap<string, DownstreamSession>
+
 interface Ended {
   readonly expiresAt: number
   readonly hops: Map<string, Hop>
@@ -109,7 +122,7 @@ class Broker implements LogoutBroker {
   readonly #clock: () => number
   readonly #emit: EventListener
   readonly #ended = new ExpiringMap<Ended>()
-  readonly #origins = new ExpiringMap<{ readonly expiresAt: number; readonly clientId: string }>()
+  readonly #origins = new ExpiringMap<Origin>()
 
   constructor(options: LogoutBrokerOptions) {
     this.#options = options
@@ -117,9 +130,9 @@ class Broker implements LogoutBroker {
     this.#emit = emitter(options.onEvent)
   }
 
-  comesFrom(clientId: string, sessionId: string): void {
+  comesFrom(clientId: string, sessionId: string, sid?: string): void {
     const now = this.#clock()
-    this.#origins.set(sessionId, { clientId, expiresAt: now + REMEMBERED_SECONDS }, now)
+    this.#origins.set(sessionId, { clientId, sid, expiresAt: now + REMEMBERED_SECONDS }, now)
   }
 
   hopsOf(sessionId: string): readonly Hop[] {
@@ -127,19 +140,24 @@ class Broker implements LogoutBroker {
   }
 
   async sessionsEnded(ended: EndedSessions): Promise<void> {
-    const { downstream, waitSeconds = DEFAULT_WAIT_SECONDS } = this.#options
-    const found: (readonly [sessionId: string, sessions: readonly DownstreamSession[]])[] = []
+    const { waitSeconds = DEFAULT_WAIT_SECONDS } = this.#options
+    // All of the application's code that may fail comes first: what is noted as on its way is not told by a repeat.
+    const isPassedOn = this.#isPassedOn(ended)
+    const found: (readonly [sessionId: string, hanging: Hanging])[] = []
     const failures: unknown[] = []
     await inParallel(CONCURRENCY, ended.sessionIds, async (sessionId) => {
       try {
-        found.push([sessionId, await downstream(sessionId, ended)])
+        const sessions = await this.#options.downstream(sessionId, ended)
+        found.push([sessionId, new Map(sessions.map((session) => [keyOf(session), session]))])
       } catch (cause) {
         failures.push(cause)
       }
     })
-    const told = Promise.all(found.map(([sessionId, sessions]) => this.#tellAll(sessionId, sessions, ended)))
+    const told = Promise.all(found.map(([sessionId, hanging]) => this.#tellAll(sessionId, hanging, isPassedOn)))
     const first = told.then((hops) => this.#say(ended, hops.flat()))
-    await within(waitSeconds, first).catch(() => {})
+    await within(waitSeconds, first).catch((error: unknown) => {
+      if (!(error instanceof LogoutError) || error.code !== 'ERR_DEADLINE') throw error
+    })
     const [cause] = failures
     if (failures.length === 0) return
     throw new LogoutError('ERR_HOOK', 'Who hangs on an ended session could not be found out', {
@@ -148,27 +166,32 @@ class Broker implements LogoutBroker {
     })
   }
 
+  #isPassedOn(ended: EndedSessions): boolean {
+    try {
+      return this.#options.passOn?.(ended) !== false
+    } catch (cause) {
+      throw new LogoutError('ERR_HOOK', 'Whether a logout is passed on could not be found out', {
+        option: 'passOn',
+        cause,
+      })
+    }
+  }
+
   /** The first attempts; those of an earlier call are not made again. */
-  async #tellAll(sessionId: string, sessions: readonly DownstreamSession[], ended: EndedSessions): Promise<Hop[]> {
+  async #tellAll(sessionId: string, hanging: Hanging, isPassedOn: boolean): Promise<Hop[]> {
     const now = this.#clock()
     const known = this.#ended.get(sessionId, now)
     const entry: Ended = known ?? { hops: new Map(), expiresAt: now + REMEMBERED_SECONDS }
     if (known === undefined) this.#ended.set(sessionId, entry, now)
-    const fresh = sessions
-      .map((session) => ({ key: keyOf(session), session }))
-      .filter(({ key }) => !entry.hops.has(key))
-    for (const { key, session } of fresh) {
-      entry.hops.set(key, { clientId: session.clientId, outcome: this.#beforehand(sessionId, session, ended) })
+    const origin = beganAt(this.#origins.get(sessionId, now), [...hanging.values()])
+    const fresh = [...hanging].filter(([key]) => !entry.hops.has(key))
+    for (const [key, session] of fresh) {
+      const outcome = session === origin ? 'began-it' : beforehand(session, isPassedOn)
+      entry.hops.set(key, { clientId: session.clientId, outcome })
     }
-    const hops = await Promise.all(fresh.map(({ key, session }) => this.#tell(sessionId, entry, key, session)))
+    const hops = await Promise.all(fresh.map(([key, session]) => this.#tell(sessionId, entry, key, session)))
     this.#settle(sessionId, entry)
     return hops
-  }
-
-  #beforehand(sessionId: string, { clientId, uri }: DownstreamSession, ended: EndedSessions): HopOutcome {
-    if (this.#origins.get(sessionId, this.#clock())?.clientId === clientId) return 'began-it'
-    if (this.#options.passOn?.(ended) === false) return 'left-alone'
-    return uri === undefined ? 'not-registered' : 'retrying'
   }
 
   async #tell(sessionId: string, entry: Ended, key: string, session: DownstreamSession): Promise<Hop> {
@@ -206,6 +229,18 @@ class Broker implements LogoutBroker {
   #say({ issuer, clientId, reason }: EndedSessions, hops: readonly Hop[]): void {
     if (hops.length > 0) this.#emit({ type: 'passed-on', issuer, clientId, reason, hops })
   }
+}
+
+/** The one session where the logout began; none where that is in doubt. */
+function beganAt(origin: Origin | undefined, sessions: readonly DownstreamSession[]): DownstreamSession | undefined {
+  const own = sessions.filter(({ clientId }) => clientId === origin?.clientId)
+  if (origin?.sid !== undefined) return own.find(({ sid }) => sid === origin.sid)
+  return own.length === 1 ? own[0] : undefined
+}
+
+function beforehand({ uri }: DownstreamSession, isPassedOn: boolean): HopOutcome {
+  if (!isPassedOn) return 'left-alone'
+  return uri === undefined ? 'not-registered' : 'retrying'
 }
 
 /** Once for each session of an application, whatever else is said of it. */

@@ -307,7 +307,9 @@ export class EndSessions {
     readonly prompt: 'login' | undefined
     readonly cookie: string | undefined
   } {
-    const { askForPassword } = this.#onTheWay(cookieHeader)
+    const { askForPassword, revoke } = this.#onTheWay(cookieHeader)
+    // The browser never came to the landing page, and what it was to bring there goes with the cookie.
+    if (askForPassword && revoke) void this.#ports.revocation?.revoke(revoke)
     return askForPassword ? { prompt: 'login', cookie: this.#cookie('', 0) } : { prompt: undefined, cookie: undefined }
   }
 

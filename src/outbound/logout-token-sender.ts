@@ -6,6 +6,7 @@ import { LogoutError } from '../errors.js'
 import { type EventListener, emitter } from '../events.js'
 import type { Fetch } from '../http/fetched-documents.js'
 import { type GuardedPosts, guardedPosts, type PostAnswer, postsBy } from '../http/guarded-post.js'
+import { outline } from '../http/outline.js'
 import { PrivateAddressError } from '../http/public-address.js'
 import { safeUrl } from '../http/safe-url.js'
 import { jsonObjectIn, own } from '../json-object.js'
@@ -32,7 +33,7 @@ export interface LogoutTokenSenderOptions {
   readonly firstRetryAfterSeconds?: number
   /** Logouts that wait for another attempt, at most; beyond it one is given up at its first failure. Default 10,000. */
   readonly maxWaiting?: number
-  /** Hears `logout-token-sent` of each attempt. */
+  /** Hears `logout-token-sent` of each attempt, and a `warning` where `onOutcome` fails. */
   readonly onEvent?: EventListener
   /**
    * Sends in place of Node's own http: through a proxy, with a client certificate. What it connects to is then its own to check.
@@ -140,6 +141,8 @@ interface Open {
   readonly logout: OutgoingLogout
   readonly onOutcome: ((delivery: LogoutDelivery) => void) | undefined
   attempts: number
+  /** Its end was said: what an attempt under way brings after `close()` is said no more. */
+  isOver?: true
 }
 
 class Sender implements LogoutTokenSender {
@@ -183,8 +186,8 @@ class Sender implements LogoutTokenSender {
 
   async #again(open: Open): Promise<boolean> {
     const delivery = await this.#attempt(open)
-    if (delivery.outcome === 'retrying') this.#say(open, delivery)
-    else this.#conclude(open, delivery)
+    if (delivery.outcome !== 'retrying') this.#conclude(open, delivery)
+    else if (!open.isOver) this.#say(open, delivery)
     return delivery.outcome !== 'retrying'
   }
 
@@ -204,7 +207,8 @@ class Sender implements LogoutTokenSender {
         if (cause instanceof PrivateAddressError)
           return { outcome: 'given-up', attempts, error: undelivered('address_private', cause) }
         const isLate = cause instanceof Error && cause.name === 'TimeoutError'
-        return { outcome: 'retrying', attempts, error: undelivered(isLate ? 'late' : 'unreachable', cause) }
+        // The words of somebody's own `fetch` may hold the request, and with it the token.
+        return { outcome: 'retrying', attempts, error: undelivered(isLate ? 'late' : 'unreachable', outline(cause)) }
       }
     })
   }
@@ -235,8 +239,13 @@ class Sender implements LogoutTokenSender {
   }
 
   #conclude(open: Open, delivery: LogoutDelivery): LogoutDelivery {
+    if (open.isOver) return delivery
+    open.isOver = true
     this.#say(open, delivery)
-    open.onOutcome?.(delivery)
+    new Promise((resolve) => resolve(open.onOutcome?.(delivery))).catch((cause: unknown) => {
+      const error = new LogoutError('ERR_HOOK', 'The hook onOutcome failed', { option: 'onOutcome', cause })
+      this.#emit({ type: 'warning', error })
+    })
     return delivery
   }
 

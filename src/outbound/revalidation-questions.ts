@@ -18,11 +18,19 @@ import {
 import type { Fetch, FetchInit } from '../http/fetched-documents.js'
 import { safeUrlOption } from '../http/safe-url.js'
 
-/** What a question found. `away`: no answer that says anything; `retryAfterSeconds` where the provider named a time. */
+/**
+ * What a question found. `away`: no answer that says anything; `retryAfterSeconds` where the provider named a time;
+ * `asked: false` where there was nothing to ask with, which says nothing of the provider.
+ */
 export type RevalidationFinding =
   | { readonly found: 'live'; readonly refreshToken?: string | undefined; readonly accessToken?: string | undefined }
   | { readonly found: 'ended' }
-  | { readonly found: 'away'; readonly retryAfterSeconds?: number | undefined; readonly cause?: unknown }
+  | {
+      readonly found: 'away'
+      readonly asked?: false | undefined
+      readonly retryAfterSeconds?: number | undefined
+      readonly cause?: unknown
+    }
 
 /** What a question is asked with. */
 export interface RevalidationTokens {
@@ -56,7 +64,7 @@ export interface RevalidationQuestionOptions {
 export function byRefreshToken(options: RevalidationQuestionOptions): RevalidationQuestion {
   const { server, client, authenticate, http } = asked(options, 'token_endpoint')
   return async ({ refreshToken, sub }, signal) => {
-    if (refreshToken === undefined) return { found: 'away' }
+    if (refreshToken === undefined) return { found: 'away', asked: false }
     const response = await refreshTokenGrantRequest(server, client, authenticate, refreshToken, { ...http, signal })
     return understood(response, async () => {
       const {
@@ -76,7 +84,7 @@ export function byIntrospection(options: RevalidationQuestionOptions): Revalidat
   const { server, client, authenticate, http } = asked(options, 'introspection_endpoint')
   return async ({ refreshToken, accessToken }, signal) => {
     const token = refreshToken ?? accessToken
-    if (token === undefined) return { found: 'away' }
+    if (token === undefined) return { found: 'away', asked: false }
     const response = await introspectionRequest(server, client, authenticate, token, { ...http, signal })
     return understood(response, async () => {
       const { active } = await processIntrospectionResponse(server, client, response)
@@ -92,7 +100,7 @@ export function byIntrospection(options: RevalidationQuestionOptions): Revalidat
 export function byUserInfo(options: RevalidationQuestionOptions): RevalidationQuestion {
   const { server, client, http } = asked({ ...options, authenticate: () => {} }, 'userinfo_endpoint')
   return async ({ accessToken, sub }, signal) => {
-    if (accessToken === undefined || sub === undefined) return { found: 'away' }
+    if (accessToken === undefined || sub === undefined) return { found: 'away', asked: false }
     const response = await userInfoRequest(server, client, accessToken, { ...http, signal })
     if (response.status === 401) {
       await response.body?.cancel()

@@ -1,12 +1,13 @@
 // Asks the provider now and then whether a session that is in use still stands there, for providers that never say so themselves.
 // Knows when to ask and what to make of no answer; how to ask, and how a session ends, it is given.
-import { createHash } from 'node:crypto'
+import { createHash, randomUUID } from 'node:crypto'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { within } from '../deadline.js'
 import { LogoutError, NoVerdictError } from '../errors.js'
 import { type EventListener, emitter } from '../events.js'
 import { isJsonObject } from '../json-object.js'
 import { assertOptions, type OptionNames } from '../option-checks.js'
-import { ProviderRest } from './provider-rest.js'
+import { type Pass, ProviderRest } from './provider-rest.js'
 import type { RevalidationFinding, RevalidationQuestion, RevalidationTokens } from './revalidation-questions.js'
 import { memoryRevalidationStates, type RevalidationStates } from './revalidation-states.js'
 import { type SealedValues, sealedValues } from './sealed-values.js'
@@ -88,6 +89,13 @@ const BROWSER_TURN_SECONDS = 60
 const JITTER = 0.1
 /** Writers of one session at the same time, beyond which something else is wrong. */
 const MOST_SWAPS = 10
+/**
+ * A changed refresh token that is not kept is lost: the next question would be asked with the spent one, and end a session
+ * that lives. So its write is tried again after so long, and so long.
+ */
+const WRITE_AGAIN_AFTER_SECONDS = [0.1, 0.5, 2, 5]
+/** Nobody else asks before the answer of the longest question is written, tried again and all. */
+const QUESTION_TURN_SECONDS = LONGEST_QUESTION_SECONDS + 10
 
 const NAMES: OptionNames<RevalidationOptions> = {
   everySeconds: true,
@@ -113,6 +121,8 @@ export function createRevalidation(options: RevalidationOptions): Revalidation {
 }
 
 interface State {
+  /** Of the login: an answer about an earlier one says nothing of this one. */
+  readonly login?: string | undefined
   /** When the provider last said that the session lives. */
   readonly goodAt: number
   readonly dueAt: number
@@ -155,7 +165,11 @@ class Revalidator implements Revalidation {
   }
 
   async begin(sessionId: string, tokens: RevalidationTokens = {}): Promise<void> {
-    await this.#change(sessionId, () => ({ ...this.#fresh(), ...this.#kept(tokens, sessionId) }))
+    await this.#change(sessionId, () => ({
+      login: randomUUID(),
+      ...this.#fresh(),
+      ...this.#kept(tokens, sessionId),
+    }))
   }
 
   async demand(sessionId: string): Promise<void> {
@@ -173,18 +187,25 @@ class Revalidator implements Revalidation {
     if (isAsked(state, now) || (isByBrowser && !canNavigate)) return this.#unanswered(state)
     const pass = isByBrowser ? undefined : this.#rest.begin()
     if (!isByBrowser && pass === undefined) return this.#unanswered(await this.#known(read, state))
-    const turn = isByBrowser ? BROWSER_TURN_SECONDS : LONGEST_QUESTION_SECONDS
+    const turn = isByBrowser ? BROWSER_TURN_SECONDS : QUESTION_TURN_SECONDS
     // A clock that went back must not leave a session good until it is there again.
     const taken = { ...state, goodAt: Math.min(state.goodAt, now), leaseUntil: now + turn }
-    if (!(await this.#swap(read, taken))) {
-      pass?.notAsked()
-      return this.#unanswered(state)
+    let isMine = false
+    try {
+      isMine = await this.#swap(read, taken)
+    } finally {
+      if (!isMine) pass?.notAsked()
     }
+    if (!isMine) return this.#unanswered(state)
     if (this.#options.ask === 'browser' || pass === undefined) return 'ask-browser'
-    const answer = this.#ask(sessionId, taken, this.#options.ask).then(async (finding) => {
-      if (finding.found === 'away') pass.failed(finding.retryAfterSeconds)
-      else pass.answered()
-      return this.#conclude(sessionId, finding)
+    const signal = AbortSignal.timeout(LONGEST_QUESTION_SECONDS * 1000)
+    // A question that does not heed its signal must not keep its pass; what it says late is heard all the same.
+    const leftAlone = () => pass.failed()
+    signal.addEventListener('abort', leftAlone)
+    const answer = this.#ask(sessionId, taken, this.#options.ask, signal).then(async (finding) => {
+      if (!signal.aborted) returnPass(pass, finding)
+      signal.removeEventListener('abort', leftAlone)
+      return this.#conclude(sessionId, finding, taken)
     })
     try {
       return await within(this.#options.timeoutSeconds ?? DEFAULT_TIMEOUT_SECONDS, answer)
@@ -200,27 +221,34 @@ class Revalidator implements Revalidation {
     return this.#conclude(sessionId, { found: error === 'login_required' ? 'ended' : isKnown ? 'live' : 'away' })
   }
 
-  async #ask(sessionId: string, state: State, ask: RevalidationQuestion): Promise<RevalidationFinding> {
+  async #ask(
+    sessionId: string,
+    state: State,
+    ask: RevalidationQuestion,
+    signal: AbortSignal,
+  ): Promise<RevalidationFinding> {
     const { sub } = state
     const refreshToken = this.#sealed.open(sessionId, state.refreshToken)
     const accessToken = this.#sealed.open(sessionId, state.accessToken)
     try {
-      const signal = AbortSignal.timeout(LONGEST_QUESTION_SECONDS * 1000)
       return await ask({ refreshToken, accessToken, sub }, signal)
     } catch (cause) {
       return { found: 'away', cause }
     }
   }
 
-  async #conclude(sessionId: string, finding: RevalidationFinding): Promise<RevalidationVerdict> {
+  async #conclude(sessionId: string, finding: RevalidationFinding, asked?: State): Promise<RevalidationVerdict> {
     this.#emit({ type: 'revalidated', found: finding.found })
-    const state = await this.#change(sessionId, (before = this.#unknown()) => {
+    const concluded = (before: State = this.#unknown()): State => {
+      if (asked !== undefined && before.login !== asked.login) return before
       const { leaseUntil: _, ...rest } = before
       if (finding.found === 'ended') return { ...rest, ended: true }
       if (finding.found === 'away') return rest
       const { refreshToken, accessToken } = finding
       return { ...rest, ...this.#fresh(), ...this.#kept({ refreshToken, accessToken, sub: rest.sub }, sessionId) }
-    })
+    }
+    const isRotated = finding.found === 'live' && finding.refreshToken !== undefined
+    const state = await this.#change(sessionId, concluded, isRotated ? WRITE_AGAIN_AFTER_SECONDS : [])
     if (state.ended) return 'ended'
     if (state.demanded) return 'reassert'
     return finding.found === 'live' ? 'live' : this.#unanswered(state)
@@ -292,7 +320,22 @@ class Revalidator implements Revalidation {
     }
   }
 
-  async #change(sessionId: string, change: (before: State | undefined) => State): Promise<State> {
+  /** `again`: where the write fails, after how many seconds it is tried once more, and once more. */
+  async #change(
+    sessionId: string,
+    change: (before: State | undefined) => State,
+    [wait, ...again]: readonly number[] = [],
+  ): Promise<State> {
+    try {
+      return await this.#changeNow(sessionId, change)
+    } catch (cause) {
+      if (wait === undefined) throw cause
+      await sleep(wait * 1000, undefined, { ref: false })
+      return this.#change(sessionId, change, again)
+    }
+  }
+
+  async #changeNow(sessionId: string, change: (before: State | undefined) => State): Promise<State> {
     for (let i = 0; i < MOST_SWAPS; i++) {
       const read = await this.#read(sessionId)
       const state = change(read.state)
@@ -305,6 +348,12 @@ class Revalidator implements Revalidation {
     const error = new LogoutError('ERR_STORE', 'The late answer about a session could not be kept', { cause })
     this.#emit({ type: 'warning', error })
   }
+}
+
+function returnPass(pass: Pass, finding: RevalidationFinding): void {
+  if (finding.found !== 'away') pass.answered()
+  else if (finding.asked === false) pass.notAsked()
+  else pass.failed(finding.retryAfterSeconds)
 }
 
 /** OpenID Connect Core 3.1.2.6: the user is known, and a page would have to be shown. */

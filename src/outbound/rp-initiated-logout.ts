@@ -48,7 +48,10 @@ export interface RpInitiatedLogout<Req = unknown> {
    * begins to revoke the refresh token that the record kept, in the background.
    */
   returned(req: IncomingMessage, res: ServerResponse): EndSessionReturn
-  /** At the next sign-in: `login`, once, after a logout that asked for it. Give it to the OP as `prompt`. */
+  /**
+   * At the next sign-in: `login`, once, after a logout that asked for it. Give it to the OP as `prompt`. Where the browser never
+   * came back from that logout, its refresh token is revoked now, in the background.
+   */
   promptOnce(req: IncomingMessage, res: ServerResponse): 'login' | undefined
 }
 

@@ -182,8 +182,26 @@ describe('a proof', () => {
     const req = { headers: { authorization: 'DPoP opaque', dpop: proof }, method: 'GET', url: '/api/opaque' }
     const outcomes = await Promise.all(confirms.map((confirm) => confirm(req, active({ cnf: { jkt } }))))
     expect(outcomes.sort()).toEqual([false, true])
-    expect([...used.values()]).toEqual([70])
+    expect([...used.values()]).toEqual([71])
     expect([...used.keys()].join()).toMatch(/^[A-Za-z0-9_-]{43}$/)
+  })
+
+  it.each([
+    ...['/x/../api/opaque', '/x/%2e%2E/api/opaque', '/x/.%2e/api/opaque', '/./api/opaque', '/%2E/api/opaque'],
+    ...['/x\\..\\api/opaque', '/api/opaque/.', '/api/opaque/x/..'],
+  ])('is for no path that a router may read otherwise: %s', async (url) => {
+    const confirm = confirmDpop({ origin })
+    for (const htu of [`${origin}/api/opaque`, `${origin}/api/opaque/`, `${origin}${url}`]) {
+      const headers = { authorization: 'DPoP opaque', dpop: await proofWith({ payload: { htu } }) }
+      expect(await confirm({ headers, method: 'GET', url }, active({ cnf: { jkt } }))).toBe(false)
+    }
+  })
+
+  it('is for a path with dots that are no segment of it', async () => {
+    const url = '/api/..opaque/a.b/...'
+    const dpop = await proofWith({}, url)
+    const req = { headers: { authorization: 'DPoP opaque', dpop }, method: 'GET', url: `${url}?at=/../` }
+    expect(await confirmDpop({ origin })(req, active({ cnf: { jkt } }))).toBe(true)
   })
 
   it('is no verdict where nobody can tell whether it was used', async () => {

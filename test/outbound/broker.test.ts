@@ -176,6 +176,57 @@ describe('a sign-on that ends at a broker', () => {
     expect(broker.broker.hopsOf('laptop')[0]).toEqual({ clientId: 'app-a', outcome: 'began-it' })
   })
 
+  it.each([
+    ['tab 2', ['done', 'began-it']],
+    ['of nobody', ['done', 'done']],
+    [undefined, ['done', 'done']],
+  ])(
+    'is told to the other sessions of the application that began it, and to all in doubt: %s',
+    async (sid, outcomes) => {
+      const { wire, broker } = await twoApplications()
+      wire.ends.set('app-a', async () => new Response())
+      const hangs = ['tab 1', 'tab 2'].map((each) => ({ clientId: 'app-a', uri: uriOf('app-a'), sid: each }))
+      broker.hanging.set('laptop', hangs)
+      broker.broker.comesFrom('app-a', 'laptop', sid)
+      await broker.logout.unbind({ sessionId: 'laptop' })
+      expect(broker.broker.hopsOf('laptop').map(({ outcome }) => outcome)).toEqual(outcomes)
+      expect(wire.sent).toHaveLength(outcomes.filter((outcome) => outcome === 'done').length)
+    },
+  )
+
+  it.each<readonly [string, (isBroken: () => boolean) => Partial<LogoutBrokerOptions>]>([
+    [
+      'passOn',
+      (isBroken) => ({
+        passOn: () => {
+          if (isBroken()) throw new Error('hostile')
+          return true
+        },
+      }),
+    ],
+    [
+      'downstream',
+      (isBroken) => ({
+        downstream: () =>
+          // What a program without types may hand over.
+          (isBroken() ? undefined : ['a', 'b'].map((sid) => ({ clientId: `app-${sid}`, uri: uriOf(sid), sid }))) as [],
+      }),
+    ],
+  ])(
+    'counts as failed while %s is broken, is noted nowhere, and is told to all by the repeat',
+    async (option, broken) => {
+      let isBroken = true
+      const { wire, broker } = await twoApplications(broken(() => isBroken))
+      const ended = { issuer: 'https://idp', clientId: 'broker', sessionIds: ['laptop'], reason: 'logout-token' }
+      await expect(broker.broker.sessionsEnded(ended)).rejects.toMatchObject({ code: 'ERR_HOOK', option })
+      expect(broker.broker.hopsOf('laptop')).toEqual([])
+      expect(wire.sent).toEqual([])
+      isBroken = false
+      await broker.broker.sessionsEnded(ended)
+      expect(wire.sent).toHaveLength(2)
+    },
+  )
+
   it('is kept to itself where policy says so, and that is said', async () => {
     const { wire, broker } = await twoApplications({ passOn: ({ reason }) => reason !== 'timeout' })
     await broker.logout.terminate(target('idp', 'broker', 'laptop'), { reason: 'timeout' })

@@ -7,6 +7,7 @@ import { createServer, type IncomingMessage, type RequestListener, type Server }
 import { createServer as createTlsServer } from 'node:https'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
+import { inspect } from 'node:util'
 import { decodeJwt, decodeProtectedHeader, exportJWK } from 'jose'
 import { afterEach, describe, expect, it } from 'vitest'
 import {
@@ -202,6 +203,27 @@ describe('the answer', () => {
     expect(first).toMatchObject({ outcome: 'retrying', attempts: 1, error: { code: 'ERR_DELIVERY', reason: 'late' } })
   })
 
+  it('that hands the connection over (101) is none: it ends the attempt before its deadline', async () => {
+    const uri = await serve((req) => {
+      req.socket.write('HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: other\r\n\r\n')
+    })
+    const { send } = sender({ timeoutSeconds: 60 })
+    const first = await send({ clientId: 'app-b', uri, sid: 'laptop' })
+    expect(first).toMatchObject({ outcome: 'retrying', error: { reason: 'unreachable' } })
+  })
+
+  it("that a fetch of the application's own failed to get leaves nothing of the token in the error", async () => {
+    const { send } = sender({
+      fetch: async (_url, { body }) => {
+        throw Object.assign(new TypeError(`failed: ${String(body)}`), { body, code: 'ECONNRESET' })
+      },
+    })
+    const delivery = await send({ clientId: 'app-b', uri: 'https://rp.example.com/logout', sid: 'laptop' })
+    const { cause } = 'error' in delivery ? delivery.error : {}
+    expect(inspect(cause)).toContain('TypeError ECONNRESET')
+    expect(inspect(delivery, { depth: 9 })).not.toContain('logout_token')
+  })
+
   it('without an end is not read to it', async () => {
     const uri = await serve((_, res) => {
       const more = () => {
@@ -242,6 +264,49 @@ describe('retries are bounded', () => {
     while ((await send({ clientId: 'app-b', uri, sid: 'phone' })).outcome !== 'retrying');
     close()
     expect(await outcome).toMatchObject({ outcome: 'given-up' })
+  })
+})
+
+describe('onOutcome', () => {
+  it.each<readonly [string, () => unknown]>([
+    [
+      'throws',
+      () => {
+        throw new Error('hostile')
+      },
+    ],
+    ['rejects', () => Promise.reject(new Error('hostile'))],
+  ])('that %s is a warning, and changes nothing', async (_what, fail) => {
+    const { uri } = await answering([500], [200])
+    const { send, events } = sender()
+    expect((await send({ clientId: 'app-b', uri, sid: 'laptop' }, () => void 0)).outcome).toBe('retrying')
+    expect((await send({ clientId: 'app-b', uri, sid: 'phone' }, () => fail() as undefined)).outcome).toBe('done')
+    await expect
+      .poll(() => events.filter(({ type }) => type === 'warning'))
+      .toMatchObject([{ error: { code: 'ERR_HOOK', option: 'onOutcome' } }])
+  })
+
+  it('is called once, also where close() meets an attempt under way', async () => {
+    let answer = (): void => undefined
+    let asked = 0
+    const uri = await serve((_, res) => {
+      asked++
+      if (asked === 1) res.writeHead(500).end()
+      else answer = () => void res.end()
+    })
+    const { send, close, events } = sender({
+      // Connections of its own are cut off by close().
+      fetch: (url, init) => fetch(url, init),
+      dangerouslyAllowHttp: true,
+    })
+    const outcomes: string[] = []
+    await send({ clientId: 'app-b', uri, sid: 'laptop' }, ({ outcome }) => outcomes.push(outcome))
+    await expect.poll(() => asked).toBe(2)
+    close()
+    answer()
+    await new Promise((resolve) => setTimeout(resolve, 50))
+    expect(outcomes).toEqual(['given-up'])
+    expect(events.map((event) => 'outcome' in event && event.outcome)).toEqual(['retrying', 'given-up'])
   })
 })
 
@@ -299,7 +364,10 @@ describeWith(installed(...onPath('openssl')), 'openssl')('TLS', () => {
     const server = createTlsServer({ key: readFileSync(key), cert: readFileSync(cert) }, () => reached++)
     const host = await listening(server)
     const delivery = await sender().send({ clientId: 'app-b', uri: `https://${host}/logout`, sid: 'laptop' })
-    expect(delivery).toMatchObject({ outcome: 'retrying', error: { cause: { code: 'DEPTH_ZERO_SELF_SIGNED_CERT' } } })
+    expect(delivery).toMatchObject({
+      outcome: 'retrying',
+      error: { cause: { message: 'Error DEPTH_ZERO_SELF_SIGNED_CERT' } },
+    })
     expect(reached).toBe(0)
   })
 })

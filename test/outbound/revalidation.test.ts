@@ -173,6 +173,33 @@ describe('a provider that is away', () => {
     expect(w.asked.at(-1)?.refreshToken).toBe('two')
   })
 
+  it('an answer about an earlier login says nothing of this one', async () => {
+    for (const found of ['ended', 'live'] as const) {
+      const { it: w, nodes, events } = world({ timeoutSeconds: 0.01 })
+      await nodes[0].begin('s', { refreshToken: 'earlier' })
+      w.now += P
+      let late: ((finding: RevalidationFinding) => void) | undefined
+      w.answer = () => new Promise((resolve) => (late = resolve))
+      expect(await nodes[0].check('s')).toBe('live')
+      await nodes[1].begin('s', { refreshToken: 'of this login' })
+      late?.({ found, ...(found === 'live' && { refreshToken: 'changed' }) })
+      await expect.poll(() => events).toHaveLength(1)
+      await new Promise((resolve) => setTimeout(resolve, 20))
+      w.answer = () => ({ found: 'live' })
+      w.now += P
+      expect(await nodes[1].check('s')).toBe('live')
+      expect(w.asked.at(-1)?.refreshToken).toBe('of this login')
+    }
+  })
+
+  it('is not what a session is that has nothing to ask with: the others are asked about', async () => {
+    const { it: w, nodes } = world()
+    w.answer = () => ({ found: 'away', asked: false })
+    expect(await nodes[0].check('without a token')).toBe('live')
+    w.answer = () => ({ found: 'ended' })
+    expect(await nodes[0].check('s')).toBe('ended')
+  })
+
   it('beyond a bound that the application has set: 503, the session is kept, and lives when the provider is back', async () => {
     const { it: w, nodes } = world({ failClosedAfterSeconds: 600 })
     await nodes[0].begin('s')
@@ -203,6 +230,37 @@ describe('where the states cannot be had', () => {
     w.now += P
     Object.assign(states, { [method]: () => Promise.reject(new Error('away')) })
     await noVerdict(nodes[0].check('s'))
+  })
+
+  it('and are back, the provider is asked: nothing of the outage counts as a question under way', async () => {
+    const { it: w, nodes, states } = world()
+    await nodes[0].begin('s')
+    w.now += P
+    const { swap } = states
+    states.swap = () => Promise.reject(new Error('away'))
+    for (let i = 0; i < 40; i++) await noVerdict(nodes[0].check('s'))
+    states.swap = swap
+    w.answer = () => ({ found: 'ended' })
+    expect(await nodes[0].check('s')).toBe('ended')
+  })
+
+  it('a refresh token that the provider has changed meanwhile is written again', async () => {
+    const { it: w, nodes, states } = world()
+    await nodes[0].begin('s', { refreshToken: 'one' })
+    w.now += P
+    const { swap } = states
+    w.answer = () => {
+      states.swap = () => {
+        states.swap = swap
+        return Promise.reject(new Error('away'))
+      }
+      return { found: 'live', refreshToken: 'two' }
+    }
+    expect(await nodes[0].check('s')).toBe('live')
+    w.answer = () => ({ found: 'live' })
+    w.now += P
+    await nodes[1].check('s')
+    expect(w.asked.map(({ refreshToken }) => refreshToken)).toEqual(['one', 'two'])
   })
 })
 
@@ -370,7 +428,7 @@ describe('questions', () => {
     const { fetch, sent } = answering(200, {})
     for (const kind of Object.values(KINDS)) {
       const question = kind({ ...OPTIONS, endpoint: 'https://op.example.com/', fetch })
-      expect(await question({}, AbortSignal.timeout(1000))).toEqual({ found: 'away' })
+      expect(await question({}, AbortSignal.timeout(1000))).toEqual({ found: 'away', asked: false })
     }
     expect(sent).toEqual([])
   })

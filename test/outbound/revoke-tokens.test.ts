@@ -195,6 +195,18 @@ describe('at a logout that goes to the OP', () => {
     expect(comeBack(cookies[0] ?? '').revocation).toBeUndefined()
   })
 
+  it('that the browser never came back from, it is revoked at the next sign-in, which empties the cookie', async () => {
+    const op = await fakeOp()
+    const { refresh_token: refreshToken } = await tokensOf(op.issuer)
+    const { rpInitiated, claims, events, client } = rpAt(op.issuer)
+    const record = await rpInitiated.record(claims, undefined, undefined, { refreshToken })
+    const { cookie } = await rpInitiated.start(record, { to: 'logged-out', askForPassword: true })
+    const req = { url: '/login', headers: { cookie: cookie.split(';')[0] } } as IncomingMessage
+    expect(rpInitiated.promptOnce(req, { appendHeader() {} } as unknown as ServerResponse)).toBe('login')
+    await expect.poll(() => revocations(events)).toEqual([{ type: 'tokens-revoked', ...client, outcome: 'revoked' }])
+    expect((await refresh(op.issuer, refreshToken)).status).toBe(400)
+  })
+
   it('a refresh brings a newer token; one that brings none keeps the older', async () => {
     const { rpInitiated, claims } = rpAt('https://op.example.com')
     const first = await rpInitiated.record(claims, undefined, undefined, { refreshToken: 'first' })
