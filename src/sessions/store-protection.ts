@@ -139,9 +139,10 @@ class StoreProtection {
     const early = this.#earlyVerdicts(sessionId, row)
     const session = await row
     if (session === null || session === undefined) return session
-    const isEndedHere = this.#wasEndedHere(sessionId)
-    if (!isEndedHere && this.#agrees(sessionId, Object(session), await early)) {
-      if (!(await early).some(({ verdict }) => verdict === 'bound')) this.#noteUnbound(Object(session))
+    // What this process ended needs no verdict, and is not believed without one that came after the row.
+    const judged = this.#wasEndedHere(sessionId) ? undefined : await early
+    if (judged !== undefined && !this.#wasEndedHere(sessionId) && this.#weigh(Object(session), judged) === 'alive') {
+      if (!judged.some(({ verdict }) => verdict === 'bound')) this.#noteUnbound(Object(session))
       return session
     }
     const verdict = await this.#verdictOn(sessionId, Object(session))
@@ -166,13 +167,6 @@ class StoreProtection {
     const judged = Promise.all(this.#guards.map((guard) => guard.judge(sessionId, keptUntil)))
     judged.catch(() => {})
     return judged
-  }
-
-  /** Of a session that lives the cookie is capped by what its sign-on has left. */
-  #agrees(sessionId: string, session: StoredSession, judged: readonly JudgedSession[]): boolean {
-    if (this.#wasEndedHere(sessionId) || judged.some(({ verdict }) => verdict === 'ended')) return false
-    for (const limits of judged) capCookie(session, limits)
-    return judged.some(({ verdict }) => verdict === 'bound') || !(isStamped(session) || this.#rules.size > 0)
   }
 
   /** Writes, then asks, then undoes: a check before the write would leave a window. */
@@ -240,13 +234,17 @@ class StoreProtection {
     if (failure !== undefined) throw failure
   }
 
-  /** Of a session that lives the cookie is capped by what its sign-on has left. */
   async #verdictOn(sessionId: string, session: StoredSession): Promise<Verdict> {
     const judged: JudgedSession[] = []
     for (const guard of this.#guards) {
       if (guard.wasEndedHere(sessionId)) return 'dead'
       judged.push(await guard.judge(sessionId, rowExpiry(session)))
     }
+    return this.#weigh(session, judged)
+  }
+
+  /** Of a session that lives the cookie is capped by what its sign-on has left. */
+  #weigh(session: StoredSession, judged: readonly JudgedSession[]): Verdict {
     const ended = judged.filter(({ verdict }) => verdict === 'ended')
     if (ended.length > 0) return ended.every(({ isOver }) => isOver) ? 'over' : 'dead'
     for (const limits of judged) capCookie(session, limits)

@@ -86,6 +86,23 @@ describe('a read asks the session store and the logout store at the same time', 
     expect(asked.toSorted()).toEqual(['row', 'verdict'])
   })
 
+  it('once, also of a visitor where a rule says which sessions must be bound', async () => {
+    const rows = new session.MemoryStore()
+    const inner = memoryStore()
+    let asked = 0
+    const store: LogoutStore = Object.assign(Object.create(inner), {
+      read: (id: string) => {
+        asked++
+        return inner.read(id)
+      },
+    })
+    receiver(rows, { store, mustBeBound: (data) => data.user !== undefined })
+    await write(rows, 'a')
+    asked = 0
+    expect(await read(rows, 'a')).toMatchObject(row())
+    expect(asked).toBe(1)
+  })
+
   it('and needs no verdict on a row that is not there', async () => {
     const rows = new session.MemoryStore()
     const away = () => Promise.reject(new Error('away'))
