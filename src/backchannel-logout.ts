@@ -20,7 +20,7 @@ import { type Client, type LogoutTarget, sidKey, targetKey, tokenKey } from './m
 import { consoleWarnings, debugEvents } from './mistakes/console-warnings.js'
 import { watchMistakes } from './mistakes/mistake-watch.js'
 import { responseOf, watchedOutcome } from './mistakes/unread-outcome.js'
-import { assertOptions } from './option-checks.js'
+import { assertOptions, isText } from './option-checks.js'
 import { type BackchannelLogoutOptions, resolveOptions } from './options.js'
 import type { EndSessionOptions } from './outbound/end-session.js'
 import {
@@ -333,19 +333,6 @@ export function createBackchannelLogout<Req = unknown>(given: BackchannelLogoutO
     const { replayed: _, ...result } = await engine.end(order, deadlineSeconds)
     return result
   }
-  const endOthers = async (target: LogoutTarget, sparedId: string, reason: LogoutReason, deadlineSeconds: number) => {
-    const started = monotonicSeconds()
-    const { issuer, clientId } = target
-    const work = signOns.list.endOthers(target, sparedId, { issuer, clientId }, reason)
-    const result = await within(deadlineSeconds, work).catch((cause: unknown): LogoutResult => {
-      const error = new LogoutError('ERR_DEADLINE', 'The answer was due before the logout was done; the work goes on', {
-        cause,
-      })
-      return { complete: false, marked: false, found: 0, destroyed: 0, failed: 0, error }
-    })
-    emit(aboutOthers(target, reason, result, monotonicSeconds() - started))
-    return result
-  }
   const endpointsOf = logoutEndpoints(clock)
   const providers = async (issuer?: string) => {
     const found = issuer === undefined ? directory.configured() : await directory.forIssuer(issuer)
@@ -407,7 +394,7 @@ export function createBackchannelLogout<Req = unknown>(given: BackchannelLogoutO
       const { reason = 'terminated', deadlineSeconds = 10, except } = options
       assertTarget(target, 'terminate()', directory.configured())
       if (except === undefined) return end(target, reason, deadlineSeconds)
-      return endOthers(target, sessionOf(except, 'terminate').sessionId, reason, deadlineSeconds)
+      return signOns.list.endOthers(target, sessionOf(except, 'terminate').sessionId, reason, deadlineSeconds)
     },
     sessions: {
       async list(target, options = {}) {
@@ -533,20 +520,6 @@ function isUnknown({ issuer, clientId }: Client, configured: readonly { readonly
   return !configured.some(({ client }) => client.issuer === issuer && client.clientId === clientId)
 }
 
-/** As of any logout without a Logout Token. */
-function aboutOthers(
-  { issuer, clientId, sid }: LogoutTarget,
-  reason: LogoutReason,
-  { found, destroyed, failed, error }: LogoutResult,
-  durationSeconds: number,
-): LogoutEvent {
-  const counts = { found, destroyed, failed, mismatched: 0, withoutSid: 0, notDeleted: 0 }
-  const scope: 'sub' | 'sid' = sid === undefined ? 'sub' : 'sid'
-  const about = { issuer, clientId, scope, reason, ...counts, durationSeconds, background: false }
-  if (error === undefined) return { type: 'logout', ...about, revokeOfflineAccess: false }
-  return { type: 'logout-failed', ...about, error, retrying: false }
-}
-
 function assertTarget(target: LogoutTarget, what: string, configured: readonly { readonly client: Client }[]): void {
   const { issuer, clientId } = target
   if (typeof issuer !== 'string' || typeof clientId !== 'string') {
@@ -559,8 +532,7 @@ function assertTarget(target: LogoutTarget, what: string, configured: readonly {
 }
 
 function assertNamed({ sid, sub }: LogoutTarget, what: string): void {
-  const isId = (value: unknown) => typeof value === 'string' && value !== ''
-  if (!(sid === undefined ? isId(sub) : isId(sid) && (sub === undefined || isId(sub)))) {
+  if (!(sid === undefined ? isText(sub) : isText(sid) && (sub === undefined || isText(sub)))) {
     throw new TypeError(`${what} needs a target with a sid or a sub, each a non-empty string`)
   }
 }

@@ -41,6 +41,11 @@ export function within<T>(seconds: number, work: Promise<T>): Promise<T> {
   })
 }
 
+/** Whether `within` gave up waiting; any other error is the work's own. */
+export function isLate(error: unknown): boolean {
+  return error instanceof LogoutError && error.code === 'ERR_DEADLINE'
+}
+
 /**
  * Waits for shared work no longer than one request may. The work itself goes on: others wait for it too.
  * Rejects with the signal's reason when it aborts first.

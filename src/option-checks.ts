@@ -21,6 +21,16 @@ export function assertOptions(what: string, given: unknown, names: Readonly<Reco
   throw new TypeError(`${what} has no option ${JSON.stringify(stranger)}: ${remedy}`)
 }
 
+/** @throws TypeError for what is given and no function */
+export function functionIfGiven(name: string, value: unknown): void {
+  if (value !== undefined && typeof value !== 'function') throw new TypeError(`${name} must be a function`)
+}
+
+/** A text that says something. */
+export function isText(value: unknown): value is string {
+  return typeof value === 'string' && value !== ''
+}
+
 function listOf(names: object): string {
   return Object.keys(names).join(', ')
 }

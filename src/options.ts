@@ -4,7 +4,7 @@ import type { EventListener } from './events.js'
 import type { ClaimsEvictor } from './logout/claims-evictor.js'
 import type { OnLogout } from './logout/logged-out.js'
 import type { EndedSessions } from './logout/logout-order.js'
-import { assertOptions, type OptionNames } from './option-checks.js'
+import { assertOptions, functionIfGiven, type OptionNames } from './option-checks.js'
 import type { ProviderSource } from './providers/directory.js'
 import type { SessionBackend } from './sessions/session-backend.js'
 import type { LogoutStore } from './stores/logout-store.js'
@@ -80,20 +80,18 @@ const NAMES: OptionNames<BackchannelLogoutOptions> = {
 }
 
 const STORE_METHODS = [
-  ...[
-    'bind',
-    'rebind',
-    'renew',
-    'addTokens',
-    'read',
-    'list',
-    'marks',
-    'isBound',
-    'endSessions',
-    'unbind',
-    'begin',
-    'complete',
-  ],
+  'bind',
+  'rebind',
+  'renew',
+  'addTokens',
+  'read',
+  'list',
+  'marks',
+  'isBound',
+  'endSessions',
+  'unbind',
+  'begin',
+  'complete',
 ] as const satisfies readonly (keyof LogoutStore)[]
 
 /** Checks what the app was started with. `TypeError` names the option and what it should be. */
@@ -158,8 +156,4 @@ function seconds(name: string, value: unknown, longest: number, otherwise = ''):
   if (typeof value === 'number' && value > 0 && value <= longest) return
   const range = `greater than 0 and at most ${longest}`
   throw new TypeError(`${name} must be a number ${range}: seconds, not milliseconds${otherwise && `; ${otherwise}`}`)
-}
-
-function functionIfGiven(name: string, value: unknown): void {
-  if (value !== undefined && typeof value !== 'function') throw new TypeError(`${name} must be a function`)
 }

@@ -3,6 +3,7 @@ import {
   answer,
   INSUFFICIENT_SCOPE,
   INVALID_TOKEN,
+  isDpop,
   NO_VERDICT,
   type Refusal,
   type TokenHandler,
@@ -91,10 +92,6 @@ export function bearerHandler<Req extends TokenRequest, Admitted extends object>
 
 function isBound({ cnf, token_type: type }: TokenClaims): boolean {
   return (cnf !== undefined && cnf !== null) || (typeof type === 'string' && type.toLowerCase() === 'dpop')
-}
-
-function isDpop({ headers }: TokenRequest): boolean {
-  return /^\s*dpop /i.test(headers.authorization ?? '')
 }
 
 function meetsAudience(aud: unknown, wanted: readonly string[]): boolean {

@@ -50,6 +50,7 @@ const TOKEN68 = /^[A-Za-z0-9\-._~+/]+=*$/
 const AUTHORIZATION = 'authorization'
 /** Larger than any header that Node takes by default; no hash is computed over more. */
 const MAX_TOKEN_CHARS = 16_384
+
 /** The one bearer token of the request, or why there is none. */
 export function tokenOf(req: TokenRequest, dpop: boolean): string | Refusal {
   const headers = authorizationHeaders(req)
@@ -62,6 +63,11 @@ export function tokenOf(req: TokenRequest, dpop: boolean): string | Refusal {
   const token = end < 0 ? '' : header.slice(end).trimStart()
   if (token === '' || token.includes(' ')) return INVALID_REQUEST
   return token.length <= MAX_TOKEN_CHARS && TOKEN68.test(token) ? token : INVALID_TOKEN
+}
+
+/** Whether its token comes by the scheme DPoP (RFC 9449 7.1). */
+export function isDpop({ headers }: TokenRequest): boolean {
+  return /^\s*dpop /i.test(headers.authorization ?? '')
 }
 
 /** Node keeps the first of several `Authorization` headers and drops the rest silently: only the raw list has them all. */

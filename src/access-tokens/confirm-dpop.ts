@@ -5,6 +5,7 @@ import { calculateJwkThumbprint, EmbeddedJWK, type JWTPayload, jwtVerify } from 
 import { ExpiringMap } from '../expiring-map.js'
 import { tokenKey } from '../marks/target.js'
 import { assertOptions, type OptionNames } from '../option-checks.js'
+import { isDpop, tokenOf } from './bearer.js'
 import type { TokenClaims } from './token-claims.js'
 
 /** What is read of a request. Express's `originalUrl` wins over `url`, of which a router takes away what it is mounted at. */
@@ -75,8 +76,8 @@ export function confirmDpop(options: ConfirmDpopOptions): (req: DpopRequest, cla
   return async (req, claims) => {
     const proof = proofOf(req)
     const thumbprint = thumbprintOf(claims)
-    const [scheme, token = ''] = req.headers.authorization?.trim().split(/ +/) ?? []
-    if (proof === undefined || thumbprint === undefined || scheme?.toLowerCase() !== 'dpop') return false
+    const token = isDpop(req) ? tokenOf(req, true) : undefined
+    if (proof === undefined || thumbprint === undefined || typeof token !== 'string') return false
     const verified = await jwtVerify(proof, EmbeddedJWK, { ...rules, currentDate: new Date(clock() * 1000) }).catch(
       () => undefined,
     )

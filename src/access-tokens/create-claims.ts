@@ -6,7 +6,7 @@ import { outline } from '../http/outline.js'
 import type { ClaimsEvictor, EndedClaims } from '../logout/claims-evictor.js'
 import { DEFAULT_TOLERANCE_SECONDS } from '../marks/covering.js'
 import { tokenKey } from '../marks/target.js'
-import { assertOptions, type OptionNames } from '../option-checks.js'
+import { assertOptions, functionIfGiven, type OptionNames } from '../option-checks.js'
 import type { TokenHandler, TokenRequest } from './bearer.js'
 import { ClaimsCache, type LoadClaims, type LookupOptions, type MarksStore, type Verdict } from './claims-cache.js'
 import { type EvictionEndpointOptions, type EvictionHandler, evictionEndpoint } from './eviction-endpoint.js'
@@ -194,11 +194,7 @@ function resolve<Application>(options: ClaimsOptions<Application>) {
     throw new TypeError('createClaims() needs introspection: { issuer, clientId, clientAuthentication }')
   }
   assertOptions('createClaims()', options, NAMES)
-  for (const name of ['enrich', 'signOnOf', 'onEvent', 'clock'] as const) {
-    if (options[name] !== undefined && typeof options[name] !== 'function') {
-      throw new TypeError(`${name} must be a function`)
-    }
-  }
+  for (const name of ['enrich', 'signOnOf', 'onEvent', 'clock'] as const) functionIfGiven(name, options[name])
   if (options.store !== undefined && typeof options.store.marks !== 'function') {
     throw new TypeError('store must be the logout store that the receiver writes to')
   }

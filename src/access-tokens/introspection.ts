@@ -16,9 +16,10 @@ import { outline, statusOf } from '../http/outline.js'
 import { safeUrlOption } from '../http/safe-url.js'
 import { assertOptions, type OptionNames } from '../option-checks.js'
 import { type ClientAuthentication, clientAuth, isByCertificate } from '../providers/client-authentication.js'
+import { oauthTransport } from '../providers/oauth-transport.js'
 import { audienceWatch } from './audience-watch.js'
 import { noVerdict } from './no-verdict.js'
-import { type MetadataOptions, serverMetadata, transport } from './server-metadata.js'
+import { type MetadataOptions, serverMetadata } from './server-metadata.js'
 import type { TokenClaims } from './token-claims.js'
 
 /** How the authorization server is asked about tokens (RFC 7662), and as whom. */
@@ -77,7 +78,7 @@ export function introspectionClient(
   const watch = audienceWatch(options, clock, warn)
   return async (token) => {
     const signal = AbortSignal.timeout(timeoutSeconds * 1000)
-    const http = { signal, ...transport(options.fetch, options.dangerouslyAllowHttp) }
+    const http = { signal, ...oauthTransport(options.fetch, options.dangerouslyAllowHttp) }
     const client = clientOf(options, clock)
     try {
       const server = await metadata.get(signal)

@@ -4,7 +4,7 @@ import { within } from '../deadline.js'
 import type { LogoutError } from '../errors.js'
 import { type EventListener, emitter } from '../events.js'
 import { tokenKey } from '../marks/target.js'
-import { assertOptions, type OptionNames } from '../option-checks.js'
+import { assertOptions, functionIfGiven, type OptionNames } from '../option-checks.js'
 import { answer, INVALID_TOKEN, NO_VERDICT, type TokenHandler, type TokenRequest } from './bearer.js'
 import type { MarksStore } from './claims-cache.js'
 import { judge, recordsOf } from './login-records.js'
@@ -209,11 +209,7 @@ function resolve(options: JwtCheckOptions) {
     throw new TypeError('createJwtCheck() needs store: the logout store that the receiver writes to')
   }
   assertOptions('createJwtCheck()', options, NAMES)
-  for (const name of ['signOnOf', 'onEvent', 'clock'] as const) {
-    if (options[name] !== undefined && typeof options[name] !== 'function') {
-      throw new TypeError(`${name} must be a function`)
-    }
-  }
+  for (const name of ['signOnOf', 'onEvent', 'clock'] as const) functionIfGiven(name, options[name])
   if (options.issuer !== undefined && (typeof options.issuer !== 'string' || options.issuer === '')) {
     throw new TypeError('issuer must be the issuer identifier of the tokens, a non-empty string')
   }

@@ -1,32 +1,8 @@
 // Where an authorization server is asked: given by options, or discovered and kept for as long as it serves. Knows no token.
-import {
-  type AuthorizationServer,
-  allowInsecureRequests,
-  customFetch,
-  type IntrospectionRequestOptions,
-  type ValidateSignatureOptions,
-} from 'oauth4webapi'
+import type { AuthorizationServer } from 'oauth4webapi'
 import type { Fetch } from '../http/fetched-documents.js'
-import { safeUrl } from '../http/safe-url.js'
 import { fetchMetadata } from '../providers/metadata.js'
 import { noVerdict } from './no-verdict.js'
-
-/** How requests are sent. */
-export interface Http {
-  readonly signal: AbortSignal
-  readonly [allowInsecureRequests]: boolean
-  readonly [customFetch]: NonNullable<IntrospectionRequestOptions[typeof customFetch]> &
-    NonNullable<ValidateSignatureOptions[typeof customFetch]>
-}
-
-export function transport(send: Fetch = fetch, insecure = false): Omit<Http, 'signal'> {
-  return {
-    // Which URLs may be plain http is decided below, for those of the options and for those of the metadata alike.
-    [allowInsecureRequests]: true,
-    [customFetch]: async (url, { body, signal, ...init }) =>
-      send(safeUrl(url, insecure), { ...init, body: body ?? null, signal: signal ?? null }),
-  }
-}
 
 export interface MetadataOptions {
   readonly issuer: string

@@ -83,8 +83,7 @@ export class LogoutEngine {
       // Whether or not the store's reply comes: the OP may ask another node in a moment. Once more when it does come,
       // since nobody knows in which order the store heard of both.
       await within(answerWithinSeconds * LAST_WORD, reopen(open, underWay, this.#options)).catch(() => {})
-      const error = failure('ERR_DEADLINE', 'The answer was due before the logout was done; the work goes on', cause)
-      return resultOf({ ...NOTHING_DONE, error })
+      return notDoneInTime(cause)
     }
   }
 
@@ -237,6 +236,12 @@ export class LogoutEngine {
     const counts = { found, destroyed, failed: found - destroyed, mismatched, withoutSid, notDeleted }
     return { issuer: client.issuer, clientId: client.clientId, scope: key.scope, reason, ...counts }
   }
+}
+
+/** The answer is due, and nobody knows yet what comes of the logout. */
+export function notDoneInTime(cause: unknown): LogoutResult & { readonly replayed: boolean } {
+  const error = failure('ERR_DEADLINE', 'The answer was due before the logout was done; the work goes on', cause)
+  return resultOf({ ...NOTHING_DONE, error })
 }
 
 function resultOf(passed: Passed): LogoutResult & { readonly replayed: boolean } {

@@ -1,10 +1,9 @@
 // Tells the application who was logged out, where it wants to know: personal data, so nothing is gathered where nobody asks.
 // Decides nothing: no logout waits for it, and none is undone by it.
-import { within } from '../deadline.js'
-import { LogoutError } from '../errors.js'
 import type { EventListener, LogoutReason } from '../events.js'
 import type { Client } from '../marks/target.js'
 import { isInterimId } from './interim-ids.js'
+import { hook } from './pass.js'
 
 /** Who was logged out, and of which sessions. Personal data and credentials: see docs/privacy.md before you write it down. */
 export interface LoggedOut {
@@ -43,7 +42,7 @@ export function tellLogout(
 ): TellLogout | undefined {
   if (onLogout === undefined) return undefined
   return (client, { sub, sid }, { sessionIds, reason, complete }) => {
-    const call = async () =>
+    const call = () =>
       onLogout({
         issuer: client?.issuer,
         clientId: client?.clientId,
@@ -53,9 +52,8 @@ export function tellLogout(
         reason,
         complete,
       })
-    within(stepTimeoutSeconds, call()).catch((cause: unknown) => {
-      const error = new LogoutError('ERR_HOOK', 'The hook onLogout failed', { option: 'onLogout', cause })
-      emit({ type: 'warning', error })
+    void hook(['ERR_HOOK', 'The hook onLogout failed', 'onLogout'], call, { stepTimeoutSeconds }).then((error) => {
+      if (error !== undefined) emit({ type: 'warning', error })
     })
   }
 }

@@ -247,7 +247,8 @@ export async function announceEnded(
   )
 }
 
-async function hook(
+/** Calls a function of the application, for no longer than a step. Resolves to what went wrong. */
+export async function hook(
   [code, sentence, option]: readonly [code: ErrorCode, sentence: string, option?: string],
   call: () => void | Promise<void>,
   options: Pick<PassOptions, 'stepTimeoutSeconds'>,

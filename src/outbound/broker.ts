@@ -1,12 +1,12 @@
 // Between a provider above and applications below: a sign-on that ended here ends at each of the applications that hang on it.
 // Knows no OP: who hangs on which session it asks, and the sender it is given.
-import { within } from '../deadline.js'
+import { isLate, within } from '../deadline.js'
 import { LogoutError } from '../errors.js'
 import { type EventListener, emitter } from '../events.js'
 import { ExpiringMap } from '../expiring-map.js'
 import { inParallel } from '../logout/background.js'
 import type { EndedSessions } from '../logout/logout-order.js'
-import { assertOptions, type OptionNames } from '../option-checks.js'
+import { assertOptions, functionIfGiven, type OptionNames } from '../option-checks.js'
 import type { DeliveryOutcome, LogoutDelivery, LogoutTokenSender } from './logout-token-sender.js'
 
 /** A session at an application of the broker's, as the broker's own ID Token named it (BCL 2.3: the OP remembers these). */
@@ -156,7 +156,7 @@ class Broker implements LogoutBroker {
     const told = Promise.all(found.map(([sessionId, hanging]) => this.#tellAll(sessionId, hanging, isPassedOn)))
     const first = told.then((hops) => this.#say(ended, hops.flat()))
     await within(waitSeconds, first).catch((error: unknown) => {
-      if (!(error instanceof LogoutError) || error.code !== 'ERR_DEADLINE') throw error
+      if (!isLate(error)) throw error
     })
     const [cause] = failures
     if (failures.length === 0) return
@@ -258,10 +258,7 @@ function assertUsable(options: LogoutBrokerOptions): void {
       'downstream must be a function from a session id to the sessions at applications that hang on it',
     )
   }
-  for (const name of ['passOn', 'settled', 'clock'] as const) {
-    const value: unknown = options[name]
-    if (value !== undefined && typeof value !== 'function') throw new TypeError(`${name} must be a function`)
-  }
+  for (const name of ['passOn', 'settled', 'clock'] as const) functionIfGiven(name, options[name])
   const { waitSeconds } = options
   if (waitSeconds !== undefined && !(waitSeconds >= 0 && waitSeconds <= 60)) {
     throw new TypeError('waitSeconds must be a number of seconds, at most 60')

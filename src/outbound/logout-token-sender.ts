@@ -11,7 +11,7 @@ import { PrivateAddressError } from '../http/public-address.js'
 import { safeUrl } from '../http/safe-url.js'
 import { jsonObjectIn, own } from '../json-object.js'
 import { Background, takingTurns } from '../logout/background.js'
-import { assertOptions, type OptionNames } from '../option-checks.js'
+import { assertOptions, isText, type OptionNames } from '../option-checks.js'
 import { LOGOUT_EVENT } from '../tokens/logout-token-claims.js'
 
 /** Who sends Logout Tokens, and how hard it tries. */
@@ -281,7 +281,6 @@ function undelivered(reason: keyof typeof SENTENCES, cause?: unknown): LogoutErr
 }
 
 function assertSomebody({ clientId, sub, sid }: OutgoingLogout): void {
-  const isText = (value: unknown) => typeof value === 'string' && value !== ''
   if (isText(clientId) && (isText(sid) || isText(sub)) && [sid, sub].every((id) => id === undefined || isText(id))) {
     return
   }

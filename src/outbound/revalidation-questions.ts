@@ -1,11 +1,10 @@
 // How a provider is asked whether a session still stands: by its refresh token, by introspection, by UserInfo. What it answers is one
 // of three: it lives, it has ended, nobody knows. Keeps nothing.
 import {
-  allowInsecureRequests,
   type Client,
   type ClientAuth,
   ClientSecretBasic,
-  customFetch,
+  getValidatedIdTokenClaims,
   introspectionRequest,
   processIntrospectionResponse,
   processRefreshTokenResponse,
@@ -15,8 +14,9 @@ import {
   skipSubjectCheck,
   userInfoRequest,
 } from 'oauth4webapi'
-import type { Fetch, FetchInit } from '../http/fetched-documents.js'
+import type { Fetch } from '../http/fetched-documents.js'
 import { safeUrlOption } from '../http/safe-url.js'
+import { oauthTransport } from '../providers/oauth-transport.js'
 
 /**
  * What a question found. `away`: no answer that says anything; `retryAfterSeconds` where the provider named a time;
@@ -67,12 +67,9 @@ export function byRefreshToken(options: RevalidationQuestionOptions): Revalidati
     if (refreshToken === undefined) return { found: 'away', asked: false }
     const response = await refreshTokenGrantRequest(server, client, authenticate, refreshToken, { ...http, signal })
     return understood(response, async () => {
-      const {
-        access_token: accessToken,
-        refresh_token: next,
-        id_token: idToken,
-      } = await processRefreshTokenResponse(server, client, response)
-      const subject = idToken === undefined ? undefined : subjectIn(idToken)
+      const answer = await processRefreshTokenResponse(server, client, response)
+      const { access_token: accessToken, refresh_token: next } = answer
+      const subject = getValidatedIdTokenClaims(answer)?.sub
       if (sub !== undefined && subject !== undefined && subject !== sub) return { found: 'ended' }
       return { found: 'live', refreshToken: next ?? refreshToken, accessToken }
     })
@@ -131,33 +128,16 @@ function secondsIn(header: string | null): number | undefined {
   return header !== null && /^\d{1,6}$/.test(header) ? Number(header) : undefined
 }
 
-/** Of an ID Token that came over TLS from the token endpoint, and whose other claims oauth4webapi has checked. */
-function subjectIn(idToken: string): unknown {
-  const claims: unknown = JSON.parse(Buffer.from(idToken.split('.')[1] ?? '', 'base64url').toString('utf8'))
-  return typeof claims === 'object' && claims !== null && 'sub' in claims ? claims.sub : undefined
-}
-
-/** What oauth4webapi sends: a form, or nothing. */
-interface Sent extends Omit<FetchInit, 'body' | 'signal'> {
-  readonly body?: string | URLSearchParams | null | undefined
-  readonly signal?: AbortSignal | null | undefined
-}
-
 function asked(
   options: RevalidationQuestionOptions,
   name: 'token_endpoint' | 'introspection_endpoint' | 'userinfo_endpoint',
 ) {
-  const { issuer, clientId, clientSecret, fetch: send = fetch, dangerouslyAllowHttp = false } = options
+  const { issuer, clientId, clientSecret, fetch, dangerouslyAllowHttp = false } = options
   const endpoint = safeUrlOption('endpoint', options.endpoint, dangerouslyAllowHttp)
   const authenticate =
     options.authenticate ?? (clientSecret === undefined ? undefined : ClientSecretBasic(clientSecret))
   if (authenticate === undefined) throw new TypeError('a question needs clientSecret, or authenticate such as None()')
   const client: Client = { client_id: clientId }
-  const http = {
-    // Which URLs may be plain http is decided above.
-    [allowInsecureRequests]: true,
-    [customFetch]: (url: string, { body, signal, ...init }: Sent) =>
-      send(url, { ...init, body: body ?? null, signal: signal ?? null }),
-  } as const
+  const http = oauthTransport(fetch, dangerouslyAllowHttp)
   return { server: { issuer, [name]: endpoint }, client, authenticate, http }
 }

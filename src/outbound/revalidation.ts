@@ -1,8 +1,8 @@
 // Asks the provider now and then whether a session that is in use still stands there, for providers that never say so themselves.
 // Knows when to ask and what to make of no answer; how to ask, and how a session ends, it is given.
-import { createHash, randomUUID } from 'node:crypto'
+import { hash, randomUUID } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { within } from '../deadline.js'
+import { isLate, within } from '../deadline.js'
 import { LogoutError, NoVerdictError } from '../errors.js'
 import { type EventListener, emitter } from '../events.js'
 import { isJsonObject } from '../json-object.js'
@@ -210,7 +210,7 @@ class Revalidator implements Revalidation {
     try {
       return await within(this.#options.timeoutSeconds ?? DEFAULT_TIMEOUT_SECONDS, answer)
     } catch (error) {
-      if (!(error instanceof LogoutError) || error.code !== 'ERR_DEADLINE') throw error
+      if (!isLate(error)) throw error
       answer.catch((cause: unknown) => this.#warn(cause))
       return this.#unanswered(taken)
     }
@@ -300,9 +300,7 @@ class Revalidator implements Revalidation {
   }
 
   async #read(sessionId: string): Promise<Read> {
-    const key = createHash('sha256')
-      .update(JSON.stringify(['revalidation', sessionId]))
-      .digest('base64url')
+    const key = hash('sha256', JSON.stringify(['revalidation', sessionId]), 'base64url')
     try {
       const text = await this.#states.read(key)
       return { key, text, state: text === undefined ? undefined : stateIn(text) }
@@ -358,7 +356,9 @@ function returnPass(pass: Pass, finding: RevalidationFinding): void {
 
 /** OpenID Connect Core 3.1.2.6: the user is known, and a page would have to be shown. */
 const KNOWN_TO_THE_PROVIDER: readonly string[] = [
-  ...['interaction_required', 'consent_required', 'account_selection_required'],
+  'interaction_required',
+  'consent_required',
+  'account_selection_required',
 ]
 
 /** A lease that is longer than any is of a clock that has gone back. */

@@ -1,22 +1,15 @@
 // Token revocation (RFC 7009): the tokens of a sign-on that ended here die at the provider as well. Knows no session, and undoes no
 // logout: what fails is said, nothing more.
-import {
-  allowInsecureRequests,
-  type Client,
-  clockSkew,
-  customFetch,
-  processRevocationResponse,
-  ResponseBodyError,
-  revocationRequest,
-} from 'oauth4webapi'
+import { type Client, clockSkew, processRevocationResponse, ResponseBodyError, revocationRequest } from 'oauth4webapi'
 import { unlessAborted } from '../deadline.js'
 import { LogoutError } from '../errors.js'
 import type { EventListener } from '../events.js'
 import { collected } from '../http/bounded-body.js'
-import type { Fetch, FetchInit } from '../http/fetched-documents.js'
+import type { Fetch } from '../http/fetched-documents.js'
 import { outline } from '../http/outline.js'
 import { safeUrl } from '../http/safe-url.js'
-import { assertOptions, type OptionNames } from '../option-checks.js'
+import { assertOptions, isText, type OptionNames } from '../option-checks.js'
+import { oauthTransport } from '../providers/oauth-transport.js'
 import type { Authentication } from '../providers/provider.js'
 
 /** What is to die, and whose it is. At least one token. */
@@ -94,7 +87,6 @@ const NAMES: OptionNames<TokensToRevoke> = { issuer: true, clientId: true, refre
 export function assertTokens(tokens: TokensToRevoke): void {
   assertOptions('revokeTokens()', tokens, NAMES)
   const { issuer, clientId, refreshToken, accessToken } = tokens
-  const isText = (value: unknown) => typeof value === 'string' && value !== ''
   const given = [refreshToken, accessToken].filter((token) => token !== undefined)
   if (isText(issuer) && isText(clientId) && given.length > 0 && given.every(isText)) return
   throw new TypeError('revokeTokens() needs issuer and clientId, and a refreshToken or an accessToken or both')
@@ -158,7 +150,7 @@ async function prepared(
     throw notRevoked('provider_unknown', outline(cause))
   })
   if (provider === undefined) throw notRevoked('provider_unknown')
-  const { authentication, dangerouslyAllowHttp, fetch: send = fetch } = provider
+  const { authentication, dangerouslyAllowHttp, fetch } = provider
   if (authentication === undefined) throw notRevoked('authentication_missing')
   const endpoint = await provider.revocationEndpoint().catch((cause: unknown) => {
     throw notRevoked('metadata_unavailable', outline(cause))
@@ -166,25 +158,13 @@ async function prepared(
   if (endpoint === undefined) return async () => 'unsupported'
   if (!isSafe(endpoint, dangerouslyAllowHttp)) throw notRevoked('endpoint_unsafe')
   const server = { issuer, revocation_endpoint: endpoint }
-  const http = {
-    signal,
-    // Which URLs may be plain http is decided above.
-    [allowInsecureRequests]: true,
-    [customFetch]: (url: string, { body, signal, ...init }: Sent) =>
-      send(url, { ...init, body: body ?? null, signal: signal ?? null }),
-  } as const
+  const http = { signal, ...oauthTransport(fetch, dangerouslyAllowHttp) }
   return async (token, hint) => {
     const client: Client = { client_id: clientId, [clockSkew]: Math.round(clock() - Date.now() / 1000) }
     const additionalParameters = { token_type_hint: hint }
     const options = { ...http, additionalParameters }
     return outcomeIn(await revocationRequest(server, client, authentication.authenticate, token, options))
   }
-}
-
-/** What oauth4webapi sends. */
-interface Sent extends Omit<FetchInit, 'body' | 'signal'> {
-  readonly body?: string | URLSearchParams | null | undefined
-  readonly signal?: AbortSignal | null | undefined
 }
 
 /** RFC 7009 2.2: the status says it, and what else there is of a 200 is not read. */

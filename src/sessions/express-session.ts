@@ -79,18 +79,26 @@ export function expressSessions(
 
 /** Class names of the stores whose rows outlive the process: connect-redis, connect-pg-simple, connect-mongo and their like. */
 const SHARED_STORES: readonly (string | undefined)[] = [
-  ...[
-    'RedisStore',
-    'PGStore',
-    'MongoStore',
-    'MongoDBStore',
-    'MySQLStore',
-    'SequelizeStore',
-    'KnexStore',
-    'TypeormStore',
-  ],
-  ...['PrismaSessionStore', 'DynamoDBStore', 'FirestoreStore', 'MemcachedStore', 'CassandraStore', 'CouchbaseStore'],
-  ...['MSSQLStore', 'SQLiteStore', 'SqliteStore', 'FileStore', 'ValkeyStore', 'IoRedisStore'],
+  'RedisStore',
+  'PGStore',
+  'MongoStore',
+  'MongoDBStore',
+  'MySQLStore',
+  'SequelizeStore',
+  'KnexStore',
+  'TypeormStore',
+  'PrismaSessionStore',
+  'DynamoDBStore',
+  'FirestoreStore',
+  'MemcachedStore',
+  'CassandraStore',
+  'CouchbaseStore',
+  'MSSQLStore',
+  'SQLiteStore',
+  'SqliteStore',
+  'FileStore',
+  'ValkeyStore',
+  'IoRedisStore',
 ]
 
 /** express-session leaves the store of a request at it: to bind a session of another store would protect nothing. */

@@ -28,8 +28,22 @@ export function isStamped(session: object): boolean {
 
 /** Where applications and the libraries of the field keep who is signed in. */
 const USER_MEMBERS = [
-  ...['user', 'userId', 'user_id', 'userinfo', 'userInfo', 'account', 'claims', 'idToken', 'id_token', 'tokens'],
-  ...['tokenSet', 'token_set', 'tokenset', 'oidc', 'auth', 'grant'],
+  'user',
+  'userId',
+  'user_id',
+  'userinfo',
+  'userInfo',
+  'account',
+  'claims',
+  'idToken',
+  'id_token',
+  'tokens',
+  'tokenSet',
+  'token_set',
+  'tokenset',
+  'oidc',
+  'auth',
+  'grant',
 ]
 
 /** A guess, for warnings alone: nobody is let in or kept out by it. */

@@ -2,7 +2,7 @@
 // shape.
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { NoVerdictError } from '../errors.js'
-import { assertOptions } from '../option-checks.js'
+import { assertOptions, isText } from '../option-checks.js'
 
 /** Options of `guard`: what becomes of a session that was ended, and of its request. */
 export interface GuardOptions<Req, Res = ServerResponse> {
@@ -73,10 +73,6 @@ export function isWholeSignOn(record: unknown): boolean {
     (endsAt === undefined || Number.isFinite(endsAt)) &&
     Number.isFinite(member('boundAt'))
   )
-}
-
-function isText(value: unknown): boolean {
-  return typeof value === 'string' && value !== ''
 }
 
 function assertUsable(read: unknown, options: object): void {

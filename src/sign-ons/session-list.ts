@@ -1,11 +1,13 @@
 // The sessions of a target as a user may see them, and how one of them, or all but one, is ended. Knows no request, and shows no
 // session id: that is a credential.
 import { hash } from 'node:crypto'
+import { monotonicSeconds, within } from '../deadline.js'
 import { LogoutError } from '../errors.js'
-import type { LogoutReason } from '../events.js'
+import type { LogoutEvent, LogoutReason } from '../events.js'
 import { inParallel } from '../logout/background.js'
+import { notDoneInTime } from '../logout/engine.js'
 import type { LogoutResult } from '../logout/logout-order.js'
-import { type Client, type LogoutTarget, type TargetKey, targetKey } from '../marks/target.js'
+import { type LogoutTarget, type TargetKey, targetKey } from '../marks/target.js'
 import type { Binding } from '../stores/logout-store.js'
 import type { LocalLogout } from './local-logout.js'
 import type { Login } from './login.js'
@@ -93,9 +95,25 @@ export class SessionList {
 
   /**
    * Ends every session of the target but one, each by its own mark, so that the one that is spared needs no exception from any.
-   * A login that is bound meanwhile may be spared as well. Never rejects.
+   * A login that is bound meanwhile may be spared as well. What is late goes on in the background. Never rejects.
    */
-  async endOthers(target: LogoutTarget, sparedId: string, client: Client, reason: LogoutReason): Promise<LogoutResult> {
+  async endOthers(
+    target: LogoutTarget,
+    sparedId: string,
+    reason: LogoutReason,
+    deadlineSeconds: number,
+  ): Promise<LogoutResult> {
+    const started = monotonicSeconds()
+    const result = await within(deadlineSeconds, this.#endOthers(target, sparedId, reason)).catch((cause: unknown) => {
+      const { replayed: _, ...late } = notDoneInTime(cause)
+      return late
+    })
+    this.#options.emit(eventOf(target, reason, result, monotonicSeconds() - started))
+    return result
+  }
+
+  async #endOthers(target: LogoutTarget, sparedId: string, reason: LogoutReason): Promise<LogoutResult> {
+    const client = { issuer: target.issuer, clientId: target.clientId }
     const counts = { found: 0, destroyed: 0 }
     const endedIds: string[] = []
     const order = { client, reason, ended: (sessionIds: readonly string[]) => void endedIds.push(...sessionIds) }
@@ -174,6 +192,20 @@ function listed({ sessionId, binding, about }: Found, currentId: string | undefi
 /** A session id is random enough that nobody finds it by its hash; and one that is not would be guessed without it. */
 function handleOf(sessionId: string): string {
   return hash('sha256', `session handle ${sessionId}`, 'base64url')
+}
+
+/** As of any logout without a Logout Token. */
+function eventOf(
+  { issuer, clientId, sid }: LogoutTarget,
+  reason: LogoutReason,
+  { found, destroyed, failed, error }: LogoutResult,
+  durationSeconds: number,
+): LogoutEvent {
+  const counts = { found, destroyed, failed, mismatched: 0, withoutSid: 0, notDeleted: 0 }
+  const scope: 'sub' | 'sid' = sid === undefined ? 'sub' : 'sid'
+  const about = { issuer, clientId, scope, reason, ...counts, durationSeconds, background: false }
+  if (error === undefined) return { type: 'logout', ...about, revokeOfflineAccess: false }
+  return { type: 'logout-failed', ...about, error, retrying: false }
 }
 
 function isNamed({ scope, key, subKey }: TargetKey, binding: Binding): boolean {
