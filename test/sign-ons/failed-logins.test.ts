@@ -39,7 +39,8 @@ function twoNodes({ retryForSeconds = 3600 } = {}) {
       return (...args: unknown[]) => (cut ? Promise.reject(new Error('away')) : Reflect.apply(value, inner, args))
     },
   })
-  const provider = { issuer, clientId }
+  // Its keys are given: a fetch of them would fail when it likes, and say so in the events.
+  const provider = { issuer, clientId, jwks: { keys: [{ kty: 'OKP', crv: 'Ed25519', x: 'AA' }] } }
   const onEvent = (event: LogoutEvent) => void events.push(event)
   const here = createBackchannelLogout({ provider, store, sessions: expressSessions(rows), onEvent, retryForSeconds })
   const there = createBackchannelLogout({ provider, store: shared, sessions: expressSessions(rowsElsewhere) })
