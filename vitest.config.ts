@@ -1,23 +1,48 @@
+import { readdirSync } from 'node:fs'
+import path from 'node:path'
 import { defineConfig } from 'vitest/config'
+import { BaseSequencer, type TestSpecification } from 'vitest/node'
+import { hasOwnProcess } from './test/own-process.js'
+
+// Frameworks and consumers have packages of their own to install (test:frameworks, test:consumers); real OpenID
+// Providers take minutes (test:providers), servers that die take seconds to be replaced (test:failover), and the bench
+// puts load on the machine (test:bench).
+const ELSEWHERE = /^test\/(?:frameworks\/|consumers\/|live-providers\/|failover\/|bench\/runs)/
+
+const FILES = readdirSync('test', { recursive: true, encoding: 'utf8' })
+  .map((file) => path.posix.join('test', file))
+  .filter((file) => file.endsWith('.test.ts') && !file.includes('node_modules') && !ELSEWHERE.test(file))
+
+/** The longest, in this order: begun last, one of them would be waited for by all others. */
+const LONGEST = [
+  'processes/postgres',
+  'processes/redis',
+  'sessions/session-store-servers',
+  'browser/demo',
+  'example/nodes',
+].map((name) => `/test/${name}.test.ts`)
+
+class LongestFirst extends BaseSequencer {
+  override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
+    const rank = ({ moduleId }: TestSpecification) => {
+      const found = LONGEST.findIndex((name) => moduleId.endsWith(name))
+      return found === -1 ? LONGEST.length : found
+    }
+    return (await super.sort(files)).toSorted((a, b) => rank(a) - rank(b))
+  }
+}
 
 export default defineConfig({
   test: {
-    include: ['test/**/*.test.ts'],
-    // Frameworks and consumers have packages of their own to install (test:frameworks, test:consumers); real OpenID Providers take
-    // minutes (test:providers), and servers that die take seconds to be replaced (test:failover).
-    exclude: [
-      '**/node_modules/**',
-      'test/frameworks/**',
-      'test/consumers/**',
-      'test/live-providers/**',
-      'test/failover/**',
+    // Only what hangs takes so long, also on a machine that is busy: no test is there to be fast.
+    testTimeout: 120_000,
+    hookTimeout: 120_000,
+    // One more than there are cores: half of the time of the longest is waiting, for servers, processes and bounds.
+    maxWorkers: 3,
+    sequence: { sequencer: LongestFirst },
+    projects: [
+      { extends: true, test: { name: 'alone', include: FILES.filter(hasOwnProcess) } },
+      { extends: true, test: { name: 'together', include: FILES.filter((f) => !hasOwnProcess(f)), isolate: false } },
     ],
-    // In CI a test that depends on real servers may be tried twice: a machine that stalls is no fault of the code. Which ones were
-    // is printed at the end of the run (test/second-tries.ts).
-    retry: process.env.CI ? 1 : 0,
-    testTimeout: 30_000,
-    hookTimeout: 60_000,
-    // Two cores: more workers than that only wait for each other.
-    maxWorkers: 2,
   },
 })

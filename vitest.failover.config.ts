@@ -6,7 +6,6 @@ export default defineConfig({
     include: ['test/failover/**/*.test.ts'],
     // One group of servers at a time: elections are timed, and two cores are few for ten servers.
     fileParallelism: false,
-    retry: process.env.CI ? 1 : 0,
     testTimeout: 120_000,
     hookTimeout: 60_000,
   },

@@ -8,15 +8,17 @@ const planting: Plugin[] = PLANTED
   ? [{ name: 'planted fault', enforce: 'pre', transform: (code, id) => plantedIn(PLANTED, id, code) }]
   : []
 
-/** Run by `npm run test:providers`, apart from `npm test`: real OpenID Providers take minutes, and some of them a JVM. */
+/**
+ * Run by `npm run test:providers`, apart from `npm test`: real OpenID Providers take minutes, and some of them a JVM.
+ */
 export default defineConfig({
   plugins: planting,
   test: {
     include: ['test/live-providers/**/*.test.ts'],
     // One provider at a time: two JVMs on two cores only wait for each other.
     fileParallelism: false,
-    // In CI a test may be tried twice, as in the suite: a machine that stalls is no fault of the code.
-    retry: process.env.CI ? 1 : 0,
+    // What a provider did once it may do again: nothing is tried twice.
+    retry: 0,
     testTimeout: 60_000,
     // A first run downloads and unpacks, and Hydra is compiled.
     hookTimeout: 900_000,

@@ -1,6 +1,7 @@
-// An API of one route, whose access tokens are checked in one of several ways; or in none, which is what all of them stand on.
+// An API of one route, whose access tokens are checked in one of several ways; or in none, which is what all of them
+// stand on.
 import { execFileSync } from 'node:child_process'
-import { createPublicKey, generateKeyPairSync, type KeyObject } from 'node:crypto'
+import { createPublicKey, type KeyObject } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import { createServer } from 'node:http'
 import { createRequire } from 'node:module'
@@ -8,10 +9,11 @@ import type { AddressInfo } from 'node:net'
 import path from 'node:path'
 import express, { type RequestHandler } from 'express'
 import { SignJWT } from 'jose'
-import { createClient } from 'redis'
 import { createClaims, createJwtCheck, type MarksStore } from '../src/access-tokens/index.js'
 import { boundedReads, memoryStore } from '../src/index.js'
 import { redisStore } from '../src/stores/redis/index.js'
+import { redisConnection } from './connections.js'
+import { rsaKeyPair } from './key-pair.js'
 import { CLIENT_ID, sidOf, subOf } from './op.js'
 import { answer } from './remote.js'
 
@@ -21,7 +23,13 @@ const AUDIENCE = 'https://api.example.com'
 let before = process.cpuUsage()
 
 export type Store = 'none' | 'memory' | 'bounded' | 'redis'
-export type Check = 'nothing' | 'express-jwt' | 'express-oauth2-jwt-bearer' | 'requireToken' | 'requireJwt'
+export type Check =
+  | 'nothing'
+  | 'express-jwt'
+  | 'express-jwt and a GET'
+  | 'express-oauth2-jwt-bearer'
+  | 'requireToken'
+  | 'requireJwt'
 
 interface Api {
   readonly check: Check
@@ -34,9 +42,10 @@ interface Api {
 const commands = {
   /** Starts the API; gives access tokens of as many users. */
   async start({ check, store, redisUrl, tokens }: Api): Promise<{ port: number; tokens: readonly string[] }> {
-    const { privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 })
+    const { privateKey } = rsaKeyPair()
     const app = express()
-    app.get('/', await handlerOf(check, await storeOf(store, redisUrl), createPublicKey(privateKey)), (_req, res) => {
+    const marks = await storeOf(store, redisUrl)
+    app.get('/', await handlerOf(check, marks, createPublicKey(privateKey), redisUrl), (_req, res) => {
       res.end('{}')
     })
     const server = createServer(app)
@@ -76,24 +85,32 @@ function tokenOf(n: number, privateKey: KeyObject): Promise<string> {
 async function storeOf(store: Store, url: string): Promise<MarksStore | undefined> {
   if (store === 'none') return undefined
   if (store === 'memory') return memoryStore()
-  const client = createClient({ url })
-  client.on('error', () => {}) // The Redis of a section ends with it, and may do so first.
-  await client.connect()
+  const client = await redisConnection(url)
   if (store === 'redis') return redisStore(client)
   const bounded = boundedReads(redisStore(client), { seconds: 5 })
   await bounded.refresh()
   return bounded
 }
 
-async function handlerOf(check: Check, store: MarksStore | undefined, key: KeyObject): Promise<RequestHandler> {
+async function handlerOf(
+  check: Check,
+  store: MarksStore | undefined,
+  key: KeyObject,
+  redisUrl: string,
+): Promise<RequestHandler> {
   const publicKey = String(key.export({ type: 'spki', format: 'pem' }))
+  const rules = { secret: publicKey, algorithms: ['RS256'], issuer: ISSUER, audience: AUDIENCE }
   switch (check) {
     case 'nothing':
       return (_req, _res, next) => next()
     case 'express-jwt': {
       const { expressjwt } = peer('express-jwt')
-      const rules = { secret: publicKey, algorithms: ['RS256'], issuer: ISSUER, audience: AUDIENCE }
       return expressjwt({ ...rules, ...(store && { isRevoked: createJwtCheck({ store }).isRevoked }) })
+    }
+    case 'express-jwt and a GET': {
+      const { expressjwt } = peer('express-jwt')
+      const client = await redisConnection(redisUrl)
+      return expressjwt({ ...rules, isRevoked: async () => (await client.get('nothing')) !== null })
     }
     case 'express-oauth2-jwt-bearer': {
       const { auth } = peer('express-oauth2-jwt-bearer')

@@ -1,5 +1,6 @@
-// Compiles src/ and bench/ for one run, as `tsc` would, to a directory of its own: the processes that are measured run plain
-// JavaScript, without the hooks a TypeScript runner leaves in every closure, and nobody's build changes under them.
+// Compiles src/ and bench/ for one run, as `tsc` would, to a directory of its own: the processes that are measured run
+// plain JavaScript, without the hooks a TypeScript runner leaves in every closure, and nobody's build changes under
+// them.
 import { execFileSync } from 'node:child_process'
 import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'

@@ -1,4 +1,5 @@
-// Section 4: the claims cache against asking the authorization server each time, and both while a storm of logouts goes through.
+// Section 4: the claims cache against asking the authorization server each time, and both while a storm of logouts goes
+// through.
 import type { ApiProcess } from './api-process.js'
 import type { Bench } from './bench.js'
 import { accessTokenOf } from './op.js'

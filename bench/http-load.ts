@@ -1,5 +1,5 @@
-// Load over kept-alive connections, each with one request in flight. Bare sockets and requests written ahead, so that the
-// generator costs less than what it measures. Every answer is looked at: a refused request is no measurement.
+// Load over kept-alive connections, each with one request in flight. Bare sockets and requests written ahead, so that
+// the generator costs less than what it measures. Every answer is looked at: a refused request is no measurement.
 import { createConnection, type Socket } from 'node:net'
 
 export interface Load {

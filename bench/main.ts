@@ -1,5 +1,5 @@
-// `npm run bench`: measures sections, prints tables and targets, and writes both as JSON with the machine and the versions
-// behind them.
+// `npm run bench`: measures sections, prints tables and targets, and writes both as JSON with the machine and the
+// versions behind them.
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
@@ -10,11 +10,12 @@ import { type Build, build, buildOf } from './build.js'
 import { machine, printedMachine } from './machine.js'
 import { Remote } from './remote.js'
 import { printed, printedTargets, type Section, verdict } from './report.js'
-import { ROUNDED, SECTIONS } from './sections.js'
+import { ALL_SECTIONS, ROUNDED, SECTIONS, SECTIONS_BY_NAME } from './sections.js'
 
 const USAGE = `npm run bench -- [options]
   --rounds N     interleaved rounds that are counted (default 7; 15 with --against)
-  --only A,B     these sections only: ${Object.keys(SECTIONS).join(', ')}
+  --only A,B     these sections only: ${Object.keys(SECTIONS).join(', ')};
+                 and only where named: ${Object.keys(SECTIONS_BY_NAME).join(', ')}
   --against REF  this tree against a commit, in the same rounds; sections: ${Object.keys(ROUNDED).join(', ')}.
                  Ends with 1 where something is slower, with 3 where nothing is known to be and something is not judged
   --quick        few requests: shows that it runs, not how fast
@@ -42,8 +43,8 @@ else await run()
 
 async function run(): Promise<void> {
   const { against } = values
-  const known = against === undefined ? SECTIONS : ROUNDED
-  const names = values.only?.split(',') ?? Object.keys(known)
+  const known = against === undefined ? ALL_SECTIONS : ROUNDED
+  const names = values.only?.split(',') ?? Object.keys(against === undefined ? SECTIONS : ROUNDED)
   const rounds = Number(values.rounds ?? (values.quick ? 1 : against === undefined ? 7 : 15))
   if (!names.every((name) => Object.hasOwn(known, name)) || !Number.isInteger(rounds) || rounds < 1) {
     console.error(USAGE)
@@ -71,7 +72,7 @@ async function sections(names: readonly string[], rounds: number) {
   const measured: Section[] = []
   await whileRunning([bench], [built], async () => {
     for (const name of names) {
-      const section = await SECTIONS[name]?.(bench)
+      const section = await ALL_SECTIONS[name]?.(bench)
       await bench.end()
       bench.progress('')
       if (section === undefined) continue

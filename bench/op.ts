@@ -1,7 +1,9 @@
-// The OP's side of the measured logouts: keys, metadata, and Logout Tokens signed ahead of time. Knows nothing of the package.
-import { createPublicKey, generateKeyPairSync, randomUUID, sign } from 'node:crypto'
+// The OP's side of the measured logouts: keys, metadata, and Logout Tokens signed ahead of time. Knows nothing of the
+// package.
+import { createPublicKey, randomUUID, sign } from 'node:crypto'
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { rsaKeyPair } from './key-pair.js'
 
 export const CLIENT_ID = 'bench-rp'
 
@@ -21,7 +23,7 @@ export class Op {
   readonly issuer: string
 
   static async start(): Promise<Op> {
-    const { privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 })
+    const { privateKey } = rsaKeyPair()
     const jwk = { ...createPublicKey(privateKey).export({ format: 'jwk' }), kid: KEY_ID, use: 'sig' }
     let issuer = ''
     const server = createServer((req, res) => {

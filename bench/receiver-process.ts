@@ -48,7 +48,10 @@ const commands = {
     globalThis.gc?.()
     return process.memoryUsage().heapUsed
   },
-  /** From here on. What is left of the sign-ins in the young generation is swept up before, so that no request pays for it. */
+  /**
+   * From here on. What is left of the sign-ins in the young generation is swept up before, so that no request pays for
+   * it.
+   */
   measure() {
     globalThis.gc?.({ type: 'minor', execution: 'sync' })
     before = process.cpuUsage()

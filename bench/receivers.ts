@@ -1,5 +1,6 @@
-// The receivers that are compared, each as its users would mount it. A whole job is a delivery that ends one bound session.
-import { generateKeyPairSync, randomBytes } from 'node:crypto'
+// The receivers that are compared, each as its users would mount it. A whole job is a delivery that ends one bound
+// session.
+import { randomBytes } from 'node:crypto'
 import type { RequestListener } from 'node:http'
 import connectPgSimple from 'connect-pg-simple'
 import { RedisStore } from 'connect-redis'
@@ -18,6 +19,7 @@ import {
 import { applySchema, postgresStore } from '../src/stores/postgres/index.js'
 import { redisStore } from '../src/stores/redis/index.js'
 import { postgresPool, redisConnection } from './connections.js'
+import { rsaKeyPair } from './key-pair.js'
 import { CLIENT_ID, sidOf, subOf } from './op.js'
 
 export interface Receiver {
@@ -147,7 +149,7 @@ function ours(
 
 /** A provider that is nowhere, for what needs none of its answers: with its keys at hand nobody looks for them. */
 export function absentProvider(issuer: string) {
-  const { publicKey } = generateKeyPairSync('rsa', { modulusLength: 2048 })
+  const { publicKey } = rsaKeyPair()
   return { issuer, clientId: CLIENT_ID, jwks: { keys: [{ ...publicKey.export({ format: 'jwk' }), kid: 'bench-key' }] } }
 }
 

@@ -1,5 +1,6 @@
 // One process that talks to Redis: a bare SET NX and a logout take turns.
 import { randomUUID } from 'node:crypto'
+import { RedisStore } from 'connect-redis'
 import { createBackchannelLogout } from '../src/index.js'
 import { jtiKey, sidKey, subKey } from '../src/marks/target.js'
 import { redisStore } from '../src/stores/redis/index.js'
@@ -7,7 +8,7 @@ import { type RedisConnection, redisConnection } from './connections.js'
 import { FORMER_BEGIN } from './former.js'
 import { quantile } from './http-load.js'
 import { CLIENT_ID, sidOf, subOf } from './op.js'
-import { absentProvider, bindUser, newSessionId, noSessions } from './receivers.js'
+import { absentProvider, bindUser, newSessionId, noSessions, saveSession } from './receivers.js'
 import { answer } from './remote.js'
 
 const issuer = 'https://op.example.com'
@@ -22,9 +23,11 @@ const commands = {
   async round({ from, count }: { from: number; count: number }) {
     const { store, logout } = ours()
     const ids = Array.from({ length: 2 * count }, newSessionId)
+    const sessions = new RedisStore({ client: connection })
+    const logins = { save: [] as number[], bind: [] as number[] }
     for (const [i, id] of ids.entries()) {
-      await connection.set(`sess:${id}`, '{"cookie":{}}', { EX: 3600 })
-      await bindUser(logout, issuer, id, 2 * from + i)
+      logins.save.push(await timed(() => saveSession(sessions, id, subOf(i))))
+      logins.bind.push(await timed(() => bindUser(logout, issuer, id, 2 * from + i)))
     }
     await connection.configResetStat()
     const times = { set: [] as number[], begin: [] as number[], logout: [] as number[] }
@@ -55,6 +58,10 @@ const commands = {
     const rows = await Promise.all(ids.map((id) => connection.exists(`sess:${id}`)))
     if (rows.some((found) => found > 0)) throw new Error('a session row survived its logout')
     return {
+      saveMs: quantile(logins.save, 0.5),
+      saveP99Ms: quantile(logins.save, 0.99),
+      bindMs: quantile(logins.bind, 0.5),
+      bindP99Ms: quantile(logins.bind, 0.99),
       setMs: quantile(times.set, 0.5),
       setP99Ms: quantile(times.set, 0.99),
       beginMs: quantile(times.begin, 0.5),

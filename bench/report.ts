@@ -1,4 +1,5 @@
 // Figures in rows, targets with verdicts, and how both are printed. Knows nothing of what was measured.
+import { type Spread, spreadOf } from './comparison.js'
 
 export interface Table {
   readonly title: string
@@ -14,6 +15,8 @@ export interface Target {
   readonly atLeast: number
   readonly aim: number
   readonly measured: number
+  /** Of a ratio: the quartiles of the rounds. */
+  readonly spread?: Spread
   /** Whether a larger figure is the better one. Default: a smaller one is. */
   readonly larger?: boolean
 }
@@ -30,6 +33,16 @@ export function verdict({ atLeast, aim, measured, larger }: Target): 'aim reache
   return reaches(atLeast) ? 'met' : 'missed'
 }
 
+/** A ratio round by round: what slows the machine for a round slows both. */
+export function ratioTarget(
+  about: Pick<Target, 'name' | 'atLeast' | 'aim'>,
+  of: readonly number[],
+  to: readonly number[],
+): Target {
+  const spread = spreadOf(ratios(of, to))
+  return { ...about, unit: 'ratio', measured: spread.median, spread }
+}
+
 export function printed({ tables, targets }: Section): string {
   return [...tables.map(printedTable), ...(targets.length > 0 ? [printedTargets(targets)] : [])].join('\n\n')
 }
@@ -38,10 +51,11 @@ export function printedTargets(targets: readonly Target[]): string {
   return printedTable({
     title: 'targets',
     note: '',
-    columns: ['target', 'at least', 'aim', 'measured', 'verdict'],
+    columns: ['target', 'at least', 'aim', 'measured', 'quartiles', 'verdict'],
     rows: targets.map((target) => {
-      const { name, unit, atLeast, aim, measured } = target
-      return [`${name} (${unit})`, String(atLeast), String(aim), figure(measured), verdict(target)]
+      const { name, unit, atLeast, aim, measured, spread } = target
+      const quartiles = spread === undefined ? '' : `${figure(spread.lower)} to ${figure(spread.upper)}`
+      return [`${name} (${unit})`, String(atLeast), String(aim), figure(measured), quartiles, verdict(target)]
     }),
   })
 }
@@ -64,8 +78,8 @@ function figure(value: number): string {
 }
 
 /**
- * The same items, beginning with another one each round, and every other round the other way about: neither who comes after a
- * pause nor who comes after whom is always the same.
+ * The same items, beginning with another one each round, and every other round the other way about: neither who comes
+ * after a pause nor who comes after whom is always the same.
  */
 export function rotated<T>(items: readonly T[], round: number): readonly T[] {
   const first = Math.floor(round / 2) % items.length
@@ -83,5 +97,9 @@ export function median(values: readonly number[]): number {
 
 /** The median of the ratios round by round: what slows the machine for a round slows both. */
 export function medianRatio(of: readonly number[], to: readonly number[]): number {
-  return median(of.map((value, i) => value / (to[i] ?? Number.NaN)))
+  return median(ratios(of, to))
+}
+
+function ratios(of: readonly number[], to: readonly number[]): readonly number[] {
+  return of.map((value, i) => value / (to[i] ?? Number.NaN))
 }

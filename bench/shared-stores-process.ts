@@ -1,4 +1,5 @@
-// One process that uses a logout store in Redis and one in PostgreSQL, each at several sizes: fills them, and ends sessions in them.
+// One process that uses a logout store in Redis and one in PostgreSQL, each at several sizes: fills them, and ends
+// sessions in them.
 import { hash, randomInt, randomUUID } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { jtiKey, sidKey, subKey } from '../src/marks/target.js'
@@ -48,8 +49,11 @@ const commands = {
     await check(filled, from)
     return ((await filled.bytes()) - before) / sessions
   },
-  /** Ends so many sessions picked at random, one at a time, and binds others in their place. */
-  async round({ name, count }: { name: string; count: number }): Promise<{ p50Ms: number; insideMicros: number }> {
+  /**
+   * Ends so many sessions picked at random, one at a time, and binds others in their place; then reads as many, as a
+   * page view with strict reads does.
+   */
+  async round({ name, count }: { name: string; count: number }) {
     const filled = opened(name)
     const ended = Array.from({ length: count }, () => taken(filled.bound))
     const times: number[] = []
@@ -62,7 +66,7 @@ const commands = {
     }
     const insideMicros = (await filled.insideMicros()) / count
     await bindNumbers(filled, count)
-    return { p50Ms: quantile(times, 0.5), insideMicros }
+    return { p50Ms: quantile(times, 0.5), insideMicros, read: await readSome(filled, count) }
   },
 }
 
@@ -152,13 +156,32 @@ async function check({ store, bound }: Filled, from: number): Promise<void> {
 }
 
 function isSame(one: object, other: object): boolean {
-  return JSON.stringify(Object.entries(one).sort()) === JSON.stringify(Object.entries(other).sort())
+  const known = (of: object) =>
+    JSON.stringify(
+      Object.entries(of)
+        .filter(([, value]) => value !== undefined)
+        .sort(),
+    )
+  return known(one) === known(other)
 }
 
 async function bindNumbers(filled: Filled, count: number): Promise<void> {
   const numbers = Array.from({ length: count }, () => filled.next++)
   await Promise.all(numbers.map((n) => filled.others.bind(loginOf(n))))
   filled.bound.push(...numbers)
+}
+
+async function readSome({ store, bound, insideMicros }: Filled, count: number) {
+  const times: number[] = []
+  await insideMicros()
+  for (let i = 0; i < count; i++) {
+    const { sessionId } = loginOf(bound[randomInt(bound.length)] ?? 0)
+    const started = performance.now()
+    const { binding } = await store.read(sessionId)
+    times.push(performance.now() - started)
+    if (binding === undefined) throw new Error('a bound session was not found')
+  }
+  return { p50Ms: quantile(times, 0.5), insideMicros: (await insideMicros()) / count }
 }
 
 function taken(numbers: number[]): number {

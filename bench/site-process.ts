@@ -1,13 +1,15 @@
 // A site with sessions: users sign in, then read a page that reads their session.
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import connectPgSimple from 'connect-pg-simple'
 import { RedisStore } from 'connect-redis'
 import express from 'express'
 import session from 'express-session'
-import { createBackchannelLogout, expressSessions, memoryStore } from '../src/index.js'
+import { boundedReads, createBackchannelLogout, expressSessions, type LogoutStore, memoryStore } from '../src/index.js'
 import type { SessionRequest } from '../src/sessions/express-session.js'
+import { applySchema, type LogStore, postgresStore } from '../src/stores/postgres/index.js'
 import { redisStore } from '../src/stores/redis/index.js'
-import { redisConnection } from './connections.js'
+import { postgresPool, redisConnection } from './connections.js'
 import { CLIENT_ID, sidOf, subOf } from './op.js'
 import { absentProvider } from './receivers.js'
 import { answer } from './remote.js'
@@ -19,9 +21,10 @@ console.warn = () => {}
 let before = process.cpuUsage()
 
 interface Site {
-  readonly store: 'memory' | 'redis'
-  readonly protect: boolean
+  readonly store: 'memory' | 'redis' | 'postgres'
+  readonly protect: 'no' | 'strict' | 'bounded'
   readonly redisUrl: string
+  readonly postgresUrl: string
   readonly users: number
 }
 
@@ -49,19 +52,16 @@ const commands = {
 
 export type SiteProcess = typeof commands
 
-async function appOf({ store, protect, redisUrl }: Site) {
-  // Protected and unprotected site share the Redis, but no key of it.
-  const prefix = `${protect}:`
-  const client = store === 'redis' ? await redisConnection(redisUrl) : undefined
-  const sessionStore = client === undefined ? new session.MemoryStore() : new RedisStore({ client, prefix })
-  const logoutStore = client === undefined ? memoryStore() : redisStore(client)
-  const logout = protect
-    ? createBackchannelLogout<SessionRequest>({
-        provider: absentProvider(issuer),
-        store: logoutStore,
-        sessions: expressSessions(sessionStore),
-      })
-    : undefined
+async function appOf(site: Site) {
+  const { logoutStore, sessionStore } = await storesOf(site)
+  const logout =
+    site.protect === 'no'
+      ? undefined
+      : createBackchannelLogout<SessionRequest>({
+          provider: absentProvider(issuer),
+          store: site.protect === 'bounded' ? await bounded(logoutStore) : logoutStore,
+          sessions: expressSessions(sessionStore),
+        })
   const app = express()
   app.use(
     session({
@@ -85,6 +85,36 @@ async function appOf({ store, protect, redisUrl }: Site) {
     res.end(`Hello ${user}`)
   })
   return app
+}
+
+interface Stores {
+  readonly logoutStore: LogStore | LogoutStore
+  readonly sessionStore: session.Store
+}
+
+/** Sites share the server, but no key and no table of it. */
+async function storesOf({ store, protect, redisUrl, postgresUrl }: Site): Promise<Stores> {
+  if (store === 'memory') return { logoutStore: memoryStore(), sessionStore: new session.MemoryStore() }
+  if (store === 'redis') {
+    const client = await redisConnection(redisUrl)
+    const logoutStore = redisStore(client, { prefix: `${protect}-bcl:` })
+    return { logoutStore, sessionStore: new RedisStore({ client, prefix: `${protect}:` }) }
+  }
+  const pool = postgresPool({ connectionString: postgresUrl, max: 16 })
+  await applySchema(pool)
+  const PgSession = connectPgSimple(session)
+  const tableName = `session_${protect}`
+  // Made by the package itself, each table would have an index of the same name.
+  await pool.query(`CREATE TABLE ${tableName} (sid varchar PRIMARY KEY, sess json NOT NULL, expire timestamp NOT NULL)`)
+  const sessionStore = new PgSession({ pool, tableName, pruneSessionInterval: false })
+  return { logoutStore: postgresStore(pool), sessionStore }
+}
+
+async function bounded(store: LogStore | LogoutStore): Promise<LogoutStore> {
+  if (!('pull' in store)) throw new Error('memory is not followed')
+  const reads = boundedReads(store, { seconds: 5 })
+  await reads.refresh()
+  return reads
 }
 
 answer(commands)

@@ -1,15 +1,19 @@
 // What happened, in sentences for people: the last few hundred entries, and whoever wants to hear the next.
 import type { LogoutEvent } from 'oidc-backchannel-logout'
+import { BY_USER } from './devices.js'
 import type { OpEvent } from './op.js'
 
 export interface Entry {
   readonly id: number
   /** ISO 8601. */
   readonly at: string
-  /** `op` or a client id. */
+  /** `you` for a visitor's browser, `op`, or a client id. */
   readonly source: string
-  readonly tone: 'begin' | 'end' | 'ok' | 'bad' | 'plain'
+  /** `wrong`: what no application should do. */
+  readonly tone: 'begin' | 'end' | 'ok' | 'bad' | 'wrong' | 'plain'
   readonly text: string
+  /** Id of the visitor who did it, where the source is a browser. For the demo alone: it is that browser's cookie. */
+  readonly by?: string | undefined
 }
 
 type Said = Pick<Entry, 'tone' | 'text'>
@@ -21,9 +25,9 @@ export class Activity {
   readonly #listeners = new Set<(entry: Entry) => void>()
   #lastId = 0
 
-  add(source: string, said: Said): void {
+  add(source: string, said: Said, by?: string): void {
     this.#lastId += 1
-    const entry = { id: this.#lastId, at: new Date().toISOString(), source, ...said }
+    const entry = { id: this.#lastId, at: new Date().toISOString(), source, ...said, by }
     this.#entries.push(entry)
     if (this.#entries.length > KEPT) this.#entries.shift()
     for (const listener of this.#listeners) listener(entry)
@@ -32,6 +36,19 @@ export class Activity {
   /** Entries after that id, oldest first. */
   since(id: number): readonly Entry[] {
     return this.#entries.filter((entry) => entry.id > id)
+  }
+
+  /** Resolves to true at the next entry that matches, or to false when the time is over. */
+  next(matches: (entry: Entry) => boolean, withinMs: number): Promise<boolean> {
+    return new Promise((resolve) => {
+      const done = (heard: boolean) => {
+        clearTimeout(timer)
+        stop()
+        resolve(heard)
+      }
+      const timer = setTimeout(done, withinMs, false)
+      const stop = this.listen((entry) => matches(entry) && done(true))
+    })
   }
 
   /** Returns how to stop listening. */
@@ -89,7 +106,7 @@ export function sayRp(event: LogoutEvent): Said {
     case 'logout':
       return {
         tone: 'end',
-        text: event.destroyed === 0 ? 'No session left to end' : `${sessions(event.destroyed)} ended`,
+        text: `${event.destroyed === 0 ? 'No session left to end' : `${sessions(event.destroyed)} ended`}${BY_WHOM[event.reason] ?? ''}`,
       }
     case 'logout-failed':
       return { tone: 'bad', text: `${sessions(event.failed)} not ended yet${event.retrying ? ', trying again' : ''}` }
@@ -126,6 +143,9 @@ export function sayRp(event: LogoutEvent): Said {
       return { tone: 'bad', text: event.error.message }
   }
 }
+
+/** Where nobody but the user did it; what the OP has ordered is said by the line before. */
+const BY_WHOM: Readonly<Record<string, string>> = { [BY_USER]: ', by the user on "your devices"' }
 
 function sessions(count: number): string {
   return count === 1 ? '1 session' : `${count} sessions`

@@ -1,5 +1,5 @@
-// An API, whole: asks the authorization server about the access tokens it is given, keeps the answers for a while, and believes
-// none of them after the logout. Knows nothing of the demo around it.
+// An API, whole: asks the authorization server about the access tokens it is given, keeps the answers for a while, and
+// believes none of them after the logout. Knows nothing of the demo around it.
 import express, { type Express } from 'express'
 import type { LogoutStore } from 'oidc-backchannel-logout'
 import { type Claims, createClaims, type TokenClaims } from 'oidc-backchannel-logout/claims'

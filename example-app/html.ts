@@ -39,10 +39,10 @@ export function trusted(source: string): Html {
 const STYLE = trusted(`
   :root { color-scheme: light dark; --accent: #4f46e5; --on-accent: #fff; --ink: #1c1b22; --soft: #5d5b6b;
     --ground: #f6f5f9; --card: #fff; --line: #dcd9e6; }
-  .shop { --accent: #0f766e } .forum { --accent: #b45309 }
+  .shop { --accent: #0f766e } .forum { --accent: #b45309 } .notes { --accent: #475569 }
   @media (prefers-color-scheme: dark) {
     :root { --accent: #a5a0ff; --on-accent: #15131f; --ink: #eceaf4; --soft: #a9a6b8; --ground: #131219; --card: #1d1b26; --line: #393648 }
-    .shop { --accent: #5eead4 } .forum { --accent: #fbbf24 }
+    .shop { --accent: #5eead4 } .forum { --accent: #fbbf24 } .notes { --accent: #cbd5e1 }
   }
   * { box-sizing: border-box }
   body { margin: 0; min-height: 100vh; display: grid; place-items: center; padding: 1.5rem; background: var(--ground);

@@ -1,23 +1,14 @@
 // The demo's OpenID Provider: a real oidc-provider with three users and one-click login. Keeps everything in memory.
 import { randomBytes } from 'node:crypto'
-import { STATUS_CODES } from 'node:http'
 import express, { type Express } from 'express'
-import { exportJWK, generateKeyPair } from 'jose'
-import type { Configuration, JWK, KoaContextWithOIDC, Provider } from 'oidc-provider'
-import { html, page, trusted } from './html.js'
+import type { Configuration, KoaContextWithOIDC, Provider } from 'oidc-provider'
+import { createSigningKey, type SigningKey } from './op-key.js'
 import { OpMemory, type OpSession } from './op-memory.js'
+import { loginPage, logoutSource, postLogoutSuccessSource, renderError, USERS } from './op-pages.js'
 
-const WHERE = 'OpenID Provider'
 const SESSION_COOKIE = 'op_session'
 const RECEIVER_PATH = '/backchannel-logout'
 const HOUR_SECONDS = 3600
-
-/** `sub` and name of everybody who can sign in. */
-export const USERS: ReadonlyMap<string, string> = new Map([
-  ['ada', 'Ada'],
-  ['grace', 'Grace'],
-  ['linus', 'Linus'],
-])
 
 export interface OpClient {
   readonly clientId: string
@@ -27,6 +18,8 @@ export interface OpClient {
   readonly baseUrl: string
   /** Origins of its further nodes, if it has several: Logout Tokens go to one after the other. */
   readonly moreNodes?: readonly string[] | undefined
+  /** Further origins by which browsers reach the same nodes: for them only redirect URIs are registered. */
+  readonly otherNames?: readonly string[] | undefined
 }
 
 /** An API: it may ask about access tokens, and nobody signs in there. */
@@ -38,7 +31,9 @@ export type OpEvent =
   | { readonly type: 'sending'; readonly clientId: string; readonly baseUrl: string }
   /** An API asked about an access token. */
   | { readonly type: 'introspected'; readonly clientId: string }
-  /** `refusedBy`: clients that did not answer 200 in time; as far as the OP knows, the user is still signed in there. */
+  /**
+   * `refusedBy`: clients that did not answer 200 in time; as far as the OP knows, the user is still signed in there.
+   */
   | {
       readonly type: 'logged-out'
       readonly sub: string | undefined
@@ -50,7 +45,12 @@ export interface OpOptions {
   /** Where this OP is reached, e.g. `http://127.0.0.1:3001`. */
   readonly issuer: string
   readonly onEvent?: ((event: OpEvent) => void) | undefined
+  /** Makes the POST of a Logout Token to a client, instead of `fetch`. */
+  readonly deliver?: Deliver | undefined
 }
+
+/** `url`: the receiver of the node whose turn it is. */
+export type Deliver = (clientId: string, url: string, init: RequestInit) => Promise<Response>
 
 export interface Op {
   readonly app: Express
@@ -61,6 +61,10 @@ export interface Op {
   sessions(): OpSession[]
   /** The session of the browser that sent this `Cookie` header. */
   sessionOf(cookieHeader: string | undefined): OpSession | undefined
+  /** Claims signed by this OP's own key, whatever they say: what a trial needs that no sound OP would send. */
+  readonly sign: SigningKey['sign']
+  /** Of that key. */
+  readonly kid: string
 }
 
 interface Receivers {
@@ -72,17 +76,18 @@ interface Receivers {
 type Client = KoaContextWithOIDC['oidc']['client'] & object
 
 /** An OP with fresh keys, no clients and nobody signed in. */
-export async function createOp({ issuer, onEvent = () => {} }: OpOptions): Promise<Op> {
+export async function createOp(options: OpOptions): Promise<Op> {
+  const { issuer, onEvent = () => {}, deliver = (_clientId, url, init) => fetch(url, init) } = options
   const memory = new OpMemory()
   const receivers = new Map<string, Receivers>()
   /** As a load balancer in front of the nodes would: each Logout Token to the next one. */
-  const route = (url: string): string => {
+  const send: Hooks['send'] = (url, init) => {
     const { clientId, nodes } = receivers.get(url) ?? { nodes: [] }
     const [next, ...others] = nodes
-    if (clientId === undefined || next === undefined) return url
+    if (clientId === undefined || next === undefined) return fetch(url, init)
     receivers.set(url, { clientId, nodes: [...others, next] })
     onEvent({ type: 'sending', clientId, baseUrl: next })
-    return next + RECEIVER_PATH
+    return deliver(clientId, next + RECEIVER_PATH, init)
   }
   const mayIntrospect = (client: Client) => {
     const isApi = (client.redirectUris ?? []).length === 0
@@ -90,7 +95,8 @@ export async function createOp({ issuer, onEvent = () => {} }: OpOptions): Promi
     return isApi
   }
   const OidcProvider = await loadProvider()
-  const provider = new OidcProvider(issuer, await configuration(memory, { route, mayIntrospect }))
+  const key = await createSigningKey()
+  const provider = new OidcProvider(issuer, configuration(memory, key, { send, mayIntrospect }))
   reportEvents(provider, onEvent)
 
   return {
@@ -113,18 +119,20 @@ export async function createOp({ issuer, onEvent = () => {} }: OpOptions): Promi
       const value = cookieHeader?.match(new RegExp(`(?:^|; )${SESSION_COOKIE}=([^;]+)`))?.[1]
       return value === undefined ? undefined : memory.sessionByCookie(value)
     },
+    kid: key.kid,
+    sign: key.sign,
   }
 }
 
 /** What to register at an OP for the RP of this example. */
-function clientMetadata({ clientId, clientSecret, name, baseUrl, moreNodes = [] }: OpClient) {
-  const nodes = [baseUrl, ...moreNodes]
+function clientMetadata({ clientId, clientSecret, name, baseUrl, moreNodes = [], otherNames = [] }: OpClient) {
+  const origins = [baseUrl, ...moreNodes, ...otherNames]
   return {
     client_id: clientId,
     client_secret: clientSecret,
     client_name: name,
-    redirect_uris: nodes.map((node) => `${node}/callback`),
-    post_logout_redirect_uris: nodes.map((node) => `${node}/logged-out`),
+    redirect_uris: origins.map((origin) => `${origin}/callback`),
+    post_logout_redirect_uris: origins.map((origin) => `${origin}/logged-out`),
     backchannel_logout_uri: baseUrl + RECEIVER_PATH,
     // Without it neither ID Token nor Logout Token has a `sid`, and one browser's logout would end them all.
     backchannel_logout_session_required: true,
@@ -132,15 +140,14 @@ function clientMetadata({ clientId, clientSecret, name, baseUrl, moreNodes = [] 
 }
 
 interface Hooks {
-  /** Where a request to this URL goes instead. */
-  readonly route: (url: string) => string
+  readonly send: (url: string, init: RequestInit) => Promise<Response>
   readonly mayIntrospect: (client: Client) => boolean
 }
 
-async function configuration(memory: OpMemory, { route, mayIntrospect }: Hooks): Promise<Configuration> {
+function configuration(memory: OpMemory, key: SigningKey, { send, mayIntrospect }: Hooks): Configuration {
   return {
     adapter: memory.adapter,
-    jwks: { keys: [await signingKey()] },
+    jwks: { keys: [key.jwk] },
     // Browsers keep cookies per host, not per port: all apps of this demo share one jar, so each has its own names.
     cookies: {
       names: { session: SESSION_COOKIE, interaction: 'op_interaction', resume: 'op_resume' },
@@ -159,8 +166,9 @@ async function configuration(memory: OpMemory, { route, mayIntrospect }: Hooks):
     // Access tokens outlive the logout here, as they do at many OPs: so one sees that it is the API which ends them.
     expiresWithSession: () => false,
     pkce: { required: () => true },
-    // oidc-provider refuses to call loopback addresses, by the dispatcher that it passes here; in this demo every RP has one.
-    fetch: (input, init) => fetch(route(String(input)), withoutDispatcher(init)),
+    // oidc-provider refuses to call loopback addresses, by the dispatcher that it passes here; in this demo every RP
+    // has one.
+    fetch: (input, init) => send(String(input), withoutDispatcher(init)),
     clientBasedCORS: () => false,
     renderError,
     ttl: {
@@ -178,13 +186,6 @@ function withoutDispatcher(init: RequestInit = {}): RequestInit {
   const plain: RequestInit & { dispatcher?: unknown } = { ...init }
   delete plain.dispatcher
   return plain
-}
-
-async function signingKey(): Promise<JWK> {
-  const { privateKey } = await generateKeyPair('RS256', { extractable: true })
-  const { kty, n, e, d, p, q, dp, dq, qi } = await exportJWK(privateKey)
-  const kid = randomBytes(8).toString('hex')
-  return { kty, n, e, d, p, q, dp, dq, qi, kid, alg: 'RS256', use: 'sig' }
 }
 
 /** Consent without a question: everything that a client of this demo asks for is granted. */
@@ -234,52 +235,9 @@ function loginApp(provider: Provider): Express {
   return app
 }
 
-function loginPage(clientName: string): string {
-  const buttons = [...USERS].map(
-    ([sub, name]) => html`
-<button class="person" name="sub" value="${sub}"><span class="avatar" aria-hidden="true">${name.slice(0, 1)}</span>${name}</button>`,
-  )
-  const body = html`<p>${clientName} asks who you are. No password here: choose somebody to be.</p>
-<form method="post">${buttons}
-<button name="sub" value="">Cancel</button>
-</form>`
-  return page({ where: WHERE, title: 'Sign in', body })
-}
-
-function logoutSource(ctx: KoaContextWithOIDC, form: string): void {
-  const name = USERS.get(ctx.oidc.session?.accountId ?? '') ?? 'you'
-  const clientName = ctx.oidc.client?.clientName
-  const body = html`<p>This browser is signed in here as ${name}. Every application in which this browser signed in will be told, server to server.</p>
-${trusted(form)}
-<div class="actions">
-<button class="primary" form="op.logoutForm" name="logout" value="yes" autofocus>Log out everywhere</button>
-${
-  clientName === undefined
-    ? html`<a class="button" href="/">Stay signed in</a>`
-    : html`<button form="op.logoutForm">Only of ${clientName}</button>`
-}
-</div>`
-  ctx.body = page({ where: WHERE, title: `Log out ${name}?`, body })
-}
-
-function postLogoutSuccessSource(ctx: KoaContextWithOIDC): void {
-  const clientName = ctx.oidc.client?.clientName
-  const body = html`<p>${clientName === undefined ? 'Every application was told.' : `${clientName} was told; the others keep you signed in.`}</p>
-<div class="actions"><a class="button" href="/">Continue</a></div>`
-  ctx.body = page({ where: WHERE, title: 'You are logged out', body })
-}
-
-const renderError: NonNullable<Configuration['renderError']> = (ctx, out) => {
-  ctx.type = 'html'
-  const body = html`<p>${out.error_description ?? STATUS_CODES[ctx.status]}</p>
-<p><code>${out.error}</code></p>
-<div class="actions"><a class="button" href="/">Continue</a></div>`
-  ctx.body = page({ where: WHERE, title: 'That did not work', body })
-}
-
 /**
- * On Node 20 oidc-provider says once, while it loads, that it prefers Node 22. It runs on 20 and our tests run it there,
- * so this one line is left out, and no other.
+ * On Node 20 oidc-provider says once, while it loads, that it prefers Node 22. It runs on 20 and our tests run it
+ * there, so this one line is left out, and no other.
  */
 async function loadProvider(): Promise<typeof Provider> {
   const warn = console.warn

@@ -9,10 +9,10 @@ interface Look {
 const signInAgain = html`<div class="actions"><a class="button primary" href="/login">Sign in</a></div>`
 
 /**
- * Browsers keep whole pages for the Back button, `no-store` or not, and after a logout by the back channel nothing of theirs has
- * changed: a page that is shown again asks the server again, and shows nothing until it has.
+ * Browsers keep whole pages for the Back button, `no-store` or not, and after a logout by the back channel nothing of
+ * theirs has changed: a page that is shown again asks the server again, and shows nothing until it has.
  */
-const askAgain = html`<script>${trusted(`addEventListener('pageshow', (event) => {
+export const askAgain = html`<script>${trusted(`addEventListener('pageshow', (event) => {
   if (!event.persisted) return
   document.documentElement.hidden = true
   location.reload()
@@ -21,15 +21,17 @@ const askAgain = html`<script>${trusted(`addEventListener('pageshow', (event) =>
 interface Home extends Look {
   readonly sub: string | undefined
   readonly hasOrders: boolean
+  readonly hasDevices: boolean
 }
 
-export function homePage({ sub, hasOrders, ...look }: Home): string {
+export function homePage({ sub, hasOrders, hasDevices, ...look }: Home): string {
   if (sub === undefined) {
     const body = html`<p>Nobody is signed in here.</p>${signInAgain}`
     return page({ ...look, title: 'Welcome', body })
   }
   const body = html`<p>You are signed in. This page asks the session store again each time you load it.</p>
 ${hasOrders ? html`<div class="actions"><a class="button primary" href="/orders">My orders</a></div>` : undefined}
+${hasDevices ? html`<div class="actions"><a class="button" href="/devices">Your devices</a></div>` : undefined}
 <form method="post" action="/logout"><button>Log out</button></form>${askAgain}`
   return page({ ...look, title: `Hello, ${sub}`, body })
 }

@@ -14,6 +14,7 @@ import {
   type ProviderOptions,
 } from 'oidc-backchannel-logout'
 import * as oidc from 'openid-client'
+import { BY_USER, devices, labelOf } from './devices.js'
 import {
   endedPage,
   homePage,
@@ -57,7 +58,9 @@ export interface RpConfig {
   /** Where browsers and the OP reach this RP: an origin without a trailing slash. */
   readonly baseUrl: string
   readonly sessionSecret: string
-  /** What this provider needs beyond the letter, e.g. `preset('ory-hydra')`, and what the client's registration decides. */
+  /**
+   * What this provider needs beyond the letter, e.g. `preset('ory-hydra')`, and what the client's registration decides.
+   */
   readonly provider?: Omit<ProviderOptions, 'issuer' | 'clientId'> | undefined
   /** With several nodes both are of a server that all of them share, as `stores.ts` opens them. Default: in memory. */
   readonly sessionStore?: session.Store | undefined
@@ -66,6 +69,8 @@ export interface RpConfig {
   readonly apiUrl?: string | undefined
   /** The claims that an API in this same process keeps. */
   readonly claims?: BackchannelLogoutOptions['claims'] | undefined
+  /** More pages, behind the session. */
+  readonly routes?: ((app: Express) => void) | undefined
   readonly onEvent?: ((event: LogoutEvent) => void) | undefined
   /** Why a sign-in did not work; the browser is not told. */
   readonly onSignInError?: ((error: unknown) => void) | undefined
@@ -91,7 +96,7 @@ export function createRp(config: RpConfig): Rp {
   const provider = lazily(() => discover(config, insecure))
 
   // Before session({ store }): the receiver protects the store against sessions that come back.
-  const logout = createBackchannelLogout({
+  const logout = createBackchannelLogout<Request>({
     provider: {
       clientAuthentication: { method: 'client_secret_basic', clientSecret: config.clientSecret },
       ...config.provider,
@@ -117,9 +122,12 @@ export function createRp(config: RpConfig): Rp {
   const rpInitiated = logout.rpInitiatedLogout({
     redirectUris: { 'logged-out': `${baseUrl}/logged-out` },
     secret: createHash('sha256').update(`logout ${config.sessionSecret}`).digest('base64url'),
+    // Where the OP ends the session, its refresh token is revoked as well.
+    recordIn: (row) => (row as Partial<session.SessionData>).signOn?.record,
   })
 
-  // The OP notifies the RP that began a logout as well, so the session is gone when the browser arrives here: ask for none.
+  // The OP notifies the RP that began a logout as well, so the session is gone when the browser arrives here: ask for
+  // none.
   app.get('/logged-out', (req, res) => {
     const { state, provider } = rpInitiated.returned(req, res)
     res.set('Cache-Control', 'no-store').send(loggedOutPage({ ...look, state, provider }))
@@ -145,7 +153,7 @@ export function createRp(config: RpConfig): Rp {
   app.get('/', (req, res) => {
     res
       .set('Cache-Control', 'no-store')
-      .send(homePage({ ...look, sub: req.session.signOn?.sub, hasOrders: apiUrl !== undefined }))
+      .send(homePage({ ...look, sub: req.session.signOn?.sub, hasOrders: apiUrl !== undefined, hasDevices: true }))
   })
 
   app.get('/me', (req, res) => {
@@ -193,7 +201,8 @@ export function createRp(config: RpConfig): Rp {
       res.status(400).send(signInFailedPage(look))
       return
     }
-    // A new id before anybody is signed in, against session fixation; bind only after it, since a binding is to the final id.
+    // A new id before anybody is signed in, against session fixation; bind only after it, since a binding is to the
+    // final id.
     await regenerate(req)
     // Before the session holds a user: should this fail, there is no signed-in session that a logout could not find.
     // The access token dies with the session, also where an API keeps claims of it.
@@ -201,6 +210,7 @@ export function createRp(config: RpConfig): Rp {
       accessToken: tokens.access_token,
       // When the browser was sent to the OP: a sign-in that is begun after a logout is not ended by it.
       startedAt,
+      label: labelOf(req.get('user-agent')),
     })
     if (ended) {
       res.status(403).send(endedPage(look))
@@ -213,7 +223,10 @@ export function createRp(config: RpConfig): Rp {
       issuedAt: claims.iat,
       accessToken: tokens.access_token,
       // A refresh token, where the OP gives one, is of no use here: it is revoked at the logout.
-      record: await rpInitiated.record(claims, tokens.id_token, undefined, { refreshToken: tokens.refresh_token }),
+      record: await rpInitiated.record(claims, tokens.id_token, undefined, {
+        refreshToken: tokens.refresh_token,
+        scope: tokens.scope,
+      }),
     }
     await save(req)
     res.redirect(303, '/')
@@ -233,6 +246,25 @@ export function createRp(config: RpConfig): Rp {
     }),
   )
 
+  // Of every device here; at the OP of this browser alone, which is all that it can be asked for.
+  app.all(
+    '/logout-everywhere',
+    rpInitiated.route({
+      record: (req: Request) => req.session.signOn?.record,
+      start: { to: 'logged-out', askForPassword: true },
+      endLocally: async (req: Request) => {
+        const sub = req.session.signOn?.sub
+        await logout.unbind(req)
+        if (sub === undefined) return
+        const { error } = await logout.terminate({ issuer, clientId, sub }, { reason: BY_USER })
+        if (error) throw error
+      },
+      sessionCookie: { name: cookie.name, ...cookie.options },
+    }),
+  )
+
+  app.use(devices({ logout, client: { issuer, clientId }, origin: baseUrl, look }))
+
   app.get('/orders', async (req, res) => {
     const { signOn } = req.session
     if (!signOn) {
@@ -244,6 +276,8 @@ export function createRp(config: RpConfig): Rp {
     if (orders) res.send(ordersPage({ ...look, ...orders }))
     else res.status(502).send(noOrdersPage(look))
   })
+
+  config.routes?.(app)
 
   // Mostly a store that does not answer: nobody is let in by that, and nobody's session is ended.
   app.use((error: unknown, _req: Request, res: Response, next: NextFunction) => {

@@ -1,5 +1,5 @@
-// `npm run rp`: one node of an RP against any OpenID Provider, configured by the environment alone. With REDIS_URL or DATABASE_URL
-// it may be one of several.
+// `npm run rp`: one node of an RP against any OpenID Provider, configured by the environment alone. With REDIS_URL or
+// DATABASE_URL it may be one of several.
 import type { LogoutEvent } from 'oidc-backchannel-logout'
 import { listen } from './listen.js'
 import { providerSettings } from './provider-settings.js'
@@ -23,7 +23,10 @@ function portOf(value: string): number {
   throw new TypeError('PORT must be a number from 0 to 65535; 0 takes any free port')
 }
 
-/** What an operator should know: which rule refused a Logout Token, and which option would accept it. Events hold no secrets. */
+/**
+ * What an operator should know: which rule refused a Logout Token, and which option would accept it. Events hold no
+ * secrets.
+ */
 function reportTrouble(event: LogoutEvent): void {
   if (!('error' in event)) return
   const { code, reason, option, message } = event.error

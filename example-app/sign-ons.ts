@@ -3,7 +3,8 @@ import type { SessionData } from 'express-session'
 import { LRUCache } from 'lru-cache'
 import type { Api, Kept } from './api.js'
 import type { KeptClaims } from './kept-claims.js'
-import { type Op, USERS } from './op.js'
+import type { Op } from './op.js'
+import { USERS } from './op-pages.js'
 
 /** An application in which people sign in. */
 export interface Place {
@@ -13,6 +14,8 @@ export interface Place {
   readonly urls: readonly string[]
   /** Whether its access tokens are for the API. */
   readonly usesApi: boolean
+  /** Whether its receiver is not this package's. */
+  readonly byHand: boolean
   readonly sessions: () => Promise<readonly SessionData[]>
 }
 
@@ -36,10 +39,14 @@ export interface SignOnsOptions {
   readonly keptClaims: KeptClaims
 }
 
-interface PlaceSession {
+/** A session that a browser holds at an application. */
+export interface Held {
   readonly clientId: string
   readonly sub: string
   readonly sid: string | undefined
+}
+
+interface PlaceSession extends Held {
   readonly accessToken: string | undefined
 }
 
@@ -52,8 +59,11 @@ export class SignOns {
     this.#options = options
   }
 
-  /** One per browser: the OP's sessions with what belongs to them, then sessions that live on without one. */
-  async look(): Promise<SignOn[]> {
+  /**
+   * One per browser: the OP's sessions with what belongs to them, then sessions that live on without one. `besides`:
+   * sessions that are shown elsewhere.
+   */
+  async look(besides: readonly Held[] = []): Promise<SignOn[]> {
     const { op, places, api, keptClaims } = this.#options
     const [kept, ...sessions] = await Promise.all([
       keptClaims.list(api.claims),
@@ -75,6 +85,10 @@ export class SignOns {
         kept: Object.entries(sids).flatMap(([clientId, sid]) => keptFor(clientId, sid) ?? [])[0] ?? null,
       }
     })
+    for (const { clientId, sid } of besides) {
+      for (const session of unclaimed)
+        if (session.clientId === clientId && session.sid === sid) unclaimed.delete(session)
+    }
     const leftOver = [...unclaimed].map(({ clientId, sub, sid }) => ({
       id: `${clientId}-${sid ?? sub}`,
       name: nameOf(sub),
@@ -86,7 +100,10 @@ export class SignOns {
     return [...atOp, ...leftOver]
   }
 
-  /** The last access token of a sign-on, for a call as a job or a phone would make it that still has it after the logout. */
+  /**
+   * The last access token of a sign-on, for a call as a job or a phone would make it that still has it after the
+   * logout.
+   */
   tokenOf(id: string): string | undefined {
     return this.#tokens.get(id)
   }

@@ -1,5 +1,5 @@
-// `npm start`: runs the demo until it is stopped. PORT is the first of four ports, or of five where REDIS_URL or DATABASE_URL gives
-// the Shop two nodes; without it any free ones are taken.
+// `npm start`: runs the demo until it is stopped. PORT is the first of five ports, or of six where REDIS_URL or
+// DATABASE_URL gives the Shop two nodes; without it any free ones are taken.
 import { startDemo } from './demo.js'
 import { untilStopped } from './until-stopped.js'
 
@@ -9,7 +9,7 @@ async function main(): Promise<void> {
   const row = (name: string, url: string) => `  ${name.padEnd(16)} ${url}`
   console.log(
     [
-      'ready: open the overview in a browser, and again in a private window',
+      'ready: open the overview in a browser',
       row('overview', demo.issuer),
       row('OpenID Provider', demo.issuer),
       ...demo.places.map(({ name, url }) => row(name, url)),

@@ -1,4 +1,5 @@
-// Where an RP keeps its sessions and its logouts: in its own memory, or in a Redis or PostgreSQL that all its nodes share.
+// Where an RP keeps its sessions and its logouts: in its own memory, or in a Redis or PostgreSQL that all its nodes
+// share.
 import { promisify } from 'node:util'
 import connectPgSimple from 'connect-pg-simple'
 import { RedisStore } from 'connect-redis'
@@ -28,7 +29,10 @@ export function areShared({ REDIS_URL, DATABASE_URL }: StoreSettings): boolean {
   return Boolean(REDIS_URL || DATABASE_URL)
 }
 
-/** `report` hears, in a sentence with its remedy, what about the server would lose a logout. Rejects if it cannot be reached. */
+/**
+ * `report` hears, in a sentence with its remedy, what about the server would lose a logout. Rejects if it cannot be
+ * reached.
+ */
 export async function openStores(settings: StoreSettings, report: (problem: string) => void): Promise<Stores> {
   const { REDIS_URL, DATABASE_URL } = settings
   if (REDIS_URL && DATABASE_URL) throw new TypeError('REDIS_URL and DATABASE_URL are both set; keep one of them')
@@ -52,7 +56,8 @@ async function openRedis(url: string, report: (problem: string) => void): Promis
   let reported: string | undefined
   const client = createClient({
     url,
-    // A question that waits for Redis to come back would hold the OP's request; one that fails is answered, and tried again.
+    // A question that waits for Redis to come back would hold the OP's request; one that fails is answered, and tried
+    // again.
     disableOfflineQueue: true,
     socket: { reconnectStrategy: (tries, cause) => (connected ? Math.min(tries * 100, 2000) : cause) },
   })
@@ -98,7 +103,10 @@ async function openPostgres(connectionString: string, report: (problem: string) 
 
 const CREATING_THE_SESSION_TABLE = 4_270_113
 
-/** connect-pg-simple looks and then creates: of two nodes that start at once, one would fail, and stay so. So one at a time. */
+/**
+ * connect-pg-simple looks and then creates: of two nodes that start at once, one would fail, and stay so. So one at a
+ * time.
+ */
 async function createSessionTable(pool: pg.Pool, sessionStore: Store): Promise<void> {
   const turn = await pool.connect()
   try {

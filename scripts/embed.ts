@@ -87,12 +87,22 @@ function luaParts(folder: string): readonly Named[] {
   )
 }
 
+/** What only the part of an operation below this line needs is made there: who returned before does not pay for it. */
+const REST = /^-- Rest:\n/m
+
 function scripts(name: string, folder: string, parts: readonly Named[]): string {
   const members = sourcesIn(folder, '.lua').map((file) => {
     const operation = path.basename(file, '.lua').replace(/-(\w)/g, (_, letter: string) => letter.toUpperCase())
-    const text = withoutComments(inStores(file)).trimStart()
-    const needed = neededBy(text, parts).map(({ names: [part] }) => part)
-    return `  ${operation}: [${[...needed, ''].join(', ')}${literal(text)}].join('\\n'),`
+    const made = new Set<Named>()
+    const texts = inStores(file)
+      .split(REST)
+      .map((code) => {
+        const text = withoutComments(code).trimStart()
+        const needed = neededBy(text, parts).filter((part) => !made.has(part))
+        for (const part of needed) made.add(part)
+        return [...needed.map(({ names: [part] }) => part), literal(text)].join(', ')
+      })
+    return `  ${operation}: [${texts.join(', ')}].join('\\n'),`
   })
   return `export const ${name} = {\n${members.join('\n')}\n}\n`
 }

@@ -1,4 +1,5 @@
-// Writes docs/errors.md from the sources: every code, reason and sentence as it stands there. `npx tsx scripts/errors-page.ts`
+// Writes docs/errors.md from the sources: every code, reason and sentence as it stands there.
+// `npx tsx scripts/errors-page.ts`
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import ts from 'typescript'

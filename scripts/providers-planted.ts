@@ -1,5 +1,6 @@
-// `npm run providers:planted`: plants one fault after another in the package and asks the real OpenID Providers: a scenario must fail for
-// each. Parts of their names may follow (`npm run providers:planted -- hydra`). Writes test/live-providers/planted.json.
+// `npm run providers:planted`: plants one fault after another in the package and asks the real OpenID Providers: a
+// scenario must fail for each. Parts of their names may follow (`npm run providers:planted -- hydra`). Writes
+// test/live-providers/planted.json after each.
 import { spawnSync } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -31,29 +32,35 @@ function failuresWith({ name, test, scenario }: Fault, folder: string): readonly
   return tried.filter(({ status }) => status === 'failed').map(({ fullName }) => fullName.trim())
 }
 
+const read = (): Outcome[] => JSON.parse(readFileSync(RECORD, 'utf8'))
+
+/** At once, in the order of the faults: an interruption loses nothing, and what is no longer a fault is forgotten. */
+function record(outcome: Outcome): void {
+  const known = new Map([...read(), outcome].map((each) => [each.fault, each]))
+  const all = FAULTS.flatMap(({ name }) => known.get(name) ?? [])
+  writeFileSync(RECORD, `${JSON.stringify(all, undefined, 2)}\n`)
+  spawnSync('npx', ['biome', 'format', '--write', RECORD], { cwd: ROOT, stdio: 'ignore' })
+}
+
 const wanted = process.argv.slice(2)
+const chosen = FAULTS.filter(
+  ({ name, test }) => wanted.length === 0 || wanted.some((part) => `${name} ${test}`.includes(part)),
+)
+if (chosen.length === 0) throw new Error('no fault has such a name')
 const folder = mkdtempSync(join(tmpdir(), 'bcl-planted-'))
-const outcomes: Outcome[] = []
+const unseen: string[] = []
 try {
-  for (const fault of FAULTS) {
-    if (wanted.length > 0 && !wanted.some((part) => `${fault.name} ${fault.test}`.includes(part))) continue
+  for (const fault of chosen) {
     const failed = failuresWith(fault, folder)
-    console.log(
-      `${failed.length > 0 ? 'seen    ' : 'NOT SEEN'}  ${fault.name}${failed.map((name) => `\n          ${name}`).join('')}`,
-    )
-    outcomes.push({ fault: fault.name, failed, date: new Date().toISOString().slice(0, 10) })
+    const words = failed.length > 0 ? 'seen    ' : 'NOT SEEN'
+    console.log([`${words}  ${fault.name}`, ...failed].join('\n          '))
+    if (failed.length === 0) unseen.push(fault.name)
+    record({ fault: fault.name, failed, date: new Date().toISOString().slice(0, 10) })
   }
 } finally {
   rmSync(folder, { recursive: true, force: true })
 }
-const before: Outcome[] = JSON.parse(readFileSync(RECORD, 'utf8'))
-const rest = before.filter(({ fault }) => !outcomes.some((outcome) => outcome.fault === fault))
-const known = new Set(FAULTS.map(({ name }) => name))
-const all = [...rest, ...outcomes].filter(({ fault }) => known.has(fault))
-writeFileSync(RECORD, `${JSON.stringify(all, undefined, 2)}\n`)
-const unseen = outcomes.filter(({ failed }) => failed.length === 0)
-if (outcomes.length === 0) throw new Error('no fault has such a name')
 if (unseen.length > 0) {
-  console.error(`${unseen.length} of ${outcomes.length} faults make no scenario fail`)
+  console.error(`${unseen.length} of ${chosen.length} faults make no scenario fail`)
   process.exitCode = 1
 }

@@ -1,4 +1,5 @@
-// `npm run providers:table`: writes docs/providers-table.md from the presets and from what was seen of running providers.
+// `npm run providers:table`: writes docs/providers-table.md from the presets and from what was seen of running
+// providers.
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { PRESET_NAMES, type PresetName, preset } from '../src/providers/presets.js'
@@ -29,10 +30,11 @@ ${seen.map((each) => row(tokenCells(each))).join('\n')}
 ## Their deliveries
 
 "Tries" count deliveries of one Logout Token. A failure is one that a retry can cure, answered as the preset says: 400 or 503.
-"A code" was issued before the logout and redeemed after it.
+"A code" was issued before the logout and redeemed after it. "By a new key": the first token that it signs by a key
+which the RP has not seen; where it is refused for now, the user is out as soon as the key can be had.
 
-| Provider | Ends | Tells the RP that asked | The user waits | Hangs up after | Tries at 400 | Tries at a failure | A code |
-|---|---|---|---|---|---|---|---|
+| Provider | Ends | Tells the RP that asked | The user waits | Hangs up after | Tries at 400 | Tries at a failure | A code | By a new key |
+|---|---|---|---|---|---|---|---|---|
 ${seen.map((each) => row(deliveryCells(each))).join('\n')}
 
 ## What else ends a session there, and what the RP hears of it
@@ -79,6 +81,7 @@ function deliveryCells({ name, delivering }: Seen): string[] {
     String(triesOn400),
     String(triesOnFailure),
     delivering.codeAfterLogout,
+    delivering.newKey ?? 'not tried',
   ]
 }
 

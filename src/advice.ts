@@ -1,4 +1,5 @@
-// What to do about an error, by its code and reason, and the page that has more. Words of this package alone: no error adds to them.
+// What to do about an error, by its code and reason, and the page that has more. Words of this package alone: no error
+// adds to them.
 
 /** What an error says beside its sentence. */
 export interface Advice {
@@ -10,6 +11,7 @@ export interface Advice {
 type Leaf = readonly [anchor: string, remedy?: string]
 
 const REFUSED = 'every-logout-token-is-refused'
+const SAML = 'a-saml-message-is-refused'
 const CLOCK = 'Compare the clock of this machine with that of the provider: run a time service (NTP) on both'
 const ISSUER = 'Give the provider option issuer as the metadata of the provider have it, letter by letter'
 const CLIENT_ID = 'Compare the provider option clientId with the client_id that is registered at the provider'
@@ -113,6 +115,21 @@ const BY_REASON: Readonly<Record<string, Readonly<Record<string, Leaf>>>> = {
       'a-logout-token-signs-in',
       'Let the login insist on the nonce that it sent, and refuse the typ logout+jwt',
     ],
+  },
+  ERR_SAML: {
+    signature_missing: [SAML, 'Have the identity provider sign its logout messages'],
+    keys_unavailable: [
+      SAML,
+      "Let node-saml's idpCert give the certificates that it had last while it cannot fetch any: see cause",
+    ],
+    not_verified: [SAML, "Compare node-saml's options idpCert and idpIssuer with the provider's metadata: see cause"],
+    issuer_mismatch: [SAML, "Compare node-saml's option idpIssuer with the entity id in the provider's metadata"],
+    destination_missing: [SAML, 'Have the identity provider write the Destination, as a signed message must have it'],
+    destination_mismatch: [SAML, 'Register at the identity provider the very URL that the option url has'],
+    issued_in_future: [SAML, CLOCK],
+    expired: [SAML, CLOCK],
+    too_old: [SAML, `${CLOCK}; or raise maxAgeSeconds`],
+    encrypted_name_id: [SAML, 'Have the identity provider send the NameID of a LogoutRequest as it is'],
   },
   ERR_SESSIONS: { session_id_reused: ['an-old-cookie-lives-again'] },
 }

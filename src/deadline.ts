@@ -4,6 +4,9 @@ import { LogoutError } from './errors.js'
 /** Asked only by who has to wait, since each signal is a timer: the signal that ends the wait. */
 export type GiveUp = () => AbortSignal
 
+/** Timers fire at once where a delay is more milliseconds than 31 bits hold, which is 24 days. */
+export const LONGEST_DELAY_SECONDS = 2_147_483
+
 /** Longer delays are taken for none by timers. Two weeks and more than any deadline. */
 const MAX_DELAY_MILLISECONDS = 2 ** 31 - 1
 
@@ -17,11 +20,17 @@ export function monotonicSeconds(): number {
   return performance.now() / 1000
 }
 
+/** Whether it is still to come, by whosever promises. */
+export function isToCome<T>(outcome: T | Promise<T>): outcome is Promise<T> {
+  return outcome instanceof Promise || (typeof outcome === 'object' && outcome !== null && 'then' in outcome)
+}
+
 /**
- * The outcome of `work`, or a rejection with `ERR_DEADLINE` after so many seconds, whichever comes first. The work itself
- * is not stopped. The timer does not keep the process alive.
+ * The outcome of `work`, or a rejection with `ERR_DEADLINE` after so many seconds, whichever comes first. The work
+ * itself is not stopped. The timer does not keep the process alive.
  */
-export function within<T>(seconds: number, work: Promise<T>): Promise<T> {
+export function within<T>(seconds: number, work: T | Promise<T>): Promise<T> {
+  if (!isToCome(work)) return Promise.resolve(work)
   return new Promise((resolve, reject) => {
     const timer = setTimeout(
       () => reject(new LogoutError('ERR_DEADLINE', 'A deadline passed before the work was done')),

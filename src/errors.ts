@@ -5,7 +5,8 @@ import { adviceOn } from './advice.js'
  * What kind of thing went wrong; stable, meant for `switch`.
  *
  * - `ERR_REQUEST`: not the HTTP request of BCL 2.5.
- * - `ERR_TOKEN`: the Logout Token was refused (BCL 2.6); `reason`, and where it applies `claim` and `option`, say by which rule.
+ * - `ERR_TOKEN`: the Logout Token was refused (BCL 2.6); `reason`, and where it applies `claim` and `option`, say by
+ *   which rule.
  * - `ERR_REPLAY`: the logout of this `jti` was completed before.
  * - `ERR_KEYS_UNAVAILABLE`: the provider's metadata or keys could not be fetched.
  * - `ERR_STORE`: the logout store failed, or did not answer in time.
@@ -17,7 +18,9 @@ import { adviceOn } from './advice.js'
  * - `ERR_NO_VERDICT`: whether a session or a token lives could not be found out; answered 503, the session is kept.
  * - `ERR_DELIVERY`: a Logout Token of this process's own did not end its logout at an RP; `reason` says why.
  * - `ERR_REVOCATION`: a token was not revoked at its provider (RFC 7009); the logout stands, and `reason` says why.
- * - `ERR_CONFIGURATION`: the application is set up in a way that leaves users signed in; `reason` says how, `remedy` what to do.
+ * - `ERR_SAML`: a SAML message was refused, or could not be answered; `reason` says why.
+ * - `ERR_CONFIGURATION`: the application is set up in a way that leaves users signed in; `reason` says how, `remedy`
+ *   what to do.
  * - `ERR_UNEXPECTED`: a failure that nobody foresaw, in this package or below it; `cause` has it.
  */
 export type ErrorCode =
@@ -34,6 +37,7 @@ export type ErrorCode =
   | 'ERR_NO_VERDICT'
   | 'ERR_DELIVERY'
   | 'ERR_REVOCATION'
+  | 'ERR_SAML'
   | 'ERR_CONFIGURATION'
   | 'ERR_UNEXPECTED'
 
@@ -45,7 +49,10 @@ export interface ErrorDetails {
   readonly claim?: string | undefined
   /** The option that would accept this, or that names the function that failed. */
   readonly option?: string | undefined
-  /** What to do about it. May hold words of the configuration, never of a token. Default: what is known of this code and reason. */
+  /**
+   * What to do about it. May hold words of the configuration, never of a token. Default: what is known of this code and
+   * reason.
+   */
   readonly remedy?: string | undefined
   /** Where to read on. Default: what is known of this code and reason. */
   readonly page?: string | undefined
@@ -65,8 +72,8 @@ export interface LogoutErrorJson {
 }
 
 /**
- * A run-time failure. `message` is a fixed sentence: it never holds a token, a claim value, a session id or a store's own
- * words; those are in `cause`, which is for your debugger and never for a response.
+ * A run-time failure. `message` is a fixed sentence: it never holds a token, a claim value, a session id or a store's
+ * own words; those are in `cause`, which is for your debugger and never for a response.
  */
 export class LogoutError extends Error {
   override readonly name = 'LogoutError'
@@ -107,8 +114,8 @@ export class LogoutError extends Error {
 }
 
 /**
- * No verdict on a session or an access token, so it is neither let in nor refused. The error handlers of Express, of connect and of
- * Hono answer it 503 with `Retry-After` by themselves, and `getResponse()` is that answer for your own.
+ * No verdict on a session or an access token, so it is neither let in nor refused. The error handlers of Express, of
+ * connect and of Hono answer it 503 with `Retry-After` by themselves, and `getResponse()` is that answer for your own.
  */
 export class NoVerdictError extends LogoutError {
   readonly status = 503
@@ -125,7 +132,9 @@ export class NoVerdictError extends LogoutError {
     super('ERR_NO_VERDICT', message, { cause, reason })
   }
 
-  /** A fresh Web `Response`, for Hono (which asks for it by this name), Next.js and their like: 503, empty, `no-store`. */
+  /**
+   * A fresh Web `Response`, for Hono (which asks for it by this name), Next.js and their like: 503, empty, `no-store`.
+   */
   getResponse(): Response {
     return new Response(null, { status: this.status, headers: this.headers })
   }

@@ -1,10 +1,22 @@
-// What happened, for logs, metrics and audit. No event holds a token, `sub`, `sid`, `jti`, session id or claim value; only the
-// `cause` of an error, which is a driver's or the network's own words, may.
+// What happened, for logs, metrics and audit. No event holds a token, `sub`, `sid`, `jti`, session id or claim value;
+// only the `cause` of an error, which is a driver's or the network's own words, may.
 import { channel } from 'node:diagnostics_channel'
 import type { LogoutError } from './errors.js'
 
 /** Why a logout was begun. `logout-token`: the OP said so. Anything else is the caller's own word to `terminate`. */
 export type LogoutReason = 'logout-token' | (string & {})
+
+/** A step of what an event tells of. */
+export interface StepTaken<Step extends string> {
+  readonly step: Step
+  /** Between the beginning of the whole and that of the step. */
+  readonly afterSeconds: number
+  readonly durationSeconds: number
+  readonly failed: boolean
+}
+
+/** `mark`: the replay check, the mark and the sessions that it covers. `remember`: their bindings and the `jti`. */
+export type LogoutStep = 'mark' | 'evict' | 'keep-tokens' | 'destroy' | 'announce' | 'remember' | 'reopen'
 
 interface AboutLogout {
   /** As configured, never as claimed by a token. */
@@ -18,13 +30,18 @@ interface AboutLogout {
   readonly failed: number
   /** Sessions found by `sid` and left alone because they belong to another `sub`. */
   readonly mismatched: number
-  /** Sessions that were bound without a `sid` and are ended since the token's `sub` is theirs: which it meant, nobody can tell. */
+  /**
+   * Sessions that were bound without a `sid` and are ended since the token's `sub` is theirs: which it meant, nobody
+   * can tell.
+   */
   readonly withoutSid: number
   /** Rows that the logout store was told to delete and did not find, so that they went through the session store. */
   readonly notDeleted: number
   readonly durationSeconds: number
   /** True where the answer had been given before: a retry of this process's own. */
   readonly background: boolean
+  /** The steps of the pass that came to this, in the order in which they ended; the first hundred where it has many. */
+  readonly steps: readonly StepTaken<LogoutStep>[]
 }
 
 /** What happened. `type` tells which; durations are in seconds. */
@@ -44,8 +61,9 @@ export type LogoutEvent =
   /** A request to the receiver was refused and nothing was done. `error` says by which rule. */
   | { readonly type: 'refused'; readonly status: number; readonly error: LogoutError }
   /**
-   * A token of a configured provider and client cannot be verified now, since `error`: it is kept, and judged as soon as keys are at
-   * hand; the event `logout`, or `warning` with why not, follows. `issuer` and `clientId` are absent where no provider was found yet.
+   * A token of a configured provider and client cannot be verified now, since `error`: it is kept, and judged as soon
+   * as keys are at hand; the event `logout`, or `warning` with why not, follows. `issuer` and `clientId` are absent
+   * where no provider was found yet.
    */
   | {
       readonly type: 'awaiting-keys'
@@ -58,7 +76,13 @@ export type LogoutEvent =
   /** A repeat of a completed logout; answered as the provider's `replay` option says. */
   | { readonly type: 'replay'; readonly issuer: string; readonly clientId: string; readonly status: number }
   /** The receiver answered, whatever it was. */
-  | { readonly type: 'answer'; readonly status: number; readonly durationSeconds: number }
+  | {
+      readonly type: 'answer'
+      readonly status: number
+      readonly durationSeconds: number
+      /** How the token was read and verified; of a back-channel logout alone. */
+      readonly steps?: readonly StepTaken<'read' | 'verify'>[]
+    }
   /** A login was bound; `ended`: a logout of that sign-on had come first, and nobody was signed in. */
   | {
       readonly type: 'bound'
@@ -66,8 +90,8 @@ export type LogoutEvent =
       readonly clientId: string
       readonly ended: boolean
       /**
-       * `session_id_reused`: it was the session id that had been ended before, not this sign-on. `session_expired`: by its
-       * `session_expiry`, or what else caps it, the login was over before it was bound.
+       * `session_id_reused`: it was the session id that had been ended before, not this sign-on. `session_expired`: by
+       * its `session_expiry`, or what else caps it, the login was over before it was bound.
        */
       readonly reason?: 'session_id_reused' | 'session_expired'
     }
@@ -97,8 +121,8 @@ export type LogoutEvent =
   /** The provider was asked whether a session still stands; `away`: it did not say. */
   | { readonly type: 'revalidated'; readonly found: 'live' | 'ended' | 'away' }
   /**
-   * The tokens of a sign-on that ended here were revoked at the provider (RFC 7009), or were not; the logout stands in each case.
-   * `unsupported`: the provider has no revocation endpoint, or none for such a token.
+   * The tokens of a sign-on that ended here were revoked at the provider (RFC 7009), or were not; the logout stands in
+   * each case. `unsupported`: the provider has no revocation endpoint, or none for such a token.
    */
   | {
       readonly type: 'tokens-revoked'
@@ -113,7 +137,10 @@ export type LogoutEvent =
       readonly outcome: 'failed'
       readonly error: LogoutError
     }
-  /** Sessions that ended here were passed on to the applications that hang on them: what the first attempt at each came to. */
+  /**
+   * Sessions that ended here were passed on to the applications that hang on them: what the first attempt at each came
+   * to.
+   */
   | {
       readonly type: 'passed-on'
       /** Of the provider above; absent after a local logout where several clients are configured. */
@@ -127,8 +154,8 @@ export type LogoutEvent =
       }[]
     }
   /**
-   * Something failed beside a request (an early key fetch, a renewal), or the application is set up in a way that leaves users signed
-   * in, or signs them out: `ERR_CONFIGURATION`, each `reason` once.
+   * Something failed beside a request (an early key fetch, a renewal), or the application is set up in a way that
+   * leaves users signed in, or signs them out: `ERR_CONFIGURATION`, each `reason` once.
    */
   | {
       readonly type: 'warning'

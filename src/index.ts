@@ -1,15 +1,8 @@
 // The face: named re-exports, nothing else.
 /** @module oidc-backchannel-logout */
-export {
-  type BackchannelLogout,
-  createBackchannelLogout,
-  type IdTokenClaims,
-  type ListSessionsOptions,
-  type SessionsOfTarget,
-  type TerminateOptions,
-} from './backchannel-logout.js'
+export { createBackchannelLogout } from './backchannel-logout.js'
 export { type ErrorCode, type ErrorDetails, LogoutError, type LogoutErrorJson, NoVerdictError } from './errors.js'
-export type { EventListener, LogoutEvent, LogoutReason } from './events.js'
+export type { EventListener, LogoutEvent, LogoutReason, LogoutStep, StepTaken } from './events.js'
 export type { Fetch, FetchInit } from './http/fetched-documents.js'
 export type { ApplicationListener, ListenerOptions } from './http/listener.js'
 export type { NodeHandler } from './http/node.js'
@@ -18,6 +11,14 @@ export type { BoundsOptions, LogoutBounds, ProviderBounds } from './logout/bound
 export type { Health, KeysHealth } from './logout/health.js'
 export type { LoggedOut, OnLogout } from './logout/logged-out.js'
 export type { EndedSessions, LogoutResult } from './logout/logout-order.js'
+export type { OrderingMessage } from './logout/ordering-message.js'
+export type {
+  BackchannelLogout,
+  IdTokenClaims,
+  ListSessionsOptions,
+  SessionsOfTarget,
+  TerminateOptions,
+} from './logout-methods.js'
 export type { Client, LogoutTarget } from './marks/target.js'
 export type { BackchannelLogoutOptions } from './options.js'
 export {
@@ -35,7 +36,6 @@ export type {
   EndSessionReturn,
   EndSessionStart,
   LogoutScope,
-  ProviderLogout,
   RecordedTokens,
 } from './outbound/end-session.js'
 export type {
@@ -43,6 +43,7 @@ export type {
   EndSessionRouteOptions,
   SessionCookie,
 } from './outbound/end-session-route.js'
+export type { ProviderLogout } from './outbound/logout-cookie.js'
 export {
   createLogoutTokenSender,
   type DeliveryOutcome,
@@ -81,8 +82,14 @@ export type {
 } from './providers/end-session-dialect.js'
 export { type EndSessionPresetName, endSessionPreset } from './providers/end-session-presets.js'
 export type { KeysUnavailable } from './providers/keys-unavailable.js'
+export type {
+  LogoutEnds,
+  LogoutPolicy,
+  LogoutTokenEnds,
+  RefreshTokenPolicy,
+} from './providers/logout-policy.js'
 export { type PresetName, preset } from './providers/presets.js'
-export type { DecryptionOptions, ProviderOptions } from './providers/provider.js'
+export type { DecryptionOptions, ProviderOptions } from './providers/provider-options.js'
 export type {
   FrontchannelHandler,
   FrontchannelReceiverOptions,
@@ -100,6 +107,7 @@ export type {
   SessionGuard,
   SessionLimits,
   SessionVerdict,
+  SignOnNames,
 } from './sessions/session-backend.js'
 export type { ConnectHandler, GuardOptions } from './sessions/stateless-guard.js'
 export type { AboutLogin, LoginTokens } from './sign-ons/login.js'

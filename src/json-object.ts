@@ -6,9 +6,9 @@ export type JsonObject = Readonly<Record<string, unknown>>
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 
 /**
- * The JSON object in these bytes; `undefined` if they are not UTF-8 (invalid sequences are not replaced, a byte order mark is
- * not skipped), not JSON, or not an object. Of duplicate member names the last one counts, as RFC 7519 section 4 allows: what
- * is read is what the provider's signature covers, and every rule is applied to that same reading.
+ * The JSON object in these bytes; `undefined` if they are not UTF-8 (invalid sequences are not replaced, a byte order
+ * mark is not skipped), not JSON, or not an object. Of duplicate member names the last one counts, as RFC 7519 section
+ * 4 allows: what is read is what the provider's signature covers, and every rule is applied to that same reading.
  */
 export function jsonObjectIn(bytes: Uint8Array): JsonObject | undefined {
   try {

@@ -1,5 +1,5 @@
-// Which options there are, for every factory alike: a name that a factory does not have is refused, and the one that was meant is said.
-// Knows no option itself.
+// How options are checked, for every factory alike: a name that a factory does not have is refused, and the one that
+// was meant is said; a number has one form and one sentence. Knows no option itself.
 
 /** Every name that the type has: one that is missing here does not compile. */
 export type OptionNames<Options> = Readonly<Record<keyof Options, true>>
@@ -24,6 +24,46 @@ export function assertOptions(what: string, given: unknown, names: Readonly<Reco
 /** @throws TypeError for what is given and no function */
 export function functionIfGiven(name: string, value: unknown): void {
   if (value !== undefined && typeof value !== 'function') throw new TypeError(`${name} must be a function`)
+}
+
+/** Ten years: what is longer was given in milliseconds. */
+export const LONGEST_LIFETIME_SECONDS = 315_360_000
+
+/** Which numbers an option takes. */
+export interface NumberRange {
+  /** It must be greater than this. */
+  readonly above?: number
+  /** It may be this; default 0 where there is no `above`. */
+  readonly least?: number
+  readonly most?: number
+  readonly isWhole?: boolean
+  /** What to do instead, or why. */
+  readonly remedy?: string
+}
+
+/**
+ * The one check of a number, and its one sentence. Whoever writes milliseconds is told the unit.
+ *
+ * @throws TypeError `timeoutSeconds must be a number of seconds, not milliseconds, above 0 and at most 60`
+ */
+export function assertNumber(name: string, value: unknown, range: NumberRange): asserts value is number {
+  const { above, least = 0, most = Number.POSITIVE_INFINITY, isWhole = false, remedy } = range
+  const isInRange =
+    typeof value === 'number' &&
+    Number.isFinite(value) &&
+    (above === undefined ? value >= least : value > above) &&
+    value <= most &&
+    (!isWhole || Number.isInteger(value))
+  if (isInRange) return
+  const kind = `a ${isWhole ? 'whole ' : ''}number${/seconds$/i.test(name) ? ' of seconds, not milliseconds,' : ''}`
+  const from = above === undefined ? `of ${least} or more` : `above ${above}`
+  const to = most === Number.POSITIVE_INFINITY ? '' : ` and at most ${most}`
+  throw new TypeError(`${name} must be ${kind} ${from}${to}${remedy === undefined ? '' : `; ${remedy}`}`)
+}
+
+/** The same for an option that may be left out. */
+export function assertNumberIfGiven(name: string, value: unknown, range: NumberRange): void {
+  if (value !== undefined) assertNumber(name, value, range)
 }
 
 /** A text that says something. */

@@ -1,10 +1,17 @@
 // Every option of the receiver, its default, and the check it passes when the app boots.
 
+import { LONGEST_DELAY_SECONDS } from './deadline.js'
 import type { EventListener } from './events.js'
 import type { ClaimsEvictor } from './logout/claims-evictor.js'
 import type { OnLogout } from './logout/logged-out.js'
 import type { EndedSessions } from './logout/logout-order.js'
-import { assertOptions, functionIfGiven, type OptionNames } from './option-checks.js'
+import {
+  assertNumber,
+  assertOptions,
+  functionIfGiven,
+  LONGEST_LIFETIME_SECONDS,
+  type OptionNames,
+} from './option-checks.js'
 import type { ProviderSource } from './providers/directory.js'
 import type { SessionBackend } from './sessions/session-backend.js'
 import type { LogoutStore } from './stores/logout-store.js'
@@ -23,23 +30,25 @@ export interface BackchannelLogoutOptions<Req = unknown> {
   /** Hears everything that happens; for logs, metrics and audit. */
   readonly onEvent?: EventListener
   /**
-   * Where no `onEvent` listens, mistakes in the set-up are printed to standard error, each once, with a code and what to do;
-   * `false` silences them. Default: true. `NODE_DEBUG=oidc-backchannel-logout` prints every event.
+   * Where no `onEvent` listens, mistakes in the set-up are printed to standard error, each once, with a code and what
+   * to do; `false` silences them. Default: true. `NODE_DEBUG=oidc-backchannel-logout` prints every event.
    */
   readonly warnings?: boolean
   /**
-   * Receives the sessions that a logout ended, after they were marked and destroyed: close their sockets and streams here. If
-   * it throws or rejects, the logout counts as failed and is tried again, so it may be called more than once for a session.
+   * Receives the sessions that a logout ended, after they were marked and destroyed: close their sockets and streams
+   * here. If it throws or rejects, the logout counts as failed and is tried again, so it may be called more than once
+   * for a session.
    */
   readonly onSessionsEnded?: (ended: EndedSessions) => void | Promise<void>
   /**
-   * Hears who was logged out, for an audit log or a notice to the user: **personal data**, see docs/privacy.md. Called once for
-   * each logout, when it is complete or given up; nothing waits for it, and its failure is the event `warning` (`ERR_HOOK`).
+   * Hears who was logged out, for an audit log or a notice to the user: **personal data**, see docs/privacy.md. Called
+   * once for each logout, when it is complete or given up; nothing waits for it, and its failure is the event `warning`
+   * (`ERR_HOOK`).
    */
   readonly onLogout?: OnLogout
   /**
-   * Longest life of a stateless session, and how long marks and bindings are kept; a session of a store that is used or may
-   * be kept longer keeps its binding as long. Seconds; default 30 days.
+   * Longest life of a stateless session, and how long marks and bindings are kept; a session of a store that is used or
+   * may be kept longer keeps its binding as long. Seconds; default 30 days.
    */
   readonly sessionLifetimeSeconds?: number
   /** From request to answer. Seconds; default 2, since OPs wait as little as 2.5. */
@@ -107,13 +116,15 @@ export function resolveOptions<Req>(options: BackchannelLogoutOptions<Req>) {
     clock,
     store: options.store ?? memoryStore({ clock }),
   }
-  seconds('sessionLifetimeSeconds', resolved.sessionLifetimeSeconds, LONGEST_LIFETIME_SECONDS)
-  seconds('answerDeadlineSeconds', resolved.answerDeadlineSeconds, LONGEST_DELAY_SECONDS)
-  seconds('stepTimeoutSeconds', resolved.stepTimeoutSeconds, LONGEST_DELAY_SECONDS)
-  positive('bodyLimitBytes', resolved.bodyLimitBytes)
-  if (resolved.retryForSeconds !== 0) {
-    seconds('retryForSeconds', resolved.retryForSeconds, LONGEST_DELAY_SECONDS, 'or 0 for no retries')
-  }
+  const delay = { above: 0, most: LONGEST_DELAY_SECONDS }
+  assertNumber('sessionLifetimeSeconds', resolved.sessionLifetimeSeconds, { above: 0, most: LONGEST_LIFETIME_SECONDS })
+  assertNumber('answerDeadlineSeconds', resolved.answerDeadlineSeconds, delay)
+  assertNumber('stepTimeoutSeconds', resolved.stepTimeoutSeconds, delay)
+  assertNumber('bodyLimitBytes', resolved.bodyLimitBytes, { above: 0 })
+  assertNumber('retryForSeconds', resolved.retryForSeconds, {
+    most: LONGEST_DELAY_SECONDS,
+    remedy: '0 is for no retries',
+  })
   functionIfGiven('clock', options.clock)
   if (options.warnings !== undefined && typeof options.warnings !== 'boolean') {
     throw new TypeError('warnings must be true or false')
@@ -139,21 +150,4 @@ export function resolveOptions<Req>(options: BackchannelLogoutOptions<Req>) {
 
 function withoutUndefined<T extends object>(options: T): T {
   return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as T
-}
-
-function positive(name: string, value: unknown): void {
-  if (typeof value !== 'number' || !Number.isFinite(value) || value <= 0) {
-    throw new TypeError(`${name} must be a number greater than 0`)
-  }
-}
-
-/** Timers fire at once where a delay is more milliseconds than 31 bits hold, which is 24 days. */
-const LONGEST_DELAY_SECONDS = 2_147_483
-/** Ten years: what is longer was given in milliseconds. */
-const LONGEST_LIFETIME_SECONDS = 315_360_000
-
-function seconds(name: string, value: unknown, longest: number, otherwise = ''): void {
-  if (typeof value === 'number' && value > 0 && value <= longest) return
-  const range = `greater than 0 and at most ${longest}`
-  throw new TypeError(`${name} must be a number ${range}: seconds, not milliseconds${otherwise && `; ${otherwise}`}`)
 }

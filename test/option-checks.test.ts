@@ -1,10 +1,14 @@
 import { describe, expect, it } from 'vitest'
 import { createClaims, createEvictionClient } from '../src/access-tokens/index.js'
 import { createBackchannelLogout, expressSessions, memoryStore } from '../src/index.js'
-import { assertOptions } from '../src/option-checks.js'
+import { assertNumber, assertNumberIfGiven, assertOptions, type NumberRange } from '../src/option-checks.js'
+import { byRefreshToken } from '../src/outbound/revalidation-questions.js'
 import { boundedReads } from '../src/stores/bounded-reads.js'
 import { checkPostgres, postgresStore, prunePostgres } from '../src/stores/postgres/index.js'
 import { checkRedis, redisStore } from '../src/stores/redis/index.js'
+import { openTelemetry, traceStore } from '../src/telemetry/opentelemetry.js'
+import { prometheusMetrics } from '../src/telemetry/prometheus.js'
+import { assertLogoutWorks, createFakeOp, createTokenMint } from '../src/testing/index.js'
 
 const call = (factory: (...args: never[]) => unknown, ...args: unknown[]) => Reflect.apply(factory, undefined, args)
 
@@ -19,6 +23,12 @@ const introspection = {
 }
 const evictor = { endpoint: 'https://api.example.com/evict', clientId: 'my-rp', clientSecret: 's' }
 const logout = createBackchannelLogout({ provider })
+const secret = 'a secret of thirty-two characters'
+const endSession = logout.rpInitiatedLogout({ redirectUris: { home: 'https://rp.example.com/' }, secret })
+const question = { ...provider, endpoint: 'https://op.example.com/token', clientSecret: 's' }
+const loggedIn = { iss: provider.issuer, aud: provider.clientId, sub: 'alice', iat: 1_700_000_000 }
+const overSessions = createBackchannelLogout({ provider, sessions: expressSessions(sessionStore()) })
+const sessionRequest = { session: {}, sessionID: 'one' }
 const claims = createClaims({ introspection: { issuer: provider.issuer, introspect: async () => ({ active: false }) } })
 
 /** Each factory, given options of which one name is mistyped, and the name that was meant. */
@@ -60,6 +70,24 @@ const FACTORIES: readonly [factory: string, make: (stranger: object) => unknown,
   ],
   ['requireToken()', (o) => call(claims.requireToken, o), 'scopes', 'scope'],
   ['evictionEndpoint()', (o) => call(claims.evictionEndpoint, { clients: { rp: 's' }, ...o }), 'client', 'clients'],
+  ['bind()', (o) => call(logout.signOn, loggedIn, o), 'startedAtSeconds', 'startedAt'],
+  ['bind()', (o) => call(logout.signOn, loggedIn, o), 'access_token', 'accessToken'],
+  ['addTokens()', (o) => call(overSessions.addTokens, sessionRequest, o), 'access_token', 'accessToken'],
+  [
+    'rpInitiatedLogout()',
+    (o) => call(logout.rpInitiatedLogout, { redirectUris: {}, secret, ...o }),
+    'secrets',
+    'secret',
+  ],
+  ['route()', (o) => call(endSession.route, { start: { to: 'home' }, ...o }), 'recrod', 'record'],
+  ['start', (o) => call(endSession.start, undefined, { to: 'home', ...o }), 'scopes', 'scope'],
+  ['a question', (o) => call(byRefreshToken, { ...question, ...o }), 'client_secret', 'clientSecret'],
+  ['prometheusMetrics()', (o) => call(prometheusMetrics, o), 'registry', 'register'],
+  ['openTelemetry()', (o) => call(openTelemetry, o), 'tracers', 'tracer'],
+  ['traceStore()', (o) => call(traceStore, memoryStore(), o), 'tracers', 'tracer'],
+  ['createFakeOp()', (o) => call(createFakeOp, { clientId: 'rp', ...o }), 'issuer_path', 'issuerPath'],
+  ['createTokenMint()', (o) => call(createTokenMint, { ...provider, ...o }), 'client_secret', 'clientSecret'],
+  ['assertLogoutWorks()', (o) => call(assertLogoutWorks, o), 'isSigned_in', 'isSignedIn'],
   ['createEvictionClient()', (o) => call(createEvictionClient, { ...evictor, ...o }), 'clientID', 'clientId'],
 ]
 
@@ -101,5 +129,30 @@ describe('an option that a factory does not have is never silent', () => {
   it('does not take what every object has for an option', () => {
     expect(() => assertOptions('x()', JSON.parse('{"__proto__":1}'), { a: true })).toThrow(/no option "__proto__"/)
     expect(() => assertOptions('x()', { constructor: 1 }, { a: true })).toThrow(/no option "constructor"/)
+  })
+})
+
+describe('a number', () => {
+  it.each<[NumberRange, readonly unknown[], readonly unknown[]]>([
+    [{}, [0, 0.5, 1e9], [-1, Number.NaN, Number.POSITIVE_INFINITY, '1', null, undefined]],
+    [{ above: 0, most: 60 }, [0.001, 60], [0, 60.1]],
+    [{ least: 5060 }, [5060], [5059]],
+    [{ above: 0, isWhole: true }, [1], [1.5]],
+  ])('in %o', (range, taken, refused) => {
+    for (const value of taken) expect(() => assertNumber('a', value, range)).not.toThrow()
+    for (const value of refused) expect(() => assertNumber('a', value, range)).toThrow(TypeError)
+    expect(() => assertNumberIfGiven('a', undefined, range)).not.toThrow()
+    expect(() => assertNumberIfGiven('a', null, range)).toThrow(TypeError)
+  })
+
+  it('has one sentence, with the unit where there is one', () => {
+    const said = (name: string, range: NumberRange) => () => assertNumber(name, 'x', range)
+    expect(said('maxEntries', { above: 0, isWhole: true })).toThrow(/^maxEntries must be a whole number above 0$/)
+    expect(said('timeoutSeconds', { above: 0, most: 60 })).toThrow(
+      /^timeoutSeconds must be a number of seconds, not milliseconds, above 0 and at most 60$/,
+    )
+    expect(said('retryForSeconds', { most: 9, remedy: '0 is for no retries' })).toThrow(
+      /^retryForSeconds must be a number of seconds, not milliseconds, of 0 or more and at most 9; 0 is for no retries$/,
+    )
   })
 })

@@ -1,4 +1,5 @@
-// The site: the pages of docs as they stand, in the order in which one needs them. A link that leads nowhere fails the build.
+// The site: the pages of docs as they stand, in the order in which one needs them. A link that leads nowhere fails the
+// build.
 import { readdirSync, readFileSync } from 'node:fs'
 import path from 'node:path'
 import { defineConfig } from 'vitepress'
@@ -8,7 +9,7 @@ const titleOf = (file) =>
   /^# (.+)$/m.exec(readFileSync(path.join(docs, file), 'utf8'))?.[1]?.replaceAll('`', '') ?? file
 const item = (file) => ({ text: titleOf(file), link: `/${file.replace(/\.md$/, '')}` })
 const BEGIN = ['concepts.md', 'options.md', 'answers.md', 'stores.md', 'moving-in.md']
-const TEST = ['testing.md', 'command-line.md', 'troubleshooting.md', 'errors.md', 'operations.md']
+const TEST = ['testing.md', 'command-line.md', 'troubleshooting.md', 'errors.md', 'operations.md', 'scale.md']
 const further = readdirSync(docs).filter(
   (file) => file.endsWith('.md') && ![...BEGIN, ...TEST, 'index.md', 'providers.md'].includes(file),
 )

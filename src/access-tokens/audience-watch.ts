@@ -1,11 +1,12 @@
-// Finds out that an authorization server calls good tokens inactive because of who asks. Reads tokens unverified, for a hint only:
-// it decides nothing.
-import { decodeJwt } from 'jose'
+// Finds out that an authorization server calls good tokens inactive because of who asks. Reads tokens unverified, for a
+// hint only: it decides nothing.
+import { decodeJwt } from 'jose/jwt/decode'
 import { LogoutError } from '../errors.js'
 
 /**
- * Keycloak answers `active: false` unless the client that asks stands in the `aud` of the token. Its access tokens are JWTs, and tell
- * so by their claim `typ`. Said once: it is so for every token, and looks like users who are always logged out.
+ * Keycloak answers `active: false` unless the client that asks stands in the `aud` of the token. Its access tokens are
+ * JWTs, and tell so by their claim `typ`. Said once: it is so for every token, and looks like users who are always
+ * logged out.
  */
 export function audienceWatch(
   { issuer, clientId }: { readonly issuer: string; readonly clientId: string },

@@ -1,16 +1,30 @@
-// What a route asks of a good access token: scope, audience, proof of possession. Knows neither how a token was found good nor where.
+// What a route asks of a good access token: scope, audience, proof of possession. Knows neither how a token was found
+// good nor where.
+import { isToCome } from '../deadline.js'
+import { isText } from '../option-checks.js'
 import {
   answer,
   INSUFFICIENT_SCOPE,
+  INVALID_PROOF,
   INVALID_TOKEN,
   isDpop,
   NO_VERDICT,
   type Refusal,
   type TokenHandler,
   type TokenRequest,
+  type TokenResponse,
   tokenOf,
 } from './bearer.js'
 import type { TokenClaims } from './token-claims.js'
+
+/**
+ * Says whether a request was made by who holds the key or the certificate that its token is bound to: by `true` alone.
+ */
+export interface Confirm<Req = TokenRequest> {
+  (req: Req, claims: TokenClaims): boolean | Promise<boolean>
+  /** The algorithms of the proofs that it takes, for the challenge `DPoP` (RFC 9449 7.1). */
+  readonly dpopAlgorithms?: readonly string[]
+}
 
 /** What a route asks of an access token, however it was found good. */
 export interface RouteOptions<Req = TokenRequest> {
@@ -19,11 +33,11 @@ export interface RouteOptions<Req = TokenRequest> {
   /** Audiences of which the token must have one. */
   readonly audience?: string | readonly string[]
   /**
-   * Proof of possession, at every request and never cached: called for tokens that are bound to a key or a certificate (`cnf`,
-   * RFC 7800), and lets them in by `true` alone. It also lets the scheme `DPoP` in. Without it such tokens are refused: they are no
-   * bearer tokens (RFC 9449 7.2, RFC 8705 3). For DPoP there is `confirmDpop`.
+   * Proof of possession, at every request and never cached: called for tokens that are bound to a key or a certificate
+   * (`cnf`, RFC 7800), and lets them in by `true` alone. It also lets the scheme `DPoP` in. Without it such tokens are
+   * refused: they are no bearer tokens (RFC 9449 7.2, RFC 8705 3). For DPoP there is `confirmDpop`.
    */
-  readonly confirm?: (req: Req, claims: TokenClaims) => boolean | Promise<boolean>
+  readonly confirm?: Confirm<Req>
   /** Protection space named in `WWW-Authenticate`. Default `api`. */
   readonly realm?: string
 }
@@ -36,9 +50,13 @@ const SCOPE_TOKEN = /^[\x21\x23-\x5B\x5D-\x7E]+$/
 export interface BearerRoute<Req> {
   /** The token of a request, or the answer to it. */
   readonly tokenOf: (req: Req) => string | Refusal
-  /** Why a good token is not good enough for this route, or nothing. */
-  readonly refusalOf: (req: Req, claims: TokenClaims) => Promise<Refusal | undefined>
-  readonly challenge: string
+  /** A good token, or why it is not good enough for this route. */
+  readonly admitted: <Token extends { readonly claims: TokenClaims }>(
+    req: Req,
+    token: Token,
+  ) => Token | Refusal | Promise<Token | Refusal>
+  /** Of each scheme that a client may use here (RFC 9110 11.6.1). */
+  readonly challenges: readonly string[]
 }
 
 /** `TypeError` where the options cannot work; it names `caller` and the option. */
@@ -50,7 +68,7 @@ export function bearerRoute<Req extends TokenRequest>(options: RouteOptions<Req>
     if (!SCOPE_TOKEN.test(scope)) throw new TypeError(`${caller}: scope must be a scope value or a list of them`)
   }
   for (const audience of audiences) {
-    if (typeof audience !== 'string' || audience === '') {
+    if (!isText(audience)) {
       throw new TypeError(`${caller}: audience must be a non-empty string or a list of them`)
     }
   }
@@ -58,35 +76,63 @@ export function bearerRoute<Req extends TokenRequest>(options: RouteOptions<Req>
     throw new TypeError(`${caller}: confirm must be a function of the request and its claims`)
   }
   if (!QUOTABLE.test(realm)) throw new TypeError(`${caller}: realm must be printable ASCII without quotes`)
+  const unproven = async (req: Req, claims: TokenClaims): Promise<Refusal | undefined> => {
+    if ((await confirm?.(req, claims)) === true) return undefined
+    return algorithms !== undefined && isDpop(req) ? INVALID_PROOF : INVALID_TOKEN
+  }
   const scope = scopes.length === 0 ? '' : `, scope="${scopes.join(' ')}"`
+  const algorithms = confirm?.dpopAlgorithms?.join(' ')
   return {
     tokenOf: (req) => tokenOf(req, confirm !== undefined),
-    async refusalOf(req, claims) {
+    admitted(req, token) {
+      const { claims } = token
       if (!meetsAudience(claims.aud, audiences)) return INVALID_TOKEN
       if (!meetsScopes(claims.scope, scopes)) return INSUFFICIENT_SCOPE
+      if (isBound(claims)) return unproven(req, claims).then((refusal) => refusal ?? token)
       // A token that is bound to nothing proves nothing by the scheme DPoP (RFC 9449 7.1).
-      if (isBound(claims)) return (await confirm?.(req, claims)) === true ? undefined : INVALID_TOKEN
-      return confirm !== undefined && isDpop(req) ? INVALID_TOKEN : undefined
+      return confirm !== undefined && isDpop(req) ? INVALID_TOKEN : token
     },
-    challenge: `Bearer realm="${realm}"${scope}`,
+    challenges: [
+      `Bearer realm="${realm}"${scope}`,
+      ...(algorithms === undefined ? [] : [`DPoP realm="${realm}"${scope}, algs="${algorithms}"`]),
+    ],
   }
 }
 
-/** A handler that lets pass whom `admit` admits and answers all others; 503 where it rejects. */
+/**
+ * A handler that lets pass whom `admit` admits and answers all others; 503 where it throws or rejects. What is known at
+ * once is acted on at once.
+ */
 export function bearerHandler<Req extends TokenRequest, Admitted extends object>(
-  admit: (req: Req) => Promise<Admitted | Refusal>,
+  admit: (req: Req) => Admitted | Refusal | Promise<Admitted | Refusal>,
   keep: (req: Req, admitted: Admitted) => void,
-  challenge: string,
+  challenges: readonly string[],
 ): TokenHandler<Req> {
-  return (req, res, next) => {
-    admit(req)
-      .catch((): Refusal => NO_VERDICT)
-      .then((outcome) => {
-        if ('status' in outcome) return answer(res, outcome, challenge)
+  const act = (req: Req, res: TokenResponse, next: (error?: unknown) => void, outcome: Admitted | Refusal): void => {
+    try {
+      if ('status' in outcome) answer(res, outcome, challenges)
+      else {
         keep(req, outcome)
         next()
-      })
-      .catch(next)
+      }
+    } catch (error) {
+      next(error)
+    }
+  }
+  const tried = (req: Req): Admitted | Refusal | Promise<Admitted | Refusal> => {
+    try {
+      return admit(req)
+    } catch {
+      return NO_VERDICT
+    }
+  }
+  return (req, res, next) => {
+    const outcome = tried(req)
+    if (!isToCome(outcome)) return act(req, res, next, outcome)
+    outcome.then(
+      (settled) => act(req, res, next, settled),
+      () => act(req, res, next, NO_VERDICT),
+    )
   }
 }
 
@@ -100,6 +146,7 @@ function meetsAudience(aud: unknown, wanted: readonly string[]): boolean {
 
 /** A string of space-separated values (RFC 7662 2.2); some servers send an array of them. */
 function meetsScopes(scope: unknown, wanted: readonly string[]): boolean {
+  if (wanted.length === 0) return true
   const granted: readonly unknown[] = typeof scope === 'string' ? scope.split(' ') : Array.isArray(scope) ? scope : []
   return wanted.every((each) => granted.includes(each))
 }

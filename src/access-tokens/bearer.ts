@@ -1,5 +1,5 @@
-// Bearer tokens over HTTP (RFC 6750): the one token of a request, and the answers to those that have no good one. Never reads a token
-// from a URL or a body, and says nothing of it in an answer.
+// Bearer tokens over HTTP (RFC 6750): the one token of a request, and the answers to those that have no good one. Never
+// reads a token from a URL or a body, and says nothing of it in an answer.
 import type { IncomingHttpHeaders } from 'node:http'
 
 /** What a bearer check reads of a request: Node's own, Express's, or any that looks like them. */
@@ -16,6 +16,32 @@ export interface TokenResponse {
   readonly headersSent?: boolean
   setHeader(name: string, value: string): unknown
   end(body?: string): unknown
+}
+
+/** The tokens that requests were let in with: as `req.token` for the application, and by `tokenOf` with their type. */
+export interface AdmittedTokens<Token> {
+  readonly keep: (req: object, token: Token) => void
+  readonly tokenOf: (req: object) => Token | undefined
+}
+
+export function admittedTokens<Token extends object>(): AdmittedTokens<Token> {
+  const kept: unique symbol = Symbol('access token')
+  interface Keeper {
+    token?: unknown
+    [kept]?: Token
+  }
+  return {
+    // On the request and not beside it: a WeakMap would be an eighth of what a use of cached claims costs.
+    keep(req, token) {
+      const keeper: Keeper = req
+      keeper[kept] = token
+      keeper.token = token
+    },
+    tokenOf(req) {
+      const keeper: Keeper = req
+      return keeper[kept]
+    },
+  }
 }
 
 /** A connect-style handler, for Express 4 and 5 and all that take the same. */
@@ -38,6 +64,8 @@ export const INVALID_REQUEST = refusal(
 )
 export const NO_TOKEN = refusal(401, 'unauthorized', 'An access token is needed')
 export const INVALID_TOKEN = refusal(401, 'invalid_token', 'The access token is not valid')
+/** RFC 9449 7.1. */
+export const INVALID_PROOF = refusal(401, 'invalid_dpop_proof', 'The DPoP proof is not valid for this request')
 export const INSUFFICIENT_SCOPE = refusal(
   403,
   'insufficient_scope',
@@ -47,16 +75,22 @@ export const NO_VERDICT = refusal(503, 'temporarily_unavailable', 'The access to
 
 /** `token68` of RFC 7235 2.1, which a bearer token is (RFC 6750 2.1). */
 const TOKEN68 = /^[A-Za-z0-9\-._~+/]+=*$/
+const PLAIN_SCHEME = 'Bearer '
 const AUTHORIZATION = 'authorization'
+const SEVERAL = Symbol('several headers Authorization')
+const NO_HEADERS: readonly string[] = []
 /** Larger than any header that Node takes by default; no hash is computed over more. */
 const MAX_TOKEN_CHARS = 16_384
 
 /** The one bearer token of the request, or why there is none. */
 export function tokenOf(req: TokenRequest, dpop: boolean): string | Refusal {
-  const headers = authorizationHeaders(req)
-  const elsewhere = hasQueryToken(req.url) || hasBodyToken(req.body)
-  if (headers.length > 1 || (headers.length === 1 && elsewhere)) return INVALID_REQUEST
-  const header = (headers[0] ?? '').trim()
+  const sent = authorizationHeader(req)
+  if (sent === undefined) return NO_TOKEN
+  if (sent === SEVERAL || hasQueryToken(req.url) || hasBodyToken(req.body)) return INVALID_REQUEST
+  // Most clients write it so; whatever is not so is read with more patience.
+  const plain = sent.startsWith(PLAIN_SCHEME) ? sent.slice(PLAIN_SCHEME.length) : ''
+  if (plain.length <= MAX_TOKEN_CHARS && TOKEN68.test(plain)) return plain
+  const header = sent.trim()
   const end = header.indexOf(' ')
   const name = (end < 0 ? header : header.slice(0, end)).toLowerCase()
   if (name !== 'bearer' && !(dpop && name === 'dpop')) return NO_TOKEN
@@ -70,15 +104,20 @@ export function isDpop({ headers }: TokenRequest): boolean {
   return /^\s*dpop /i.test(headers.authorization ?? '')
 }
 
-/** Node keeps the first of several `Authorization` headers and drops the rest silently: only the raw list has them all. */
-function authorizationHeaders({ rawHeaders, headers }: TokenRequest): readonly string[] {
-  const raw: string[] = []
-  for (let i = 0; rawHeaders !== undefined && i + 1 < rawHeaders.length; i += 2) {
-    const [name = '', value = ''] = [rawHeaders[i], rawHeaders[i + 1]]
-    if (name.length === AUTHORIZATION.length && name.toLowerCase() === AUTHORIZATION) raw.push(value)
+/**
+ * Node keeps the first of several `Authorization` headers and drops the rest silently: only the raw list has them all.
+ */
+function authorizationHeader(req: TokenRequest): string | typeof SEVERAL | undefined {
+  const { rawHeaders = NO_HEADERS } = req
+  let found: string | undefined
+  for (let i = 0; i + 1 < rawHeaders.length; i += 2) {
+    const name = rawHeaders[i] ?? ''
+    if (name.length !== AUTHORIZATION.length || name.toLowerCase() !== AUTHORIZATION) continue
+    if (found !== undefined) return SEVERAL
+    found = rawHeaders[i + 1] ?? ''
   }
-  if (raw.length > 0) return raw
-  return headers.authorization === undefined ? [] : [headers.authorization]
+  // Node makes this object of the raw list when it is first asked for.
+  return found ?? req.headers.authorization
 }
 
 function hasQueryToken(url: string | undefined): boolean {
@@ -97,14 +136,21 @@ function hasBodyToken(body: unknown): boolean {
   return typeof body === 'object' && body !== null && Object.hasOwn(body, 'access_token')
 }
 
-export function answer(res: TokenResponse, { status, error, description }: Refusal, challenge: string): void {
+/** `challenges`: of each scheme that may be used, without an error. */
+export function answer(
+  res: TokenResponse,
+  { status, error, description }: Refusal,
+  challenges: readonly string[],
+): void {
   if (res.headersSent) return
   res.statusCode = status
   res.setHeader('Cache-Control', 'no-store')
   res.setHeader('Content-Type', 'application/json')
   if (status === 503) res.setHeader('Retry-After', '1')
-  else if (error === NO_TOKEN.error) res.setHeader('WWW-Authenticate', challenge)
-  else res.setHeader('WWW-Authenticate', `${challenge}, error="${error}", error_description="${description}"`)
+  else {
+    const said = error === NO_TOKEN.error ? '' : `, error="${error}", error_description="${description}"`
+    res.setHeader('WWW-Authenticate', challenges.map((challenge) => challenge + said).join(', '))
+  }
   res.end(JSON.stringify({ error, error_description: description }))
 }
 

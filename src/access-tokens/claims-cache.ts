@@ -1,17 +1,17 @@
-// The life of a cached answer: asked for once, kept for a while, weighed against the marks at every use. Knows no HTTP and no
-// authorization server; what a mark covers is decided in token-claims.ts.
+// The life of a cached answer: asked for once, kept for a while, weighed against the marks at every use. Knows no HTTP
+// and no authorization server; what a mark covers is decided in token-claims.ts.
 import { LRUCache } from 'lru-cache'
-import { unlessAborted, within } from '../deadline.js'
+import { isToCome, unlessAborted, within } from '../deadline.js'
 import { LogoutError } from '../errors.js'
 import type { EventListener } from '../events.js'
 import { outline } from '../http/outline.js'
 import type { EndedClaims } from '../logout/claims-evictor.js'
 import type { Mark } from '../marks/covering.js'
-import { tokenKey } from '../marks/target.js'
-import type { LogoutStore } from '../stores/logout-store.js'
+import { sha256, tokenKey } from '../marks/target.js'
+import type { FoundMarks, LogoutStore } from '../stores/logout-store.js'
 import { LocalMarks } from './local-marks.js'
 import { type Judgement, judge, type LoginRecords, recordsOf } from './login-records.js'
-import { noVerdict } from './no-verdict.js'
+import { noVerdict, storeFailed } from './no-verdict.js'
 import { datedOnly, tokenOutlivesMarks, userOfTwoNames } from './sign-on-reader.js'
 import {
   evictedKey,
@@ -33,15 +33,21 @@ export type Verdict<Application> =
 /** Options of one `lookup`. */
 export interface LookupOptions {
   /**
-   * Longest time ago that the authorization server was asked, in seconds. Default: any time within `maximumLifetimeSeconds`.
-   * 0 asks each time. An older answer stays cached for those who may use it.
+   * Longest time ago that the authorization server was asked, in seconds. Default: any time within
+   * `maximumLifetimeSeconds`. 0 asks each time. An older answer stays cached for those who may use it.
    */
   readonly maxAgeSeconds?: number | undefined
-  /** Stops this one wait, with the signal's reason. The question to the authorization server goes on, others wait for it. */
+  /**
+   * Stops this one wait, with the signal's reason. The question to the authorization server goes on, others wait for
+   * it.
+   */
   readonly signal?: AbortSignal | undefined
 }
 
-/** What the authorization server says of a token, frozen, and what the application makes of it. Rejects without a verdict. */
+/**
+ * What the authorization server says of a token, frozen, and what the application makes of it. Rejects without a
+ * verdict.
+ */
 export type LoadClaims<Application> = (
   token: string,
 ) => Promise<{ readonly claims: TokenClaims; readonly application: Application }>
@@ -74,6 +80,8 @@ interface Asked {
 interface ActiveAnswer<Application> extends Asked, TokenStanding {
   readonly active: true
   readonly verdict: Verdict<Application>
+  /** The key of the token's own marks: of all its spellings. */
+  readonly tokenKey: string
   /** The marks' own clock, read before the question began: the token existed by then. */
   readonly boundAt: number
   readonly tokenExpiresAt: number
@@ -97,12 +105,15 @@ const INACTIVE = Object.freeze({ active: false } as const)
  * A cache of introspection answers that a logout ends.
  *
  * Write, then check: an answer is kept as soon as it is there, and at *every* use, the first included, the marks are
- * read after the answer and decide. So it does not matter in which order a logout and a question overlap, nor whether the
- * authorization server has heard of the logout. Deleting entries is tidiness, never the defence.
+ * read after the answer and decide. So it does not matter in which order a logout and a question overlap, nor whether
+ * the authorization server has heard of the logout. Deleting entries is tidiness, never the defence.
  */
 export class ClaimsCache<Application> {
   readonly #options: ClaimsCacheOptions<Application>
+  /** Answers are kept by the whole text of a token: a forged signature finds none of another's. */
   readonly #active: LRUCache<string, ActiveAnswer<Application>>
+  /** Where the marks of a token have another key than its answer: that of the latest answer. */
+  readonly #keptAs = new Map<string, string>()
   /** Apart, so that a flood of invented tokens pushes out no valid one. */
   readonly #inactive: LRUCache<string, InactiveAnswer>
   readonly #questions = new Map<string, Question<Application>>()
@@ -111,7 +122,12 @@ export class ClaimsCache<Application> {
 
   constructor(options: ClaimsCacheOptions<Application>) {
     this.#options = options
-    this.#active = new LRUCache({ max: options.maxEntries })
+    this.#active = new LRUCache({
+      max: options.maxEntries,
+      dispose: ({ tokenKey: own }, key) => {
+        if (this.#keptAs.get(own) === key) this.#keptAs.delete(own)
+      },
+    })
     this.#inactive = new LRUCache({ max: options.maxNegativeEntries })
     this.#marks = new LocalMarks(options.clock)
   }
@@ -131,15 +147,21 @@ export class ClaimsCache<Application> {
     }
   }
 
-  /** Rejects with `ERR_NO_VERDICT` where the authorization server or the store cannot tell: never let in, never refused. */
-  lookup(token: string, { maxAgeSeconds = Number.POSITIVE_INFINITY, signal }: LookupOptions = {}) {
-    const verdict = this.#lookup(tokenKey(token), token, maxAgeSeconds)
-    return signal === undefined ? verdict : unlessAborted(verdict, signal)
+  /**
+   * The verdict itself where this process has all that it takes, else a promise of it. Throws or rejects with
+   * `ERR_NO_VERDICT` where the authorization server or the store cannot tell: never let in, never refused.
+   */
+  lookup(
+    token: string,
+    { maxAgeSeconds = Number.POSITIVE_INFINITY, signal }: LookupOptions = {},
+  ): Verdict<Application> | Promise<Verdict<Application>> {
+    const verdict = this.#lookup(sha256(token), token, maxAgeSeconds)
+    return signal === undefined ? verdict : unlessAborted(Promise.resolve(verdict), signal)
   }
 
   /**
-   * Ends one token on every node that shares the store, by its key as a client gave it. Rejects if the store cannot be written; it
-   * is ended here all the same.
+   * Ends one token on every node that shares the store, by its key as a client gave it. Rejects if the store cannot be
+   * written; it is ended here all the same.
    */
   async endToken(key: string): Promise<void> {
     const { clock, store, marksLifetimeSeconds, storeTimeoutSeconds } = this.#options
@@ -170,21 +192,32 @@ export class ClaimsCache<Application> {
 
   #arrive(mark: Mark): void {
     this.#marks.arrive(mark)
-    if (mark.scope === 'token') this.#active.delete(mark.key)
+    if (mark.scope === 'token') this.#active.delete(this.#keptAs.get(mark.key) ?? mark.key)
   }
 
-  async #lookup(key: string, token: string, maxAgeSeconds: number): Promise<Verdict<Application>> {
+  #lookup(key: string, token: string, maxAgeSeconds: number): Verdict<Application> | Promise<Verdict<Application>> {
     const begun = this.#marks.next()
-    // What was found ended needs nobody's word any more, least of all that of a store that may be down.
-    if (this.#marks.under([key]).length > 0) return INACTIVE
     const cached = this.#cached(key, maxAgeSeconds)
-    if (cached !== undefined) {
-      if (!cached.active) return INACTIVE
-      const { marks } = await this.#marksUnder(cached.keys)
-      const verdict = await this.#weigh(key, cached, begun, marks)
-      if (verdict !== undefined) return verdict
-    }
-    return this.#ask(key, token, maxAgeSeconds, begun, 0)
+    if (cached !== undefined && !cached.active) return INACTIVE
+    // What was found ended needs nobody's word any more, least of all that of a store that may be down.
+    if (this.#marks.isMarked(cached?.tokenKey ?? tokenKey(token))) return INACTIVE
+    if (cached === undefined) return this.#ask(key, token, maxAgeSeconds, begun, 0)
+    const found = this.#marksUnder(cached.keys)
+    // No promise where nothing has to be waited for: it would be the larger part of what a use costs.
+    if (isToCome(found) || found.marks.length > 0) return this.#reuse(key, token, cached, maxAgeSeconds, begun, found)
+    return this.#unended(key, cached, begun, found.marks) ?? this.#ask(key, token, maxAgeSeconds, begun, 0)
+  }
+
+  async #reuse(
+    key: string,
+    token: string,
+    cached: ActiveAnswer<Application>,
+    maxAgeSeconds: number,
+    begun: number,
+    found: FoundMarks | Promise<FoundMarks>,
+  ): Promise<Verdict<Application>> {
+    const verdict = await this.#weigh(key, cached, begun, (await found).marks)
+    return verdict ?? this.#ask(key, token, maxAgeSeconds, begun, 0)
   }
 
   #cached(key: string, maxAgeSeconds: number): Answer<Application> | undefined {
@@ -206,7 +239,7 @@ export class ClaimsCache<Application> {
     begun: number,
     notBefore: number,
   ): Promise<Verdict<Application>> {
-    const { now, marks } = await this.#marksUnder(ownKeys(key))
+    const { now, marks } = await this.#marksUnder(ownKeys(tokenKey(token)))
     if (marks.length > 0) return INACTIVE
     const question = this.#joinable(key, maxAgeSeconds, notBefore) ?? this.#begin(key, token, now)
     const answer = await question.answer
@@ -239,7 +272,7 @@ export class ClaimsCache<Application> {
   async #answer(key: string, token: string, asked: Asked, boundAt: number): Promise<Answer<Application>> {
     try {
       const { claims, application } = await this.#options.load(token)
-      const answer = this.#judge(key, claims, application, asked, boundAt)
+      const answer = this.#judge(tokenKey(token), claims, application, asked, boundAt)
       // A question that was superseded may carry an older truth than the one that is kept.
       if (this.#isLatest(key, asked)) this.#keep(key, answer)
       return answer
@@ -258,7 +291,7 @@ export class ClaimsCache<Application> {
 
   /** What an answer is worth, and until when: the smaller of its `exp` and the maximum. */
   #judge(
-    key: string,
+    own: string,
     claims: TokenClaims,
     application: Application,
     asked: Asked,
@@ -272,8 +305,9 @@ export class ClaimsCache<Application> {
     this.#warnOfLifetime(tokenExpiresAt)
     return {
       ...asked,
-      ...standingOf(ownKeys(key), this.#options.signOnOf(claims)),
+      ...standingOf(ownKeys(own), this.#options.signOnOf(claims)),
       active: true,
+      tokenKey: own,
       verdict: Object.freeze({ active: true, claims, application }),
       boundAt,
       tokenExpiresAt,
@@ -284,8 +318,12 @@ export class ClaimsCache<Application> {
   #keep(key: string, answer: Answer<Application>): void {
     this.#forget(key)
     if (answer.keptUntil <= this.#options.clock()) return
-    if (answer.active) this.#active.set(key, answer)
-    else this.#inactive.set(key, answer)
+    if (!answer.active) {
+      this.#inactive.set(key, answer)
+      return
+    }
+    this.#active.set(key, answer)
+    if (answer.tokenKey !== key) this.#keptAs.set(answer.tokenKey, key)
   }
 
   #forget(key: string): void {
@@ -294,8 +332,8 @@ export class ClaimsCache<Application> {
   }
 
   /**
-   * A verdict, by marks that were read after the answer was there; or nothing where the authorization server must be asked
-   * again.
+   * A verdict, by marks that were read after the answer was there; or nothing where the authorization server must be
+   * asked again.
    */
   async #weigh(
     key: string,
@@ -308,8 +346,17 @@ export class ClaimsCache<Application> {
       const { mark, evidence } = judged
       if (namesAnother(mark, answer)) this.#warnOnce(userOfTwoNames)
       if (evidence === 'dates' && wasIssuedAfter(mark, answer)) this.#warnOnce(datedOnly)
-      return this.#end(key, mark, answer.tokenExpiresAt)
+      return this.#end(key, mark, answer)
     }
+    return this.#unended(key, answer, begun, marks)
+  }
+
+  #unended(
+    key: string,
+    answer: ActiveAnswer<Application>,
+    begun: number,
+    marks: readonly Mark[],
+  ): Verdict<Application> | undefined {
     if (answer.startedAt < begun && this.#touched(answer, marks)) {
       if (this.#active.peek(key) === answer) this.#forget(key)
       return undefined
@@ -322,7 +369,7 @@ export class ClaimsCache<Application> {
     try {
       return await within(storeTimeoutSeconds, judge(marks, answer, answer.boundAt, recordsOf(store)))
     } catch (cause) {
-      throw noVerdict('store_failed', cause)
+      return storeFailed(cause)
     }
   }
 
@@ -336,28 +383,33 @@ export class ClaimsCache<Application> {
   }
 
   /**
-   * Once ended, a token stays ended here, also when it is met later without the entry that dated it. Once it has expired,
-   * that is enough.
+   * Once ended, a token stays ended here, also when it is met later without the entry that dated it. Once it has
+   * expired, that is enough.
    */
-  #end(key: string, mark: Mark, tokenExpiresAt: number): Verdict<Application> {
+  #end(key: string, mark: Mark, { tokenKey: own, tokenExpiresAt }: ActiveAnswer<Application>): Verdict<Application> {
     const marksExpireAt = Math.max(mark.expiresAt, this.#options.clock() + this.#options.marksLifetimeSeconds)
     const expiresAt = Math.min(marksExpireAt, tokenExpiresAt + this.#options.toleranceSeconds)
     this.#forget(key)
-    this.#marks.remember({ scope: 'token', key, issuedAt: mark.issuedAt, seenAt: mark.seenAt, expiresAt })
+    this.#marks.remember({ scope: 'token', key: own, issuedAt: mark.issuedAt, seenAt: mark.seenAt, expiresAt })
     return INACTIVE
   }
 
   /** The store first, then what arrived here meanwhile: no mark that was written before the look-up began is missed. */
-  async #marksUnder(keys: readonly string[]): Promise<{ readonly now: number; readonly marks: readonly Mark[] }> {
+  #marksUnder(keys: readonly string[]): FoundMarks | Promise<FoundMarks> {
     const { store, storeTimeoutSeconds, clock } = this.#options
     if (store === undefined) return { now: clock(), marks: this.#marks.under(keys) }
     try {
-      const stored = await within(storeTimeoutSeconds, store.marks(keys))
-      const local = this.#marks.under(keys)
-      return local.length === 0 ? stored : { now: stored.now, marks: [...stored.marks, ...local] }
+      const stored = store.marks(keys)
+      if (!isToCome(stored)) return this.#withLocal(stored, keys)
+      return within(storeTimeoutSeconds, stored).then((found) => this.#withLocal(found, keys), storeFailed)
     } catch (cause) {
-      throw noVerdict('store_failed', cause)
+      return storeFailed(cause)
     }
+  }
+
+  #withLocal(stored: FoundMarks, keys: readonly string[]): FoundMarks {
+    const local = this.#marks.under(keys)
+    return local.length === 0 ? stored : { now: stored.now, marks: [...stored.marks, ...local] }
   }
 
   /** Marks are kept as long as tokens are said to live. One that lives longer could outlive the mark that denies it. */

@@ -1,14 +1,21 @@
-// Proof of possession by DPoP (RFC 9449 4.3): that the request was made by who holds the key that the token is bound to. Knows no route
-// and no token but the one of the request.
+// Proof of possession by DPoP (RFC 9449 4.3): that the request was made by who holds the key that the token is bound
+// to. Knows no route and no token but the one of the request.
 import type { IncomingHttpHeaders } from 'node:http'
-import { calculateJwkThumbprint, EmbeddedJWK, type JWTPayload, jwtVerify } from 'jose'
+import type { JWTPayload } from 'jose'
+import { EmbeddedJWK } from 'jose/jwk/embedded'
+import { calculateJwkThumbprint } from 'jose/jwk/thumbprint'
+import { jwtVerify } from 'jose/jwt/verify'
 import { ExpiringMap } from '../expiring-map.js'
-import { tokenKey } from '../marks/target.js'
-import { assertOptions, type OptionNames } from '../option-checks.js'
+import { sha256 } from '../marks/target.js'
+import { assertNumberIfGiven, assertOptions, isText, type OptionNames } from '../option-checks.js'
 import { isDpop, tokenOf } from './bearer.js'
+import type { Confirm } from './bearer-route.js'
 import type { TokenClaims } from './token-claims.js'
 
-/** What is read of a request. Express's `originalUrl` wins over `url`, of which a router takes away what it is mounted at. */
+/**
+ * What is read of a request. Express's `originalUrl` wins over `url`, of which a router takes away what it is mounted
+ * at.
+ */
 export interface DpopRequest {
   readonly headers: IncomingHttpHeaders
   readonly rawHeaders?: readonly string[]
@@ -19,12 +26,16 @@ export interface DpopRequest {
 
 /** Options of `confirmDpop`. */
 export interface ConfirmDpopOptions {
-  /** Scheme, host and port under which clients know this API. Never read from the request: a proxy may call it otherwise. */
+  /**
+   * Scheme, host and port under which clients know this API. Never read from the request: a proxy may call it
+   * otherwise.
+   */
   readonly origin: string
   /**
-   * Remembers for so many seconds that a proof was used: true if it is the first time, in one step. The key is a hash. Default: in this
-   * process, which suffices for one. With Redis: `async (key, seconds) => (await client.set(key, '', { NX: true, EX: seconds })) !== null`.
-   * A rejection is no verdict: 503.
+   * Remembers for so many seconds that a proof was used: true if it is the first time, in one step. The key is a hash.
+   * Default: in this process, which suffices for one. With Redis:
+   * `async (key, seconds) => (await client.set(key, '', { NX: true, EX: seconds })) !== null`. A rejection is no
+   * verdict: 503.
    */
   readonly remember?: (key: string, seconds: number) => boolean | Promise<boolean>
   /** How old a proof may be. Seconds; default 60. */
@@ -53,13 +64,16 @@ const NAMES: OptionNames<ConfirmDpopOptions> = {
 }
 
 /**
- * A `confirm` for `requireToken` and `requireJwt`: lets a token in that is bound to a key (`cnf.jkt`) where the request brings one fresh
- * proof for this method, this address and this token, signed by that key and never used before. Refuses tokens that are bound
- * otherwise, and those of the scheme Bearer.
+ * A `confirm` for `requireToken` and `requireJwt`: lets a token in that is bound to a key (`cnf.jkt`) where the request
+ * brings one fresh proof for this method, this address and this token, signed by that key and never used before.
+ * Refuses tokens that are bound otherwise, and those of the scheme Bearer. The answers say which proofs are taken
+ * (RFC 9449 7.1).
  *
  * @throws TypeError where the options cannot work
  */
-export function confirmDpop(options: ConfirmDpopOptions): (req: DpopRequest, claims: TokenClaims) => Promise<boolean> {
+export function confirmDpop(
+  options: ConfirmDpopOptions,
+): Confirm<DpopRequest> & ((req: DpopRequest, claims: TokenClaims) => Promise<boolean>) {
   assertUsable(options)
   const { origin, algorithms = ALGORITHMS, maxAgeSeconds = DEFAULT_MAX_AGE_SECONDS } = options
   const clock = options.clock ?? (() => Date.now() / 1000)
@@ -73,7 +87,9 @@ export function confirmDpop(options: ConfirmDpopOptions): (req: DpopRequest, cla
   }
   // A proof is taken from one tolerance before its date to one after its age, and its date is a whole second.
   const rememberedSeconds = maxAgeSeconds + 2 * TOLERANCE_SECONDS + 1
-  return async (req, claims) => {
+  /** Requests whose proof was taken: a second guard of the same request asks once more, and must not call it used. */
+  const taken = new WeakMap<object, string>()
+  const confirm = async (req: DpopRequest, claims: TokenClaims): Promise<boolean> => {
     const proof = proofOf(req)
     const thumbprint = thumbprintOf(claims)
     const token = isDpop(req) ? tokenOf(req, true) : undefined
@@ -84,11 +100,15 @@ export function confirmDpop(options: ConfirmDpopOptions): (req: DpopRequest, cla
     if (verified === undefined) return false
     const { payload, protectedHeader } = verified
     if ((await calculateJwkThumbprint(protectedHeader.jwk ?? {})) !== thumbprint) return false
-    if (!isFor(payload, req, origin) || payload.ath !== tokenKey(token)) return false
-    if (typeof payload.jti !== 'string' || payload.jti === '') return false
+    if (!isFor(payload, req, origin) || payload.ath !== sha256(token)) return false
+    if (!isText(payload.jti)) return false
+    if (taken.get(req) === proof) return true
     // By the key as well: who holds another one uses up no proof of this one's.
-    return (await remember(tokenKey(`${thumbprint} ${payload.jti}`), rememberedSeconds)) === true
+    const isNew = (await remember(sha256(`${thumbprint} ${payload.jti}`), rememberedSeconds)) === true
+    if (isNew) taken.set(req, proof)
+    return isNew
   }
+  return Object.assign(confirm, { dpopAlgorithms: algorithms })
 }
 
 /** The one header `DPoP`. Node joins several with commas, which no JWT holds. */
@@ -100,7 +120,7 @@ function proofOf({ headers }: DpopRequest): string | undefined {
 
 function thumbprintOf({ cnf }: TokenClaims): string | undefined {
   const jkt: unknown = typeof cnf === 'object' && cnf !== null ? Reflect.get(cnf, 'jkt') : undefined
-  return typeof jkt === 'string' && jkt !== '' ? jkt : undefined
+  return isText(jkt) ? jkt : undefined
 }
 
 /** This method at this address; query and fragment are no part of it. */
@@ -108,7 +128,8 @@ function isFor({ htm, htu }: JWTPayload, { method, url, originalUrl }: DpopReque
   if (typeof htu !== 'string' || !URL.canParse(htu) || htm !== method) return false
   const said = new URL(htu)
   const [path = '/'] = (originalUrl ?? url ?? '/').split(/[?#]/)
-  if (DOT_SEGMENT.test(path)) return false
+  // A URL turns a backslash into a slash, and no router does: the proof would be for another address as well.
+  if (DOT_SEGMENT.test(path) || path.includes('\\')) return false
   const meant = new URL(origin)
   meant.pathname = path
   return said.origin === meant.origin && said.pathname === meant.pathname
@@ -135,9 +156,7 @@ function assertUsable(options: ConfirmDpopOptions): void {
   if (remember !== undefined && typeof remember !== 'function') {
     throw new TypeError('confirmDpop: remember must be a function of a key and seconds that says whether it is new')
   }
-  if (maxAgeSeconds !== undefined && !(maxAgeSeconds > 0 && maxAgeSeconds <= 3600)) {
-    throw new TypeError('confirmDpop: maxAgeSeconds must be more than 0 and at most 3600')
-  }
+  assertNumberIfGiven('confirmDpop: maxAgeSeconds', maxAgeSeconds, { above: 0, most: 3600 })
   if (algorithms !== undefined && (algorithms.length === 0 || algorithms.some((each) => !ALGORITHMS.includes(each)))) {
     throw new TypeError(`confirmDpop: algorithms must be some of ${ALGORITHMS.join(', ')}`)
   }

@@ -1,13 +1,13 @@
-// Wires introspection, cache, middleware and eviction endpoint into the object an API holds. Every option, its default and its
-// boot-time check are here; no rule is.
+// Wires introspection, cache, middleware and eviction endpoint into the object an API holds. Every option, its default
+// and its boot-time check are here; no rule is.
 import { within } from '../deadline.js'
 import { type EventListener, emitter } from '../events.js'
 import { outline } from '../http/outline.js'
 import type { ClaimsEvictor, EndedClaims } from '../logout/claims-evictor.js'
 import { DEFAULT_TOLERANCE_SECONDS } from '../marks/covering.js'
 import { tokenKey } from '../marks/target.js'
-import { assertOptions, functionIfGiven, type OptionNames } from '../option-checks.js'
-import type { TokenHandler, TokenRequest } from './bearer.js'
+import { assertNumber, assertOptions, functionIfGiven, type OptionNames } from '../option-checks.js'
+import { admittedTokens, type TokenHandler, type TokenRequest } from './bearer.js'
 import { ClaimsCache, type LoadClaims, type LookupOptions, type MarksStore, type Verdict } from './claims-cache.js'
 import { type EvictionEndpointOptions, type EvictionHandler, evictionEndpoint } from './eviction-endpoint.js'
 import { type Introspect, type IntrospectionOptions, introspectionClient } from './introspection.js'
@@ -30,21 +30,25 @@ export interface ClaimsOptions<Application> {
   /** Whom to ask about tokens, and as whom. */
   readonly introspection: IntrospectionOptions | CustomIntrospection
   /**
-   * The logout store that the receiver writes to. With it every use of a token is weighed against the marks of all nodes. Without
-   * it this process knows what `evict` and the eviction endpoint told it, and nothing after a restart.
+   * The logout store that the receiver writes to. With it every use of a token is weighed against the marks of all
+   * nodes. Without it this process knows what `evict` and the eviction endpoint told it, and nothing after a restart.
    */
   readonly store?: MarksStore
   /**
-   * Turns an answer into what the application needs, once per answer; kept with it as one entry. A rejection is no verdict (503).
-   * The token is given for calls in the user's name, such as UserInfo.
+   * Turns an answer into what the application needs, once per answer; kept with it as one entry. A rejection is no
+   * verdict (503). The token is given for calls in the user's name, such as UserInfo.
    */
   readonly enrich?: Enrich<Application> | undefined
   /**
-   * Where an authorization server tells whose a token is by other claims than `iss`, `client_id`, `sub`, `sid`, `auth_time` and
-   * `iat`. Gets what those say. Leave `authTime` out where logins without a password prompt must survive a logout of the `sub`.
+   * Where an authorization server tells whose a token is by other claims than `iss`, `client_id`, `sub`, `sid`,
+   * `auth_time` and `iat`. Gets what those say. Leave `authTime` out where logins without a password prompt must
+   * survive a logout of the `sub`.
    */
   readonly signOnOf?: SignOnOf
-  /** Longest life of a cached answer; a smaller `exp` wins. Bounds what nobody tells us, such as a revocation. Seconds; default 60. */
+  /**
+   * Longest life of a cached answer; a smaller `exp` wins. Bounds what nobody tells us, such as a revocation. Seconds;
+   * default 60.
+   */
   readonly maximumLifetimeSeconds?: number
   /** Life of a cached refusal, kept apart. Seconds; default 5, at most 60; 0: none. */
   readonly negativeLifetimeSeconds?: number
@@ -66,8 +70,8 @@ export interface ClaimsOptions<Application> {
   /** Deadline of `enrich`. Seconds; default 5. */
   readonly enrichTimeoutSeconds?: number
   /**
-   * Hears `warning`s: answers that could not be had; and once each, a token that outlives marks, and an answer that names no
-   * `client_id`. No event holds a token or a claim.
+   * Hears `warning`s: answers that could not be had; and once each, a token that outlives marks, and an answer that
+   * names no `client_id`. No event holds a token or a claim.
    */
   readonly onEvent?: EventListener
   /** The one clock: epoch seconds, fractions allowed. Default: the system clock. */
@@ -84,7 +88,10 @@ export interface Claims<Application> extends ClaimsEvictor {
   tokenOf(req: object): AccessToken<Application> | undefined
   /** Whether a token may be used now. Rejects with `ERR_NO_VERDICT` where nobody can tell: answer 503, not 401. */
   lookup(token: string, options?: LookupOptions): Promise<Verdict<Application>>
-  /** Ends one token, here and on every node that shares the store. Rejects with `ERR_EVICT` if the store did not take it. */
+  /**
+   * Ends one token, here and on every node that shares the store. Rejects with `ERR_EVICT` if the store did not take
+   * it.
+   */
   evictToken(token: string): Promise<void>
   evict(ended: EndedClaims): void
   /** Where Relying Parties that do not share the store tell this API about ended tokens (RFC 7009 shape). */
@@ -144,16 +151,11 @@ export function createClaims<Application>(options: ClaimsOptions<Application>): 
     }),
     emit,
   })
-  const tokens = new WeakMap<object, AccessToken<Application | undefined>>()
-  const keep = (req: object, token: AccessToken<Application | undefined>) => {
-    tokens.set(req, token)
-    Object.assign(req, { token })
-  }
-  const lookup = (token: string, how?: LookupOptions) => cache.lookup(token, how)
+  const { keep, tokenOf } = admittedTokens<AccessToken<Application | undefined>>()
   return {
-    requireToken: (route = {}) => requireToken(lookup, keep, route),
-    tokenOf: (req) => tokens.get(req),
-    lookup,
+    requireToken: (route = {}) => requireToken((token, how) => cache.lookup(token, how), keep, route),
+    tokenOf,
+    lookup: async (token, how) => cache.lookup(token, how),
     evictToken: (token) => cache.endToken(tokenKey(token)),
     evict: (ended) => cache.evict(ended),
     evictionEndpoint: (endpoint) => evictionEndpoint((key) => cache.endToken(key), endpoint),
@@ -217,19 +219,12 @@ function numbersOf(options: Partial<Numbers>): Numbers {
     enrichTimeoutSeconds: number('enrichTimeoutSeconds'),
   }
   for (const [name, value] of Object.entries(given)) {
-    if (typeof value !== 'number' || !Number.isFinite(value) || value < 0) {
-      throw new TypeError(`${name} must be a number, 0 or more`)
-    }
-    if (value === 0 && name !== 'negativeLifetimeSeconds') throw new TypeError(`${name} must be greater than 0`)
-    if (name.startsWith('max') && name.endsWith('Entries') && !Number.isInteger(value)) {
-      throw new TypeError(`${name} must be a whole number`)
-    }
+    if (name !== 'negativeLifetimeSeconds') assertNumber(name, value, { above: 0, isWhole: name.endsWith('Entries') })
   }
-  if (given.negativeLifetimeSeconds > MAX_NEGATIVE_LIFETIME_SECONDS) {
-    throw new TypeError(
-      `negativeLifetimeSeconds must be at most ${MAX_NEGATIVE_LIFETIME_SECONDS}: a token may become valid any moment`,
-    )
-  }
+  assertNumber('negativeLifetimeSeconds', given.negativeLifetimeSeconds, {
+    most: MAX_NEGATIVE_LIFETIME_SECONDS,
+    remedy: 'a token may become valid any moment',
+  })
   return { ...given, marksLifetimeSeconds: marksLifetime(options.marksLifetimeSeconds, given) }
 }
 
@@ -239,10 +234,11 @@ function marksLifetime(wanted: number | undefined, longest: Omit<Numbers, 'marks
   const least =
     Math.max(tokenLifetimeSeconds, sessionLifetimeSeconds, maximumLifetimeSeconds) + DEFAULT_TOLERANCE_SECONDS
   const seconds = wanted ?? least
-  if (!Number.isFinite(seconds) || seconds < least) {
-    throw new TypeError(
-      `marksLifetimeSeconds must be at least ${least}: the largest of tokenLifetimeSeconds, sessionLifetimeSeconds and maximumLifetimeSeconds, plus ${DEFAULT_TOLERANCE_SECONDS}; lower those, or leave it out`,
-    )
-  }
+  assertNumber('marksLifetimeSeconds', seconds, {
+    least,
+    remedy:
+      'that is the largest of tokenLifetimeSeconds, sessionLifetimeSeconds and maximumLifetimeSeconds, ' +
+      `plus ${DEFAULT_TOLERANCE_SECONDS}: lower those, or leave it out`,
+  })
   return seconds
 }

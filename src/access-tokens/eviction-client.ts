@@ -1,12 +1,13 @@
-// Tells an API that does not share the logout store which tokens have ended. Sends to one address, over POST, and nothing else.
+// Tells an API that does not share the logout store which tokens have ended. Sends to one address, over POST, and
+// nothing else.
 import { LogoutError } from '../errors.js'
 import { basicAuthorization } from '../http/basic-auth.js'
-import type { Fetch } from '../http/fetched-documents.js'
+import { type Fetch, posted } from '../http/fetched-documents.js'
 import { outline } from '../http/outline.js'
 import { safeUrlOption } from '../http/safe-url.js'
 import type { ClaimsEvictor } from '../logout/claims-evictor.js'
 import { tokenKey } from '../marks/target.js'
-import { assertOptions, type OptionNames } from '../option-checks.js'
+import { assertNumberIfGiven, assertOptions, isText, type OptionNames } from '../option-checks.js'
 
 /** Options of `createEvictionClient`. */
 export interface EvictionClientOptions {
@@ -24,8 +25,8 @@ export interface EvictionClientOptions {
 }
 
 /**
- * A client of one API's eviction endpoint. As the receiver's `claims` it tells the API by itself which of the recorded tokens
- * each logout has ended, by their hashes; a logout is not complete before the API has said 200.
+ * A client of one API's eviction endpoint. As the receiver's `claims` it tells the API by itself which of the recorded
+ * tokens each logout has ended, by their hashes; a logout is not complete before the API has said 200.
  */
 export interface EvictionClient extends ClaimsEvictor {
   /** Ends one token at the API. Rejects with `ERR_EVICT` if the API did not confirm it; calling again is safe. */
@@ -56,14 +57,9 @@ export function createEvictionClient(options: EvictionClientOptions): EvictionCl
 async function post(options: EvictionClientOptions, body: URLSearchParams): Promise<void> {
   let response: Response
   try {
-    const send: Fetch = options.fetch ?? fetch
-    response = await send(options.endpoint, {
-      method: 'POST',
-      headers: { Authorization: basicAuthorization({ id: options.clientId, secret: options.clientSecret }) },
-      body,
-      redirect: 'manual',
-      signal: AbortSignal.timeout((options.timeoutSeconds ?? DEFAULT_TIMEOUT_SECONDS) * 1000),
-    })
+    const { endpoint, clientId, clientSecret, timeoutSeconds = DEFAULT_TIMEOUT_SECONDS, fetch: send = fetch } = options
+    const headers = { Authorization: basicAuthorization({ id: clientId, secret: clientSecret }) }
+    response = await posted(send, endpoint, timeoutSeconds, { headers, body })
     await response.body?.cancel()
   } catch (error) {
     throw notEvicted('eviction_failed', outline(error))
@@ -92,14 +88,12 @@ function assertUsable(options: EvictionClientOptions): void {
   assertOptions('createEvictionClient()', options, NAMES)
   const { endpoint, clientId, clientSecret, ...rest } = options
   safeUrlOption('createEvictionClient() option endpoint', endpoint, rest.dangerouslyAllowHttp === true)
-  if (typeof clientId !== 'string' || clientId === '') throw new TypeError('clientId must be a non-empty string')
-  if (typeof clientSecret !== 'string' || clientSecret === '') {
+  if (!isText(clientId)) throw new TypeError('clientId must be a non-empty string')
+  if (!isText(clientSecret)) {
     throw new TypeError('clientSecret must be the secret that the API has for this clientId')
   }
   if (rest.fetch !== undefined && typeof rest.fetch !== 'function') {
     throw new TypeError('fetch must be a function like the global fetch')
   }
-  if (rest.timeoutSeconds !== undefined && !(rest.timeoutSeconds > 0 && rest.timeoutSeconds <= 60)) {
-    throw new TypeError('timeoutSeconds must be more than 0 and at most 60')
-  }
+  assertNumberIfGiven('timeoutSeconds', rest.timeoutSeconds, { above: 0, most: 60 })
 }

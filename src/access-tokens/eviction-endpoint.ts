@@ -1,5 +1,5 @@
-// Where a Relying Party tells this API that tokens have ended: the shape of a token revocation (RFC 7009). Says 200 for every
-// token, known or not; knows no cache, only what to do with a key.
+// Where a Relying Party tells this API that tokens have ended: the shape of a token revocation (RFC 7009). Says 200 for
+// every token, known or not; knows no cache, only what to do with a key.
 import { timingSafeEqual } from 'node:crypto'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { type Answer, empty, json } from '../http/answer.js'
@@ -7,8 +7,8 @@ import { basicCredentials } from '../http/basic-auth.js'
 import { readNodeBody } from '../http/bounded-body.js'
 import { isForm } from '../http/form.js'
 import { send, wasParsed } from '../http/node.js'
-import { tokenKey } from '../marks/target.js'
-import { assertOptions } from '../option-checks.js'
+import { sha256, tokenKey } from '../marks/target.js'
+import { assertOptions, isText } from '../option-checks.js'
 
 /** Options of `evictionEndpoint`: exactly one of the two. */
 export interface EvictionEndpointOptions {
@@ -31,12 +31,13 @@ const INVALID_CLIENT = refused(401, 'invalid_client', {
 const UNAVAILABLE = refused(503, 'temporarily_unavailable', { 'Retry-After': '1' })
 
 const BODY_BOUNDS = { bodyLimitBytes: 65_536, bodyDeadlineSeconds: 5 }
-/** SHA-256 in base64url, as `tokenKey` makes it. */
+/** As `tokenKey` makes it. */
 const TOKEN_KEY = /^[A-Za-z0-9_-]{43}$/
 
 /**
- * `POST` a form with `token` (once), or with `token_key`s: the base64url SHA-256 of tokens, so that no token need travel. 200
- * when they are ended here, 503 if the store could not be told. `TypeError` where the options cannot work.
+ * `POST` a form with `token` (once), or with `token_key`s, so that no token need travel: the base64url SHA-256 of a
+ * JWT's signing input (its first two parts with the dot between them), of another token's whole text. 200 when they are
+ * ended here, 503 if the store could not be told. `TypeError` where the options cannot work.
  */
 export function evictionEndpoint(
   endToken: (key: string) => Promise<void>,
@@ -61,7 +62,10 @@ export function evictionEndpoint(
   }
 }
 
-/** Keys of the tokens to end; nothing if the form is not one of ours. Unknown parameters, `token_type_hint` too, are ignored. */
+/**
+ * Keys of the tokens to end; nothing if the form is not one of ours. Unknown parameters, `token_type_hint` too, are
+ * ignored.
+ */
 function keysOf(form: URLSearchParams): readonly string[] | undefined {
   const tokens = form.getAll('token')
   const keys = form.getAll('token_key')
@@ -78,7 +82,7 @@ function authenticator(options: EvictionEndpointOptions) {
   }
   if (authenticate !== undefined) return authenticate
   const secrets = new Map(Object.entries(clients ?? {}))
-  if (secrets.size === 0 || ![...secrets.values()].every((secret) => typeof secret === 'string' && secret !== '')) {
+  if (secrets.size === 0 || ![...secrets.values()].every(isText)) {
     throw new TypeError('clients must name at least one client, each with a non-empty secret')
   }
   const expected = new Map([...secrets].map(([id, secret]) => [id, digest(secret)]))
@@ -94,7 +98,7 @@ function authenticator(options: EvictionEndpointOptions) {
 }
 
 function digest(value: string): Buffer {
-  return Buffer.from(tokenKey(value), 'base64url')
+  return Buffer.from(sha256(value), 'base64url')
 }
 
 async function readForm(req: IncomingMessage & { body?: unknown }): Promise<URLSearchParams | undefined> {

@@ -4,7 +4,7 @@
 export type { ClaimsEvictor, EndedClaims } from '../logout/claims-evictor.js'
 export type { ClientAuthentication } from '../providers/client-authentication.js'
 export type { TokenHandler, TokenRequest, TokenResponse } from './bearer.js'
-export type { RouteOptions } from './bearer-route.js'
+export type { Confirm, RouteOptions } from './bearer-route.js'
 export type { LookupOptions, MarksStore, Verdict } from './claims-cache.js'
 export { type ConfirmDpopOptions, confirmDpop, type DpopRequest } from './confirm-dpop.js'
 export {

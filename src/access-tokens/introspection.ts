@@ -1,5 +1,6 @@
-// Asks the authorization server about a token (RFC 7662, RFC 9701), by oauth4webapi. Keeps no answer and judges none: an answer
-// or no verdict, nothing between.
+// Asks the authorization server about a token (RFC 7662, RFC 9701), by oauth4webapi. Keeps no answer and judges none:
+// an answer or no verdict, nothing between.
+
 import {
   type Client,
   clockSkew,
@@ -10,11 +11,12 @@ import {
   validateApplicationLevelSignature,
   WWWAuthenticateChallengeError,
 } from 'oauth4webapi'
+import { milliseconds, unlessAborted } from '../deadline.js'
 import { LogoutError } from '../errors.js'
 import type { Fetch } from '../http/fetched-documents.js'
 import { outline, statusOf } from '../http/outline.js'
 import { safeUrlOption } from '../http/safe-url.js'
-import { assertOptions, type OptionNames } from '../option-checks.js'
+import { assertNumberIfGiven, assertOptions, isText, type OptionNames } from '../option-checks.js'
 import { type ClientAuthentication, clientAuth, isByCertificate } from '../providers/client-authentication.js'
 import { oauthTransport } from '../providers/oauth-transport.js'
 import { audienceWatch } from './audience-watch.js'
@@ -32,13 +34,13 @@ export interface IntrospectionOptions {
   /** Default: `introspection_endpoint` of the discovered metadata. */
   readonly introspectionEndpoint?: string
   /**
-   * Where the metadata is: `oidc` (default) for OpenID Connect Discovery, `oauth2` for RFC 8414. It is fetched once, at the
-   * first question, where the endpoint or the keys are not given.
+   * Where the metadata is: `oidc` (default) for OpenID Connect Discovery, `oauth2` for RFC 8414. It is fetched once, at
+   * the first question, where the endpoint or the keys are not given.
    */
   readonly discovery?: 'oidc' | 'oauth2'
   /**
-   * Demands signed answers (RFC 9701) with this algorithm; plain JSON is then refused. Without it an answer that is signed all the
-   * same is verified, by its content type, with the keys of the metadata.
+   * Demands signed answers (RFC 9701) with this algorithm; plain JSON is then refused. Without it an answer that is
+   * signed all the same is verified, by its content type, with the keys of the metadata.
    */
   readonly signed?: {
     readonly algorithm: string
@@ -63,8 +65,8 @@ const CLOCK_TOLERANCE_SECONDS = 30
 const SIGNED_TYPE = 'application/token-introspection+jwt'
 
 /**
- * `TypeError` where the options cannot work. `clock` is the one clock; signed answers and client assertions use it too. `warn` hears
- * what a server does to every token.
+ * `TypeError` where the options cannot work. `clock` is the one clock; signed answers and client assertions use it too.
+ * `warn` hears what a server does to every token.
  */
 export function introspectionClient(
   options: IntrospectionOptions,
@@ -77,10 +79,10 @@ export function introspectionClient(
   const timeoutSeconds = options.timeoutSeconds ?? DEFAULT_TIMEOUT_SECONDS
   const watch = audienceWatch(options, clock, warn)
   return async (token) => {
-    const signal = AbortSignal.timeout(timeoutSeconds * 1000)
+    const signal = AbortSignal.timeout(milliseconds(timeoutSeconds))
     const http = { signal, ...oauthTransport(options.fetch, options.dangerouslyAllowHttp) }
     const client = clientOf(options, clock)
-    try {
+    const asked = async () => {
       const server = await metadata.get(signal)
       const response = await introspectionRequest(server, client, authentication, token, {
         ...http,
@@ -96,8 +98,12 @@ export function introspectionClient(
         return claims
       } finally {
         // A body that nobody reads keeps its connection from being used again.
-        if (!response.bodyUsed) await response.body?.cancel()
+        if (!response.bodyUsed) await response.body?.cancel().catch(() => {})
       }
+    }
+    try {
+      // A `fetch` of somebody's own may not heed its signal.
+      return await unlessAborted(asked(), signal)
     } catch (error) {
       metadata.doubt()
       if (error instanceof LogoutError) throw error
@@ -179,7 +185,7 @@ function assertUsable(options: IntrospectionOptions): void {
     resource = [],
   } = options
   safeUrlOption('introspection.issuer', issuer, dangerouslyAllowHttp === true)
-  if (typeof clientId !== 'string' || clientId === '') {
+  if (!isText(clientId)) {
     throw new TypeError('introspection.clientId must be the client id of this API at the authorization server')
   }
   if (introspectionEndpoint !== undefined) {
@@ -201,7 +207,5 @@ function assertUsable(options: IntrospectionOptions): void {
       throw new TypeError('introspection.resource must be an absolute URI without a fragment, or a list of them')
     }
   }
-  if (timeoutSeconds !== undefined && !(timeoutSeconds > 0 && timeoutSeconds <= 60)) {
-    throw new TypeError('introspection.timeoutSeconds must be more than 0 and at most 60')
-  }
+  assertNumberIfGiven('introspection.timeoutSeconds', timeoutSeconds, { above: 0, most: 60 })
 }

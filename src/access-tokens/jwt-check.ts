@@ -1,14 +1,15 @@
-// Whether a logout has ended an access token that the API verifies by itself. Asks the logout store once for each token; knows no
-// authorization server and keeps nothing.
-import { within } from '../deadline.js'
+// Whether a logout has ended an access token that the API verifies by itself. Asks the logout store once for each
+// token; knows no authorization server and keeps nothing.
+import { isToCome, within } from '../deadline.js'
 import type { LogoutError } from '../errors.js'
 import { type EventListener, emitter } from '../events.js'
 import { tokenKey } from '../marks/target.js'
-import { assertOptions, functionIfGiven, type OptionNames } from '../option-checks.js'
-import { answer, INVALID_TOKEN, NO_VERDICT, type TokenHandler, type TokenRequest } from './bearer.js'
+import { assertNumber, assertOptions, functionIfGiven, isText, type OptionNames } from '../option-checks.js'
+import type { FoundMarks } from '../stores/logout-store.js'
+import { admittedTokens, answer, INVALID_TOKEN, NO_VERDICT, type TokenHandler, type TokenRequest } from './bearer.js'
 import type { MarksStore } from './claims-cache.js'
 import { judge, recordsOf } from './login-records.js'
-import { noVerdict } from './no-verdict.js'
+import { noVerdict, storeFailed } from './no-verdict.js'
 import { type RequireJwtOptions, requireJwt } from './require-jwt.js'
 import type { AccessToken } from './require-token.js'
 import { rememberedKeysOf } from './sign-on-keys.js'
@@ -36,15 +37,17 @@ export interface JwtCheckOptions {
   /** Issuer of tokens that name none. Default: a token without `iss` has no verdict. */
   readonly issuer?: string
   /**
-   * Where an authorization server tells whose a token is by other claims than `iss`, `client_id` or `azp`, `sub`, `sid`, `auth_time`
-   * and `iat`. Gets what those say.
+   * Where an authorization server tells whose a token is by other claims than `iss`, `client_id` or `azp`, `sub`,
+   * `sid`, `auth_time` and `iat`. Gets what those say.
    */
   readonly signOnOf?: SignOnOf
   /** How long the receiver keeps marks: a token that lives longer is told of. Seconds; default 86,400, its least. */
   readonly marksLifetimeSeconds?: number
   /** Deadline of the look-up. Seconds; default 2. */
   readonly storeTimeoutSeconds?: number
-  /** Hears, once each, of tokens that say too little to be reached by every logout. No event holds a token or a claim. */
+  /**
+   * Hears, once each, of tokens that say too little to be reached by every logout. No event holds a token or a claim.
+   */
   readonly onEvent?: EventListener
   /** The one clock: epoch seconds, fractions allowed. Default: the system clock. */
   readonly clock?: () => number
@@ -62,9 +65,10 @@ export interface VerifiedJwt {
 /** Whether the sign-on behind verified claims was ended. Rejects where nobody can tell: answer 503. */
 export interface IsRevoked {
   /**
-   * Whether a logout has ended the sign-on that a verified token comes from. `token`, the JWT itself, finds also what `bind` and
-   * `addTokens` recorded, and tokens that were evicted one by one. Whether a token that is bound to a key (`cnf`) came with its proof
-   * is for the library that verified it: one that does not know DPoP takes it for a bearer token, which `requireJwt` never does.
+   * Whether a logout has ended the sign-on that a verified token comes from. `token`, the JWT itself, finds also what
+   * `bind` and `addTokens` recorded, and tokens that were evicted one by one. Whether a token that is bound to a key
+   * (`cnf`) came with its proof is for the library that verified it: one that does not know DPoP takes it for a bearer
+   * token, which `requireJwt` never does.
    *
    * @throws NoVerdictError where nobody can tell; Express, Fastify and Hono answer it 503 by themselves
    */
@@ -77,19 +81,24 @@ export interface IsRevoked {
 export interface JwtCheck {
   readonly isRevoked: IsRevoked
   /**
-   * A handler to stand behind any other that verified the token: 401 where a logout ended it, 503 where nobody can tell. `read`
-   * finds what that one left; default `req.auth`, as express-jwt and express-oauth2-jwt-bearer leave it.
+   * A handler to stand behind any other that verified the token: 401 where a logout ended it, 503 where nobody can
+   * tell. `read` finds what that one left; default `req.auth`, as express-jwt and express-oauth2-jwt-bearer leave it.
    */
   requireLive<Req extends TokenRequest = TokenRequest>(
     read?: (req: Req) => VerifiedClaims | { readonly payload: VerifiedClaims; readonly token?: string } | undefined,
   ): TokenHandler<Req>
-  /** A handler that verifies the token by RFC 9068 and asks about it: the whole check of a route. `TypeError` for bad options. */
+  /**
+   * A handler that verifies the token by RFC 9068 and asks about it: the whole check of a route. `TypeError` for bad
+   * options.
+   */
   requireJwt<Req extends TokenRequest = TokenRequest>(options: RequireJwtOptions<Req>): TokenHandler<Req>
   /** The token that `requireJwt` let in with this request. */
   tokenOf(req: object): AccessToken<undefined> | undefined
 }
 
 const NO_KEYS: readonly string[] = []
+/** Of every token that lives: to make one more for each would be a good part of what asking costs. */
+const LIVES = Promise.resolve(false)
 const DEFAULT_TIMEOUT_SECONDS = 2
 const DEFAULT_MARKS_LIFETIME_SECONDS = 86_400
 const NAMES: OptionNames<JwtCheckOptions> = {
@@ -110,26 +119,35 @@ export function createJwtCheck(options: JwtCheckOptions): JwtCheck {
   const read = signOnReader({ issuer, signOnOf, clock, emit })
   const keysOf = rememberedKeysOf()
 
-  const judgedBy = async (standing: TokenStanding) => {
-    const { marks } = await store.marks(standing.keys)
-    return judge(marks, standing, undefined, recordsOf(store))
-  }
-  /** `own`: the keys of the token itself, where it is at hand. */
-  const isEnded = async (claims: unknown, own: readonly string[]): Promise<boolean> => {
-    if (!isClaims(claims)) throw noVerdict('claims_malformed')
-    const signOn = read(claims)
-    if (typeof claims.exp === 'number' && claims.exp - clock() > marksLifetimeSeconds) warnOnce(tokenOutlivesMarks)
-    if (signOn.sid === undefined && signOn.sub !== undefined && signOn.sub !== signOn.clientId) warnOnce(sidless)
-    const standing = standingOf(own, signOn, keysOf(signOn))
-    const judged = await within(storeTimeoutSeconds, judgedBy(standing)).catch((cause: unknown) => {
-      throw noVerdict('store_failed', cause)
-    })
+  const isCovered = async (standing: TokenStanding, found: FoundMarks | Promise<FoundMarks>): Promise<boolean> => {
+    const judgedBy = async () => judge((await found).marks, standing, undefined, recordsOf(store))
+    const judged = await within(storeTimeoutSeconds, judgedBy()).catch(storeFailed)
     if (judged === undefined) return false
     if (namesAnother(judged.mark, standing)) warnOnce(userOfTwoNames)
     if (judged.evidence === 'dates' && wasIssuedAfter(judged.mark, standing)) warnOnce(datedOnly)
     return true
   }
-  const isRevoked = async (first: unknown, second?: unknown): Promise<boolean> => {
+  const marksUnder = (keys: readonly string[]): FoundMarks | Promise<FoundMarks> => {
+    try {
+      return store.marks(keys)
+    } catch (cause) {
+      return storeFailed(cause)
+    }
+  }
+  /**
+   * The answer itself where the store has none of the token's marks, and has said so at once; else a promise of it.
+   * `own`: the keys of the token itself, where it is at hand.
+   */
+  const isEnded = (claims: unknown, own: readonly string[]): boolean | Promise<boolean> => {
+    if (!isClaims(claims)) throw noVerdict('claims_malformed')
+    const signOn = read(claims)
+    if (typeof claims.exp === 'number' && claims.exp - clock() > marksLifetimeSeconds) warnOnce(tokenOutlivesMarks)
+    if (signOn.sid === undefined && signOn.sub !== undefined && signOn.sub !== signOn.clientId) warnOnce(sidless)
+    const standing = standingOf(own, signOn, keysOf(signOn))
+    const found = marksUnder(standing.keys)
+    return isToCome(found) || found.marks.length > 0 ? isCovered(standing, found) : false
+  }
+  const isRevokedNow = (first: unknown, second: unknown): boolean | Promise<boolean> => {
     if (typeof second === 'string') return isEnded(first, ownKeys(tokenKey(second)))
     if (second === undefined && !isRequest(first)) return isEnded(first, NO_KEYS)
     const jwt = isClaims(second) ? second : {}
@@ -139,11 +157,16 @@ export function createJwtCheck(options: JwtCheckOptions): JwtCheck {
     return isEnded(payload, token === undefined ? NO_KEYS : ownKeys(tokenKey(token)))
   }
 
-  const tokens = new WeakMap<object, AccessToken<undefined>>()
-  const keep = (req: object, token: AccessToken<undefined>) => {
-    tokens.set(req, token)
-    Object.assign(req, { token })
+  const isRevoked = (first: unknown, second?: unknown): Promise<boolean> => {
+    try {
+      const ended = isRevokedNow(first, second)
+      return ended === false ? LIVES : Promise.resolve(ended)
+    } catch (error) {
+      return Promise.reject(error)
+    }
   }
+
+  const { keep, tokenOf } = admittedTokens<AccessToken<undefined>>()
   return {
     isRevoked,
     requireLive: (readAuth = authOf) => {
@@ -153,12 +176,12 @@ export function createJwtCheck(options: JwtCheckOptions): JwtCheck {
       return (req, res, next) => {
         liveness(readAuth(req))
           .catch(() => NO_VERDICT)
-          .then((refusal) => (refusal === undefined ? next() : answer(res, refusal, 'Bearer realm="api"')))
+          .then((refusal) => (refusal === undefined ? next() : answer(res, refusal, ['Bearer realm="api"'])))
           .catch(next)
       }
     },
     requireJwt: (route) => requireJwt(isEnded, keep, route, clock),
-    tokenOf: (req) => tokens.get(req),
+    tokenOf,
   }
 
   async function liveness(auth: unknown) {
@@ -210,7 +233,7 @@ function resolve(options: JwtCheckOptions) {
   }
   assertOptions('createJwtCheck()', options, NAMES)
   for (const name of ['signOnOf', 'onEvent', 'clock'] as const) functionIfGiven(name, options[name])
-  if (options.issuer !== undefined && (typeof options.issuer !== 'string' || options.issuer === '')) {
+  if (options.issuer !== undefined && !isText(options.issuer)) {
     throw new TypeError('issuer must be the issuer identifier of the tokens, a non-empty string')
   }
   const resolved = {
@@ -222,8 +245,7 @@ function resolve(options: JwtCheckOptions) {
     marksLifetimeSeconds: options.marksLifetimeSeconds ?? DEFAULT_MARKS_LIFETIME_SECONDS,
   }
   for (const name of ['storeTimeoutSeconds', 'marksLifetimeSeconds'] as const) {
-    const value = resolved[name]
-    if (!Number.isFinite(value) || value <= 0) throw new TypeError(`${name} must be a number greater than 0`)
+    assertNumber(name, resolved[name], { above: 0 })
   }
   return resolved
 }

@@ -1,4 +1,5 @@
-// The marks that reached this process, and the order in which they did. Forgets by time alone; knows no store and no token.
+// The marks that reached this process, and the order in which they did. Forgets by time alone; knows no store and no
+// token.
 
 import { ExpiringMap } from '../expiring-map.js'
 import { type Mark, withMark } from '../marks/covering.js'
@@ -13,8 +14,8 @@ interface MarksOfKey {
 const NONE: readonly Mark[] = []
 
 /**
- * Marks told by logouts of this process or by the eviction endpoint. What was written first is found out by counting: times
- * of two clocks cannot tell what happened within one tick, numbers of one counter can.
+ * Marks told by logouts of this process or by the eviction endpoint. What was written first is found out by counting:
+ * times of two clocks cannot tell what happened within one tick, numbers of one counter can.
  */
 export class LocalMarks {
   readonly #byKey = new ExpiringMap<MarksOfKey>()
@@ -45,13 +46,18 @@ export class LocalMarks {
   arrive(mark: Mark): void {
     this.#latestArrival = this.next()
     this.#put(mark.key, mark)
-    // A `sid` mark that names its `sub` does not end that user's other tokens, but those without a `sid` must be asked about again.
+    // A `sid` mark that names its `sub` does not end that user's other tokens, but those without a `sid` must be asked
+    // about again.
     if (mark.subKey !== undefined) this.#put(mark.subKey, undefined, mark.expiresAt)
   }
 
   /** Remembers that a token was found ended. Nothing new has happened, so nothing else is distrusted. */
   remember(mark: Mark): void {
     this.#put(mark.key, mark)
+  }
+
+  isMarked(key: string): boolean {
+    return this.#byKey.size > 0 && (this.#byKey.get(key, this.#clock())?.marks.length ?? 0) > 0
   }
 
   under(keys: readonly string[]): readonly Mark[] {

@@ -1,7 +1,7 @@
-// Which login a token comes from, as the Relying Party knew it: written beside the bindings, read where a token's own claims cannot tell
-// a later login from a refresh. Knows no token but its key, and asks no authorization server.
+// Which login a token comes from, as the Relying Party knew it: written beside the bindings, read where a token's own
+// claims cannot tell a later login from a refresh. Knows no token but its key, and asks no authorization server.
 import { covers, type Mark, type SignOn } from '../marks/covering.js'
-import { tokenKey } from '../marks/target.js'
+import { sha256 } from '../marks/target.js'
 import type { Binding, LogoutStore, NewBinding } from '../stores/logout-store.js'
 import { ends, type TokenStanding } from './token-claims.js'
 
@@ -9,15 +9,16 @@ import { ends, type TokenStanding } from './token-claims.js'
 export type LoginRecords = Pick<LogoutStore, 'read'>
 
 /**
- * A logout store that also remembers of which login each access token is that `bind` and `addTokens` record, or where they record
- * none, of which login each `sid` is. Give it to the receiver in place of the store. `createClaims` and `createJwtCheck` over the same
- * store then let the tokens of a later login in whose claims have the `auth_time` of the ended one (single sign-on without a
- * password), and refuse those that were refreshed from the ended one. Costs one more write for each login and each recorded token.
+ * A logout store that also remembers of which login each access token is that `bind` and `addTokens` record, or where
+ * they record none, of which login each `sid` is. Give it to the receiver in place of the store. `createClaims` and
+ * `createJwtCheck` over the same store then let the tokens of a later login in whose claims have the `auth_time` of the
+ * ended one (single sign-on without a password), and refuse those that were refreshed from the ended one. Costs one
+ * more write for each login and each recorded token.
  */
 export function withLoginRecords<Store extends LogoutStore>(store: Store): Store {
   const record = (name: string, { issuedAt, startedAt, expiresAt }: Dates): Promise<unknown> =>
     // Under keys of its own: no logout finds it, and what a logout ends is told by its dates.
-    store.bind({ sessionId: name, subKey: tokenKey(name), issuedAt, startedAt, expiresAt })
+    store.bind({ sessionId: name, subKey: sha256(name), issuedAt, startedAt, expiresAt })
   const bind = async (binding: NewBinding) => {
     const { tokenKeys = [], sidKey } = binding
     // Before the session is bound: a logout that comes in between then ends what it ends there.
@@ -67,9 +68,9 @@ export interface Judgement {
 }
 
 /**
- * The mark that ends a token, if one does, and by what that is known: a mark of its own, else the login it is of, else the login its
- * `sid` is of, else its dates. One rule for tokens that are introspected and those that are not. Asks the records only about tokens
- * under a mark. `firstSeenAt`: when the token was known to exist, by the clock of the marks.
+ * The mark that ends a token, if one does, and by what that is known: a mark of its own, else the login it is of, else
+ * the login its `sid` is of, else its dates. One rule for tokens that are introspected and those that are not. Asks the
+ * records only about tokens under a mark. `firstSeenAt`: when the token was known to exist, by the clock of the marks.
  */
 export async function judge(
   marks: readonly Mark[],

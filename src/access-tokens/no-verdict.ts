@@ -25,3 +25,8 @@ export type NoVerdictReason = keyof typeof SENTENCES
 export function noVerdict(reason: NoVerdictReason, cause?: unknown): NoVerdictError {
   return new NoVerdictError(cause, SENTENCES[reason], reason)
 }
+
+/** @throws NoVerdictError what a store's failure means here, whatever it was */
+export function storeFailed(cause: unknown): never {
+  throw noVerdict('store_failed', cause)
+}

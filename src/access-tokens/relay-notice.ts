@@ -1,5 +1,5 @@
-// What a relay says to an API: one Security Event Token (RFC 8417) for each mark, and one that says that all has been said. Only the
-// shape; knows no key, no store and no connection.
+// What a relay says to an API: a Security Event Token (RFC 8417) for a mark or for many of them, and one that says that
+// all has been said. Only the shape; knows no key, no store and no connection.
 import type { Mark } from '../marks/covering.js'
 import type { TargetKey } from '../marks/target.js'
 
@@ -13,7 +13,16 @@ const SESSION_REVOKED = 'https://schemas.openid.net/secevent/caep/event-type/ses
 const VERIFICATION = 'https://schemas.openid.net/secevent/ssf/event-type/verification'
 
 /**
- * A mark as it travels: hashed keys, the OP's date, and spans in place of the store's dates, so that no clocks are compared.
+ * Header of an answer: how many marks the receiver takes in one notice. Who does not say so takes one.
+ */
+export const MARKS_HEADER = 'relay-marks'
+/** A mark is at most some 400 bytes of a notice. */
+export const MOST_MARKS = 256
+export const NOTICE_LIMIT_BYTES = 131_072
+
+/**
+ * A mark as it travels: hashed keys, the OP's date, and spans in place of the store's dates, so that no clocks are
+ * compared.
  */
 export interface RelayedMark {
   readonly target: TargetKey
@@ -23,22 +32,37 @@ export interface RelayedMark {
 }
 
 export type Notice =
-  | { readonly says: 'ended'; readonly mark: RelayedMark }
+  /** `nonce`: one that the receiver gave before it was said; relays of before have none in it. */
+  | { readonly says: 'ended'; readonly marks: readonly RelayedMark[]; readonly nonce: string | undefined }
   /** All that was acknowledged before the receiver gave `nonce` has been said. */
   | { readonly says: 'complete'; readonly nonce: string | undefined }
 
-/** The claims that say it, without those of every notice (`iss`, `aud`, `iat`, `jti`). `now`: the clock that dated the mark. */
-export function endedClaims({ scope, key, subKey, issuedAt, seenAt, expiresAt }: Mark, now: number) {
+/**
+ * The claims that say it, without those of every notice (`iss`, `aud`, `iat`, `jti`). `now`: the clock that dated the
+ * marks. One mark is a notice as CAEP has it; several are its subjects and its spans, side by side in one event.
+ */
+export function endedClaims(marks: readonly Mark[], now: number, nonce?: string) {
+  const [first, ...more] = marks
+  const state = nonce === undefined ? {} : { state: nonce }
+  if (first !== undefined && more.length === 0) {
+    return { sub_id: subjectOf(first), events: { [SESSION_REVOKED]: { ...datesOf(first, now), ...state } } }
+  }
+  const ended = marks.map((mark) => ({ sub_id: subjectOf(mark), ...datesOf(mark, now) }))
+  return { sub_id: opaque('several'), events: { [SESSION_REVOKED]: { ended, ...state } } }
+}
+
+function subjectOf({ scope, key, subKey }: Mark) {
+  if (scope === 'token') return opaque(key)
   const session = scope === 'sid' ? { session: opaque(key) } : {}
   const user = scope === 'sub' ? { user: opaque(key) } : subKey === undefined ? {} : { user: opaque(subKey) }
-  const event = {
+  return { format: 'complex', ...session, ...user }
+}
+
+function datesOf({ issuedAt, seenAt, expiresAt }: Mark, now: number) {
+  return {
     ...(issuedAt !== undefined && { event_timestamp: issuedAt }),
     seen_seconds_ago: Math.max(0, now - seenAt),
     lasts_seconds: expiresAt - now,
-  }
-  return {
-    sub_id: scope === 'token' ? opaque(key) : { format: 'complex', ...session, ...user },
-    events: { [SESSION_REVOKED]: event },
   }
 }
 
@@ -60,12 +84,28 @@ export function noticeOf({ sub_id: subject, events }: { readonly [claim: string]
     return nonce === undefined || typeof nonce === 'string' ? { says: 'complete', nonce } : undefined
   }
   const event = members(all[SESSION_REVOKED])
+  if (event === undefined) return undefined
+  const { ended, state } = event
+  if (state !== undefined && typeof state !== 'string') return undefined
+  if (ended === undefined) return saidOf([markOf(subject, event)], state)
+  if (!Array.isArray(ended) || ended.length === 0 || ended.length > MOST_MARKS) return undefined
+  return saidOf(
+    ended.map((each: unknown) => markOf(members(each)?.sub_id, members(each) ?? {})),
+    state,
+  )
+}
+
+/** All of them or nothing: what is half understood is not confirmed. */
+function saidOf(marks: readonly (RelayedMark | undefined)[], nonce: string | undefined): Notice | undefined {
+  const known = marks.filter((mark) => mark !== undefined)
+  return known.length === marks.length ? { says: 'ended', marks: known, nonce } : undefined
+}
+
+function markOf(subject: unknown, dates: Readonly<Record<string, unknown>>): RelayedMark | undefined {
   const target = targetOf(subject)
-  if (event === undefined || target === undefined) return undefined
-  const { event_timestamp: issuedAt, seen_seconds_ago: seenSecondsAgo, lasts_seconds: lastsSeconds } = event
-  if (!(issuedAt === undefined || isSpan(issuedAt)) || !isSpan(seenSecondsAgo) || !isSpan(lastsSeconds))
-    return undefined
-  return { says: 'ended', mark: { target, issuedAt, seenSecondsAgo, lastsSeconds } }
+  const { event_timestamp: issuedAt, seen_seconds_ago: seenSecondsAgo, lasts_seconds: lastsSeconds } = dates
+  if (target === undefined || !(issuedAt === undefined || isSpan(issuedAt))) return undefined
+  return isSpan(seenSecondsAgo) && isSpan(lastsSeconds) ? { target, issuedAt, seenSecondsAgo, lastsSeconds } : undefined
 }
 
 function targetOf(subject: unknown): TargetKey | undefined {

@@ -1,15 +1,28 @@
-// The API's end of a relay: believes signed notices, keeps their marks in this process, and answers about tokens only while it knows
-// that it was told everything. Knows no token.
+// The API's end of a relay: believes signed notices, keeps their marks in this process, and answers about tokens only
+// while it knows that it was told everything. Knows no token.
 
 import { randomUUID } from 'node:crypto'
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import { createRemoteJWKSet, type JWTVerifyGetKey, jwtVerify } from 'jose'
+import type { JWTVerifyGetKey } from 'jose'
+import { jwtVerify } from 'jose/jwt/verify'
 import { monotonicSeconds } from '../deadline.js'
+import { ExpiringMap } from '../expiring-map.js'
 import { readNodeBody } from '../http/bounded-body.js'
-import { assertOptions, type OptionNames } from '../option-checks.js'
+import { sha256 } from '../marks/target.js'
+import { assertNumberIfGiven, assertOptions, isText, type OptionNames } from '../option-checks.js'
 import { memoryStore } from '../stores/memory-store.js'
 import type { MarksStore } from './claims-cache.js'
-import { NOTICE_TYP, NOTICE_TYPE, type Notice, noticeOf, type RelayedMark } from './relay-notice.js'
+import {
+  MARKS_HEADER,
+  MOST_MARKS,
+  NOTICE_LIMIT_BYTES,
+  NOTICE_TYP,
+  NOTICE_TYPE,
+  type Notice,
+  noticeOf,
+  type RelayedMark,
+} from './relay-notice.js'
+import { remoteKeySet } from './remote-key-set.js'
 
 /** Whom to believe, and for how long without a word. */
 export interface RelayReceiverOptions {
@@ -24,8 +37,9 @@ export interface RelayReceiverOptions {
   /** Default: ES256, EdDSA, RS256, PS256. */
   readonly algorithms?: readonly string[]
   /**
-   * For how long after the Relying Party acknowledged a logout this process may still let its tokens in, if it cannot be told: after
-   * that there is no verdict (503) until it has been told all. Far above the pause between the relay's rounds. Seconds; default 5.
+   * For how long after the Relying Party acknowledged a logout this process may still let its tokens in, if it cannot
+   * be told: after that there is no verdict (503) until it has been told all. Far above the pause between the relay's
+   * rounds. Seconds; default 5.
    */
   readonly boundSeconds?: number
   /** Epoch seconds. A suspended machine stops the monotonic clock, but not this one: the larger difference counts. */
@@ -38,13 +52,21 @@ export interface RelayReceiverOptions {
 export interface RelayReceiver {
   /** The endpoint for notices (RFC 8935), for Node's http and Express. Before body parsers. */
   receiver(): (req: IncomingMessage, res: ServerResponse) => void
-  /** What `createClaims` and `createJwtCheck` take as `store`: rejects while this process may not know of every logout. */
+  /**
+   * What `createClaims` and `createJwtCheck` take as `store`: rejects while this process may not know of every logout.
+   */
   readonly store: MarksStore
 }
 
 const DEFAULT_BOUND_SECONDS = 5
+const KEYS_TIMEOUT_SECONDS = 5
+/**
+ * How old the nonce in a notice may be: a round of a relay that waits a minute for its store, and many more for this
+ * process. A notice is dated by its arrival, so none may be kept and sent again later, to end what has begun since.
+ */
+const NONCE_SECONDS = 300
 const ALGORITHMS = ['ES256', 'EdDSA', 'Ed25519', 'RS256', 'PS256']
-const BODY_BOUNDS = { bodyLimitBytes: 16_384, bodyDeadlineSeconds: 5 }
+const BODY_BOUNDS = { bodyLimitBytes: NOTICE_LIMIT_BYTES, bodyDeadlineSeconds: 5 }
 
 const NAMES: OptionNames<RelayReceiverOptions> = {
   issuer: true,
@@ -65,10 +87,10 @@ interface Moment {
 /**
  * Makes the API's end of a relay.
  *
- * **The bound.** Each answer to the relay carries a nonce: the moment it was given. The relay reads its log only after that, and says
- * that it is complete, naming that nonce, only when every mark of the log was taken here. So all that was acknowledged before the
- * nonce was given is known; for `boundSeconds` from then this process answers. No clocks of two machines are compared, and a notice
- * that is sent again says what it said before.
+ * **The bound.** Each answer to the relay carries a nonce: the moment it was given. The relay reads its log only after
+ * that, and says that it is complete, naming that nonce, only when every mark of the log was taken here. So all that
+ * was acknowledged before the nonce was given is known; for `boundSeconds` from then this process answers. No clocks of
+ * two machines are compared. A notice of marks names a nonce as well: sent again, or minutes late, it changes nothing.
  *
  * @throws TypeError where the options cannot work
  */
@@ -77,10 +99,10 @@ export function createRelayReceiver(options: RelayReceiverOptions): RelayReceive
   const {
     issuer,
     audience,
-    keys = createRemoteJWKSet(new URL(options.jwksUri ?? '')),
     algorithms = ALGORITHMS,
     boundSeconds = DEFAULT_BOUND_SECONDS,
     clock = () => Date.now() / 1000,
+    keys = remoteKeySet(options.jwksUri ?? '', { timeoutSeconds: KEYS_TIMEOUT_SECONDS, clock }),
     monotonic = monotonicSeconds,
   } = options
   const marks = memoryStore({ clock })
@@ -99,17 +121,33 @@ export function createRelayReceiver(options: RelayReceiverOptions): RelayReceive
     const named = { monotonic: Number(monotonicText), wall: Number(wallText) }
     return name === instance && named.monotonic <= monotonic() && Number.isFinite(named.wall) ? named : undefined
   }
-  const take = async (notice: Notice): Promise<void> => {
-    if (notice.says === 'ended') return void (await marks.begin(orderOf(notice.mark, clock())))
+  const ageOf = (before: Moment): number => {
+    const now = moment()
+    return Math.max(now.monotonic - before.monotonic, now.wall - before.wall)
+  }
+  /** Notices that were taken, for as long as they could come again. */
+  const taken = new ExpiringMap<{ readonly expiresAt: number }>()
+  const takeEnded = async ({ marks: ended, nonce: given }: Notice & { says: 'ended' }, id: string) => {
+    if (given !== undefined) {
+      const named = momentOf(given)
+      // Of a process that is no more. The relay learns of this one by the answer, and tells it everything.
+      if (named === undefined) return true
+      if (ageOf(named) > NONCE_SECONDS) return false
+      if (taken.get(id, monotonic()) !== undefined) return true
+    }
+    for (const mark of ended) await marks.begin(orderOf(mark, clock()))
+    if (given !== undefined) taken.set(id, { expiresAt: monotonic() + NONCE_SECONDS }, monotonic())
+    return true
+  }
+  /** Whether it is confirmed. */
+  const take = async (notice: Notice, id: string): Promise<boolean> => {
+    if (notice.says === 'ended') return takeEnded(notice, id)
     const named = momentOf(notice.nonce)
     if (named !== undefined && named.monotonic > (toldAllBefore?.monotonic ?? Number.NEGATIVE_INFINITY))
       toldAllBefore = named
+    return true
   }
-  const mayAnswer = (): boolean => {
-    if (toldAllBefore === undefined) return false
-    const now = moment()
-    return Math.max(now.monotonic - toldAllBefore.monotonic, now.wall - toldAllBefore.wall) <= boundSeconds
-  }
+  const mayAnswer = (): boolean => toldAllBefore !== undefined && ageOf(toldAllBefore) <= boundSeconds
   const rules = { issuer, audience, algorithms: [...algorithms], typ: NOTICE_TYP, requiredClaims: ['iat', 'jti'] }
   const answerTo = async (req: IncomingMessage): Promise<number> => {
     if (req.method !== 'POST') return 405
@@ -117,8 +155,8 @@ export function createRelayReceiver(options: RelayReceiverOptions): RelayReceive
     const verified = await jwtVerify(await readNodeBody(req, BODY_BOUNDS), keys, rules)
     const notice = noticeOf(verified.payload)
     if (notice === undefined) return 400
-    await take(notice)
-    return 202
+    // One that is too old gets no nonce: its relay asks for one, and says it again.
+    return (await take(notice, sha256(String(verified.payload.jti)))) ? 202 : 400
   }
 
   return {
@@ -130,7 +168,7 @@ export function createRelayReceiver(options: RelayReceiverOptions): RelayReceive
     },
     store: {
       begin: (order) => marks.begin(order),
-      async marks(tokenKeys) {
+      marks(tokenKeys) {
         if (!mayAnswer()) throw new Error('The relay has not said for too long that this process knows of every logout')
         return marks.marks(tokenKeys)
       },
@@ -159,7 +197,7 @@ function send(res: ServerResponse, status: number, nonce: string | undefined): v
     'Content-Length': String(Buffer.byteLength(body)),
     ...(status === 400 && { 'Content-Type': 'application/json', Connection: 'close' }),
     ...(status === 405 && { Allow: 'POST' }),
-    ...(nonce !== undefined && { 'Relay-Nonce': nonce }),
+    ...(nonce !== undefined && { 'Relay-Nonce': nonce, [MARKS_HEADER]: String(MOST_MARKS) }),
   })
   res.end(body)
 }
@@ -167,8 +205,8 @@ function send(res: ServerResponse, status: number, nonce: string | undefined): v
 function assertUsable(options: RelayReceiverOptions): void {
   assertOptions('createRelayReceiver()', options, NAMES)
   const { issuer, audience, jwksUri, keys, algorithms, boundSeconds } = options
-  if (typeof issuer !== 'string' || issuer === '') throw new TypeError('issuer must be that of the relay')
-  if (typeof audience !== 'string' || audience === '') {
+  if (!isText(issuer)) throw new TypeError('issuer must be that of the relay')
+  if (!isText(audience)) {
     throw new TypeError(
       'audience must be what the relay calls this API: the address of this endpoint, unless it says otherwise',
     )
@@ -182,7 +220,5 @@ function assertUsable(options: RelayReceiverOptions): void {
   if (algorithms !== undefined && (algorithms.length === 0 || algorithms.some((each) => /^HS|^none$/i.test(each)))) {
     throw new TypeError('algorithms must be asymmetric JWS algorithms such as ES256')
   }
-  if (boundSeconds !== undefined && !(boundSeconds > 0 && boundSeconds <= 86_400)) {
-    throw new TypeError('boundSeconds must be more than 0 and at most 86,400')
-  }
+  assertNumberIfGiven('boundSeconds', boundSeconds, { above: 0, most: 86_400 })
 }

@@ -1,16 +1,19 @@
-// Tells APIs that share no store with the Relying Party what was ended: follows the store's log and pushes signed notices, one after
-// another, until each API has confirmed all of them. Knows no cache and believes no API but by its answers.
+// Tells APIs that share no store with the Relying Party what was ended: follows the store's log and pushes signed
+// notices, one after another, until each API has confirmed all of them. Knows no cache and believes no API but by its
+// answers.
 import { randomUUID } from 'node:crypto'
-import { type CryptoKey, type KeyObject, SignJWT } from 'jose'
-import { within } from '../deadline.js'
+import type { CryptoKey, KeyObject } from 'jose'
+import { SignJWT } from 'jose/jwt/sign'
+import { monotonicSeconds, within } from '../deadline.js'
 import { LogoutError } from '../errors.js'
 import { type EventListener, emitter } from '../events.js'
-import type { Fetch } from '../http/fetched-documents.js'
+import { type Fetch, posted } from '../http/fetched-documents.js'
 import { outline } from '../http/outline.js'
 import type { ClaimsEvictor } from '../logout/claims-evictor.js'
-import { assertOptions, type OptionNames } from '../option-checks.js'
-import type { LogPage, LogStore } from '../stores/log-store.js'
-import { completeClaims, endedClaims, NOTICE_TYP, NOTICE_TYPE } from './relay-notice.js'
+import type { Mark } from '../marks/covering.js'
+import { assertNumberIfGiven, assertOptions, isText, type OptionNames } from '../option-checks.js'
+import type { LogStore } from '../stores/log-store.js'
+import { completeClaims, endedClaims, MARKS_HEADER, MOST_MARKS, NOTICE_TYP, NOTICE_TYPE } from './relay-notice.js'
 
 /** One process of an API that is told. */
 export interface RelayApi {
@@ -47,8 +50,8 @@ export interface RelayOptions {
 }
 
 /**
- * A relay. As the receiver's `claims` it has each logout told to every API before the OP hears 200; an API that cannot be told is
- * told as soon as it can, and serves nobody meanwhile, beginning with the bound that its receiver states.
+ * A relay. As the receiver's `claims` it has each logout told to every API before the OP hears 200; an API that cannot
+ * be told is told as soon as it can, and serves nobody meanwhile, beginning with the bound that its receiver states.
  */
 export interface Relay extends ClaimsEvictor {
   /** Says everything to every API now; rejects if one cannot be told. */
@@ -58,10 +61,15 @@ export interface Relay extends ClaimsEvictor {
 }
 
 const DEFAULTS = { everySeconds: 1, timeoutSeconds: 1 } as const
+/** How long the store may take to read its log, which at first is all that is live. */
+const PATIENCE_SECONDS = 60
 /** Notices under way at one API. */
 const CONCURRENCY = 8
 
-/** Processes of an API that may come one after another in one round; more are several behind one address, of which none is told all. */
+/**
+ * Processes of an API that may come one after another in one round; more are several behind one address, of which none
+ * is told all.
+ */
 const MOST_MET = 3
 
 const NAMES: OptionNames<RelayOptions> = {
@@ -111,10 +119,19 @@ class Line {
   readonly #api: RelayApi
   readonly #options: Resolved
   readonly #emit: EventListener
+  /** Up to where the log was read for this process of the API, and what of it has not been confirmed yet. */
   #cursor: string | undefined
+  #left: Mark[] = []
   /** What the API gave with its last answer: its process, and a nonce. */
   #instance: string | undefined
   #nonce: string | undefined
+  /** How many marks it takes in one notice. */
+  #marksPerNotice = 1
+  /**
+   * How often another process answered than before. Its name alone would not tell: in a rolling restart a late answer
+   * of the old process comes after the first of the new one, and what was left to tell is gone.
+   */
+  #changes = 0
   #round: Promise<void> | undefined
   #next: Promise<void> | undefined
   #timer: NodeJS.Timeout | undefined
@@ -184,24 +201,39 @@ class Line {
     if (this.#nonce === undefined) await this.#post(completeClaims(undefined))
     // Given before the log is read: what was acknowledged before the API gave it is in the page.
     const nonce = this.#nonce
-    const instance = this.#instance
-    const page = await within(this.#options.timeoutSeconds, this.#options.store.pull(this.#cursor))
-    await this.#push(page, instance)
-    if (this.#instance === instance) await this.#post(completeClaims(nonce))
-    if (this.#instance !== instance) return false
+    const changes = this.#changes
+    const page = await within(PATIENCE_SECONDS, this.#options.store.pull(this.#cursor))
+    const readAt = monotonicSeconds()
+    // The mark of a `sid` and its `sub` brings that of sign-ons without a `sid` with it.
+    const marks = page.marks.filter(({ scope }) => scope !== 'sidless')
+    this.#left = page.reset ? marks : [...this.#left, ...marks]
     this.#cursor = page.cursor
-    return true
+    await this.#push(changes, () => page.now + monotonicSeconds() - readAt)
+    if (this.#changes === changes) await this.#post(completeClaims(nonce))
+    return this.#changes === changes
   }
 
-  async #push({ marks, now }: LogPage, instance: string | undefined): Promise<void> {
-    // The mark of a `sid` and its `sub` brings that of sign-ons without a `sid` with it.
-    const left = marks.filter((mark) => mark.expiresAt > now && mark.scope !== 'sidless')
+  /** What was confirmed is not said again to the same process, also where something else failed. */
+  async #push(changes: number, storeNow: () => number): Promise<void> {
+    const failures: unknown[] = []
     const one = async () => {
-      for (let mark = left.pop(); mark !== undefined && this.#instance === instance; mark = left.pop()) {
-        await this.#post(endedClaims(mark, now))
+      while (this.#changes === changes && failures.length === 0) {
+        const now = storeNow()
+        const batch = this.#left.splice(-this.#marksPerNotice)
+        const marks = batch.filter(({ expiresAt }) => expiresAt > now)
+        if (batch.length === 0) return
+        if (marks.length === 0) continue
+        try {
+          await this.#post(endedClaims(marks, now, this.#nonce))
+        } catch (error) {
+          this.#left.push(...marks)
+          failures.push(error)
+        }
       }
     }
+    // None is left under way: what it holds is told or left when the next round begins.
     await Promise.all(Array.from({ length: CONCURRENCY }, one))
+    if (failures.length > 0) throw failures[0]
   }
 
   async #post(claims: Record<string, unknown>): Promise<void> {
@@ -213,21 +245,22 @@ class Line {
       .setAudience(audience)
       .setIssuedAt(Math.floor(clock()))
       .sign(privateKey)
-    const response = await send(endpoint, {
-      method: 'POST',
-      headers: { 'Content-Type': NOTICE_TYPE },
-      body: notice,
-      redirect: 'manual',
-      signal: AbortSignal.timeout(timeoutSeconds * 1000),
-    })
+    const headers = { 'Content-Type': NOTICE_TYPE }
+    const response = await posted(send, endpoint, timeoutSeconds, { headers, body: notice })
     await response.body?.cancel()
     if (response.status !== 202) throw new Error(`HTTP ${response.status}`)
     const nonce = response.headers.get('relay-nonce') ?? undefined
     const instance = nonce?.split('.', 1)[0]
     if (!instance) throw new Error('no relay receiver')
-    if (this.#instance !== instance) this.#cursor = undefined
+    if (this.#instance !== instance) {
+      this.#cursor = undefined
+      this.#left = []
+      this.#changes += 1
+    }
     this.#instance = instance
     this.#nonce = nonce
+    const takes = Number(response.headers.get(MARKS_HEADER))
+    this.#marksPerNotice = Number.isInteger(takes) ? Math.min(Math.max(1, takes), MOST_MARKS) : 1
   }
 }
 
@@ -236,7 +269,7 @@ function assertUsable(options: RelayOptions): void {
   if (typeof options.store?.pull !== 'function') {
     throw new TypeError('store must be a logout store with a log, such as redisStore(client) or postgresStore(pool)')
   }
-  if (typeof options.issuer !== 'string' || options.issuer === '') {
+  if (!isText(options.issuer)) {
     throw new TypeError('issuer must be what the APIs know this Relying Party by, a non-empty string')
   }
   if (typeof options.algorithm !== 'string' || !/^(RS|PS|ES)(256|384|512)$|^Ed25519$|^EdDSA$/.test(options.algorithm)) {
@@ -255,9 +288,6 @@ function assertUsable(options: RelayOptions): void {
     }
   }
   for (const name of ['everySeconds', 'timeoutSeconds'] as const) {
-    const value = options[name]
-    if (value !== undefined && !(value > 0 && value <= 60)) {
-      throw new TypeError(`${name} must be more than 0 and at most 60 seconds`)
-    }
+    assertNumberIfGiven(name, options[name], { above: 0, most: 60 })
   }
 }

@@ -1,22 +1,20 @@
-// Routes for JWT access tokens (RFC 9068) that this API verifies by itself. Knows the marks of logouts by one question only.
-import {
-  createRemoteJWKSet,
-  customFetch,
-  errors,
-  type JWTPayload,
-  type JWTVerifyGetKey,
-  type JWTVerifyOptions,
-  jwtVerify,
-} from 'jose'
+// Routes for JWT access tokens (RFC 9068) that this API verifies by itself. Knows the marks of logouts by one question
+// only.
+
+import type { JWTPayload, JWTVerifyGetKey, JWTVerifyOptions } from 'jose'
+import { JOSEError, JWKSMultipleMatchingKeys, JWKSNoMatchingKey, JWKSTimeout } from 'jose/errors'
+import { jwtVerify } from 'jose/jwt/verify'
 import { LRUCache } from 'lru-cache'
-import { type Fetch, fetchDocument } from '../http/fetched-documents.js'
+import { isToCome, milliseconds } from '../deadline.js'
+import type { Fetch } from '../http/fetched-documents.js'
 import { outline } from '../http/outline.js'
 import { safeUrlOption } from '../http/safe-url.js'
-import { tokenKey } from '../marks/target.js'
-import { assertOptions, type OptionNames } from '../option-checks.js'
-import { INVALID_TOKEN, type Refusal, type TokenHandler, type TokenRequest } from './bearer.js'
+import { sha256, tokenKey } from '../marks/target.js'
+import { assertNumberIfGiven, assertOptions, isText, type OptionNames } from '../option-checks.js'
+import { INVALID_TOKEN, type TokenHandler, type TokenRequest } from './bearer.js'
 import { bearerHandler, bearerRoute, type RouteOptions } from './bearer-route.js'
 import { noVerdict } from './no-verdict.js'
+import { remoteKeySet } from './remote-key-set.js'
 import type { AccessToken } from './require-token.js'
 import { serverMetadata } from './server-metadata.js'
 import { deepFreeze, expiryOf, ownKeys, type TokenClaims } from './token-claims.js'
@@ -36,15 +34,19 @@ export interface RequireJwtOptions<Req = TokenRequest> extends RouteOptions<Req>
   /** Where the metadata is: `oidc` (default) for OpenID Connect Discovery, `oauth2` for RFC 8414. */
   readonly discovery?: 'oidc' | 'oauth2'
   /**
-   * Another header `typ` than `at+jwt` that is let in: `JWT` for Keycloak, Auth0 and others that do not follow RFC 9068. An ID Token
-   * looks the same then and must be kept out by its `aud`: this API must be called otherwise than any client.
+   * Another header `typ` than `at+jwt` that is let in: `JWT` for Keycloak, Auth0 and others that do not follow
+   * RFC 9068. An ID Token looks the same then and must be kept out by its `aud`: this API must be called otherwise than
+   * any client.
    */
   readonly additionalTyp?: string
   /** How far the clocks may differ. Seconds; default 5. */
   readonly clockToleranceSeconds?: number
   /** Deadline of fetching metadata and keys. Seconds; default 5. */
   readonly timeoutSeconds?: number
-  /** Fetches metadata and keys in place of the global `fetch`: through a proxy, from an internal address. Not used with `keys`. */
+  /**
+   * Fetches metadata and keys in place of the global `fetch`: through a proxy, from an internal address. Not used with
+   * `keys`.
+   */
   readonly fetch?: Fetch
   /** Lets keys travel without TLS. For tests and loopback interfaces only. */
   readonly dangerouslyAllowHttp?: boolean
@@ -68,7 +70,7 @@ interface Verified {
 
 /** `isEnded` is asked of tokens that are good otherwise. Answers as `requireToken` does. */
 export function requireJwt<Req extends TokenRequest>(
-  isEnded: (claims: JWTPayload, own: readonly string[]) => Promise<boolean>,
+  isEnded: (claims: JWTPayload, own: readonly string[]) => boolean | Promise<boolean>,
   keep: (req: Req, token: AccessToken<undefined>) => void,
   options: RequireJwtOptions<Req>,
   clock: () => number,
@@ -76,15 +78,20 @@ export function requireJwt<Req extends TokenRequest>(
   assertUsable(options)
   const route = bearerRoute(options, 'requireJwt')
   const verify = verifier(options, clock)
-  const admit = async (req: Req): Promise<AccessToken<undefined> | Refusal> => {
+  const admitted = (req: Req, { claims }: Verified, ended: boolean) =>
+    ended ? INVALID_TOKEN : route.admitted(req, { claims, application: undefined })
+  const unended = (req: Req, verified: Verified | undefined) => {
+    if (verified === undefined) return INVALID_TOKEN
+    const ended = isEnded(verified.claims, verified.own)
+    return isToCome(ended) ? ended.then((is) => admitted(req, verified, is)) : admitted(req, verified, ended)
+  }
+  const admit = (req: Req) => {
     const token = route.tokenOf(req)
     if (typeof token !== 'string') return token
-    const verified = await verify(token)
-    if (verified === undefined || (await isEnded(verified.claims, verified.own))) return INVALID_TOKEN
-    const { claims } = verified
-    return (await route.refusalOf(req, claims)) ?? { claims, application: undefined }
+    const verified = verify(token)
+    return isToCome(verified) ? verified.then((known) => unended(req, known)) : unended(req, verified)
   }
-  return bearerHandler(admit, keep, route.challenge)
+  return bearerHandler(admit, keep, route.challenges)
 }
 
 /** The claims of a token that passes RFC 9068 4, or nothing. Rejects where the keys cannot be had. */
@@ -107,27 +114,30 @@ function verifier(options: RequireJwtOptions<never>, clock: () => number) {
       // Milliseconds are years ahead to jose, and are what they mean to us.
       return isAccessToken(payload) && expiryOf(payload.exp) + tolerance > now ? payload : undefined
     } catch (error) {
-      if (error instanceof errors.JWKSTimeout || !(error instanceof errors.JOSEError)) {
+      if (error instanceof JWKSTimeout || !(error instanceof JOSEError)) {
         throw noVerdict('keys_unavailable', outline(error))
       }
       return undefined
     }
   }
   const verified = new LRUCache<string, Verified>({ max: MOST_VERIFIED })
-  return async (token: string): Promise<Verified | undefined> => {
-    const now = clock()
-    const key = tokenKey(token)
-    const known = verified.get(key)
-    // A clock that was set back cannot say how long ago that was.
-    if (known !== undefined && now >= known.at && now < known.until) return known
+  const verifiedNow = async (token: string, key: string, now: number): Promise<Verified | undefined> => {
     const payload = await verify(token, now)
     if (payload === undefined) return undefined
     const claims = { ...payload, active: true }
     deepFreeze(claims)
     const until = Math.min(expiryOf(claims.exp), now + VERIFIED_SECONDS)
-    const found = { claims, own: ownKeys(key), at: now, until }
+    const found = { claims, own: ownKeys(tokenKey(token)), at: now, until }
     verified.set(key, found)
     return found
+  }
+  return (token: string): Verified | Promise<Verified | undefined> => {
+    const now = clock()
+    // By the whole text: under a forged signature nothing is found.
+    const key = sha256(token)
+    const known = verified.get(key)
+    // A clock that was set back cannot say how long ago that was.
+    return known !== undefined && now >= known.at && now < known.until ? known : verifiedNow(token, key, now)
   }
 }
 
@@ -141,7 +151,7 @@ function isAccessToken({
 }: JWTPayload): boolean {
   if (events !== undefined || ofAccessToken !== undefined || ofCode !== undefined) return false
   const client = clientId ?? azp
-  return typeof client === 'string' && client !== ''
+  return isText(client)
 }
 
 function remoteKeys(options: RequireJwtOptions<never>, clock: () => number): JWTVerifyGetKey {
@@ -156,22 +166,17 @@ function remoteKeys(options: RequireJwtOptions<never>, clock: () => number): JWT
   })
   let known: { readonly uri: string; readonly keys: JWTVerifyGetKey } | undefined
   return async (header, token) => {
-    const { jwks_uri: uri = '' } = await metadata.get(AbortSignal.timeout(timeoutSeconds * 1000))
+    const { jwks_uri: uri = '' } = await metadata.get(AbortSignal.timeout(milliseconds(timeoutSeconds)))
     if (known?.uri !== uri) {
       safeUrlOption('requireJwt: jwksUri', uri, dangerouslyAllowHttp === true)
-      const send = (url: string, { headers, signal }: { readonly headers: Headers; readonly signal: AbortSignal }) =>
-        fetchDocument(url, { headers: Object.fromEntries(headers), signal, fetch })
-      known = {
-        uri,
-        keys: createRemoteJWKSet(new URL(uri), { timeoutDuration: timeoutSeconds * 1000, [customFetch]: send }),
-      }
+      known = { uri, keys: remoteKeySet(uri, { fetch, timeoutSeconds, clock }) }
     }
     try {
       return await known.keys(header, token)
     } catch (error) {
       metadata.doubt()
       // jose calls every answer that is no key set a JOSEError: that one is not about the token.
-      if (error instanceof errors.JWKSNoMatchingKey || error instanceof errors.JWKSMultipleMatchingKeys) throw error
+      if (error instanceof JWKSNoMatchingKey || error instanceof JWKSMultipleMatchingKeys) throw error
       throw noVerdict('keys_unavailable', outline(error))
     }
   }
@@ -211,13 +216,10 @@ function assertUsable(options: RequireJwtOptions<never>): void {
   if (fetch !== undefined && typeof fetch !== 'function') {
     throw new TypeError('requireJwt: fetch must be a function like the global fetch')
   }
-  if (additionalTyp !== undefined && (typeof additionalTyp !== 'string' || additionalTyp === '')) {
+  if (additionalTyp !== undefined && !isText(additionalTyp)) {
     throw new TypeError('requireJwt: additionalTyp must be a header typ such as JWT')
   }
   for (const name of ['clockToleranceSeconds', 'timeoutSeconds'] as const) {
-    const value = options[name]
-    if (value !== undefined && !(value >= 0 && value <= 300)) {
-      throw new TypeError(`requireJwt: ${name} must be a number of seconds, at most 300`)
-    }
+    assertNumberIfGiven(`requireJwt: ${name}`, options[name], { most: 300 })
   }
 }

@@ -1,6 +1,7 @@
 // Routes for access tokens that the authorization server is asked about. Knows the cache by its one question only.
-import { assertOptions, type OptionNames } from '../option-checks.js'
-import { INVALID_TOKEN, type Refusal, type TokenHandler, type TokenRequest } from './bearer.js'
+import { isToCome } from '../deadline.js'
+import { assertNumberIfGiven, assertOptions, type OptionNames } from '../option-checks.js'
+import { INVALID_TOKEN, type TokenHandler, type TokenRequest } from './bearer.js'
 import { bearerHandler, bearerRoute, type RouteOptions } from './bearer-route.js'
 import type { LookupOptions, Verdict } from './claims-cache.js'
 import type { TokenClaims } from './token-claims.js'
@@ -32,23 +33,24 @@ const NAMES: OptionNames<RequireTokenOptions> = {
  * `Retry-After` where nobody can tell. `TypeError` where the options cannot work.
  */
 export function requireToken<Application, Req extends TokenRequest>(
-  lookup: (token: string, options: LookupOptions) => Promise<Verdict<Application>>,
+  lookup: (token: string, options: LookupOptions) => Verdict<Application> | Promise<Verdict<Application>>,
   keep: (req: Req, token: AccessToken<Application>) => void,
   options: RequireTokenOptions<Req>,
 ): TokenHandler<Req> {
   assertOptions('requireToken()', options, NAMES)
   const route = bearerRoute(options, 'requireToken')
-  const { maxAgeSeconds } = options
-  if (maxAgeSeconds !== undefined && !(maxAgeSeconds >= 0)) {
-    throw new TypeError('requireToken: maxAgeSeconds must be a number of seconds, 0 or more')
-  }
-  const admit = async (req: Req): Promise<AccessToken<Application> | Refusal> => {
-    const token = route.tokenOf(req)
-    if (typeof token !== 'string') return token
-    const verdict = await lookup(token, { maxAgeSeconds })
+  const how: LookupOptions = { maxAgeSeconds: options.maxAgeSeconds }
+  assertNumberIfGiven('requireToken: maxAgeSeconds', how.maxAgeSeconds, {})
+  const admitted = (req: Req, verdict: Verdict<Application>) => {
     if (!verdict.active) return INVALID_TOKEN
     const { claims, application } = verdict
-    return (await route.refusalOf(req, claims)) ?? { claims, application }
+    return route.admitted(req, { claims, application })
   }
-  return bearerHandler(admit, keep, route.challenge)
+  const admit = (req: Req) => {
+    const token = route.tokenOf(req)
+    if (typeof token !== 'string') return token
+    const verdict = lookup(token, how)
+    return isToCome(verdict) ? verdict.then((outcome) => admitted(req, outcome)) : admitted(req, verdict)
+  }
+  return bearerHandler(admit, keep, route.challenges)
 }

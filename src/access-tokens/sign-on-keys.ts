@@ -1,4 +1,5 @@
-// The keys of the sign-ons that were met lately: each is a hash, and a sign-on comes back with every request of its user.
+// The keys of the sign-ons that were met lately: each is a hash, and a sign-on comes back with every request of its
+// user.
 import { LRUCache } from 'lru-cache'
 import { sidKey, subKey } from '../marks/target.js'
 

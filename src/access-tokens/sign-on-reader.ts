@@ -1,5 +1,5 @@
-// Whose a token is and since when, by its claims or by what the application makes of them; and what is said, once, where they say too
-// little. Knows no cache, no mark and no store.
+// Whose a token is and since when, by its claims or by what the application makes of them; and what is said, once,
+// where they say too little. Knows no cache, no mark and no store.
 import { LogoutError } from '../errors.js'
 import type { EventListener } from '../events.js'
 import { noVerdict } from './no-verdict.js'
@@ -17,8 +17,9 @@ export interface SignOnReaderOptions {
 }
 
 /**
- * Reads the sign-on behind a token. The reader rejects nothing that is absent, and throws `ERR_NO_VERDICT` for what is of the wrong
- * type: ignoring it would ignore marks. A server that leaves `client_id` out does so for every token, so it is said once.
+ * Reads the sign-on behind a token. The reader rejects nothing that is absent, and throws `ERR_NO_VERDICT` for what is
+ * of the wrong type: ignoring it would ignore marks. A server that leaves `client_id` out does so for every token, so
+ * it is said once.
  */
 export function signOnReader({
   issuer,
@@ -48,8 +49,8 @@ function registeredSignOn(claims: TokenClaims, issuer: string | undefined): Said
 }
 
 /**
- * What is said of a sign-on, by whomever, with the dates that can be true. A login that cannot have been when it is said to be is of
- * no known date at all, and so is its token: it counts as older than any mark.
+ * What is said of a sign-on, by whomever, with the dates that can be true. A login that cannot have been when it is
+ * said to be is of no known date at all, and so is its token: it counts as older than any mark.
  */
 function soundSignOn(said: SaidSignOn, now: number): TokenSignOn {
   const issuer = typeof said === 'object' && said !== null ? text(said.issuer) : undefined
@@ -70,7 +71,10 @@ function soundSignOn(said: SaidSignOn, now: number): TokenSignOn {
 /** Clocks of the authorization server and of this API differ by less. */
 const FUTURE_SECONDS = 300
 
-/** A moment that has been, in epoch seconds. Milliseconds, and what is yet to come, are later than any mark: they cannot be true. */
+/**
+ * A moment that has been, in epoch seconds. Milliseconds, and what is yet to come, are later than any mark: they cannot
+ * be true.
+ */
 function date(value: unknown, now: number): number | 'impossible' | undefined {
   if (value === undefined || value === null) return undefined
   if (typeof value !== 'number' || !Number.isFinite(value) || value > now + FUTURE_SECONDS) return 'impossible'
@@ -84,7 +88,10 @@ function text(value: unknown): string | undefined {
   return value
 }
 
-/** Without its client a token is under no mark but its own: Logout Tokens are addressed to a client, and a `sub` alone is nobody's. */
+/**
+ * Without its client a token is under no mark but its own: Logout Tokens are addressed to a client, and a `sub` alone
+ * is nobody's.
+ */
 function tokenOfNobodysClient(): LogoutError {
   return new LogoutError(
     'ERR_CONFIGURATION',

@@ -1,7 +1,8 @@
-// What one introspection answer says of its token: whose it is, since when, until when, and whether a mark ends it. Pure.
+// What one introspection answer says of its token: whose it is, since when, until when, and whether a mark ends it.
+// Pure.
 import type { IntrospectionResponse } from 'oauth4webapi'
 import { covers, DEFAULT_TOLERANCE_SECONDS, type Mark } from '../marks/covering.js'
-import { tokenKey } from '../marks/target.js'
+import { sha256 } from '../marks/target.js'
 import { noVerdict } from './no-verdict.js'
 import { keysOf, type NamedSignOn } from './sign-on-keys.js'
 
@@ -16,12 +17,16 @@ export interface TokenSignOn extends NamedSignOn {
   readonly issuedAt?: number | undefined
 }
 
-/** No token lives until the year 5138; no clock shows 1973 any more. What is larger counts milliseconds, or parts of them. */
+/**
+ * No token lives until the year 5138; no clock shows 1973 any more. What is larger counts milliseconds, or parts of
+ * them.
+ */
 const LARGEST_IN_SECONDS = 1e11
 
 /**
- * When a token expires, in epoch seconds; `Infinity` if its answer does not say. Some servers send `exp` as a string, as a date or
- * in milli-, micro- or nanoseconds: reading those as what they mean can only end a token earlier than ignoring them would.
+ * When a token expires, in epoch seconds; `Infinity` if its answer does not say. Some servers send `exp` as a string,
+ * as a date or in milli-, micro- or nanoseconds: reading those as what they mean can only end a token earlier than
+ * ignoring them would.
  *
  * @throws LogoutError `ERR_NO_VERDICT` for what cannot be read: the token may have expired long ago
  */
@@ -52,11 +57,11 @@ export interface TokenStanding {
 }
 
 /**
- * The key in the store of a token that was ended by its key: a client of the eviction endpoint may send any text of the right
- * shape, and must not be able to choose what lies beside the marks of others.
+ * The key in the store of a token that was ended by its key: a client of the eviction endpoint may send any text of the
+ * right shape, and must not be able to choose what lies beside the marks of others.
  */
 export function evictedKey(given: string): string {
-  return tokenKey(given)
+  return sha256(given)
 }
 
 /** The keys of one token: as it is recorded with its session, and as it is ended by its key. */
@@ -79,9 +84,9 @@ export function standingOf(own: readonly string[], signOn: TokenSignOn, keys = k
  * and end what was there before them. `boundAt`: when the token was known to exist, by the clock of the marks; nothing
  * where nobody remembers that: it may be as old as any mark.
  *
- * A token tells less than a login's ID Token, so the date differs by scope. Under a `sub` mark it is `auth_time`, else `iat`: a
- * token got by a refresh after the logout is not told apart from a later login without `auth_time`. Under a `sid` mark a
- * refresh must not count as a later login, so only `auth_time` can say that the user authenticated again.
+ * A token tells less than a login's ID Token, so the date differs by scope. Under a `sub` mark it is `auth_time`, else
+ * `iat`: a token got by a refresh after the logout is not told apart from a later login without `auth_time`. Under a
+ * `sid` mark a refresh must not count as a later login, so only `auth_time` can say that the user authenticated again.
  */
 export function ends(mark: Mark, token: TokenStanding, boundAt: number | undefined): boolean {
   // That an answer names no `sid` does not say that the sign-on had none: the authorization server is asked again.
@@ -89,15 +94,15 @@ export function ends(mark: Mark, token: TokenStanding, boundAt: number | undefin
   const issuedAt = mark.scope === 'sid' ? token.authTime : (token.authTime ?? token.issuedAt)
   const signOn = { subKey: mark.subKey ?? token.subKey ?? '', issuedAt }
   if (mark.issuedAt !== undefined) return covers(mark, { ...signOn, boundAt: boundAt ?? Number.NEGATIVE_INFINITY })
-  // With no Logout Token behind the mark, the store's clock alone dates it. A token that was first met after it may have been issued
-  // before it all the same, by a clock that is another one.
+  // With no Logout Token behind the mark, the store's clock alone dates it. A token that was first met after it may
+  // have been issued before it all the same, by a clock that is another one.
   const issuedBy = (issuedAt ?? Number.NEGATIVE_INFINITY) - DEFAULT_TOLERANCE_SECONDS
   return covers(mark, { ...signOn, boundAt: Math.min(boundAt ?? Number.POSITIVE_INFINITY, issuedBy) })
 }
 
 /**
- * Whether the mark names another user than the token. The `sid` suffices to end it: an answer may have a pairwise or an internal
- * `sub` where ID Tokens have the public one. But marks of that `sub` alone then miss it, which is to be said.
+ * Whether the mark names another user than the token. The `sid` suffices to end it: an answer may have a pairwise or an
+ * internal `sub` where ID Tokens have the public one. But marks of that `sub` alone then miss it, which is to be said.
  */
 export function namesAnother(mark: Mark, token: TokenStanding): boolean {
   return mark.subKey !== undefined && token.subKey !== undefined && mark.subKey !== token.subKey

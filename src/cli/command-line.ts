@@ -1,4 +1,5 @@
-// The command line: which command, which options, how it ends. Knows what the commands are called and nothing of what they do.
+// The command line: which command, which options, how it ends. Knows what the commands are called and nothing of what
+// they do.
 import { parseArgs } from 'node:util'
 import { doctor } from './doctor.js'
 import { replay } from './replay.js'

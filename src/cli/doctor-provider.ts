@@ -1,4 +1,8 @@
-// Looks at an OpenID Provider as the receiver will: metadata, keys, clock and speed. Asks for what is public, and believes nothing.
+// Looks at an OpenID Provider as the receiver will: metadata, keys, clock and speed. Asks for what is public, and
+// believes nothing.
+import { collected } from '../http/bounded-body.js'
+import { MAX_BODY_BYTES } from '../http/fetched-documents.js'
+import { safeUrl } from '../http/safe-url.js'
 import { isJsonObject, type JsonObject } from '../json-object.js'
 import { type ProviderPreset, preset } from '../providers/presets.js'
 import { guessedPreset, isPresetName, OPTION_REASONS, REGISTRATION_NOTES, silentProvider } from './known-provider.js'
@@ -15,6 +19,8 @@ const CLOCK_TOLERANCE_SECONDS = 60
 const FETCH_BUDGET_SECONDS = 1.5
 /** Doctors are patient: a slow provider is to be measured, not given up. */
 const PATIENCE_SECONDS = 10
+
+class TooLargeError extends Error {}
 
 interface Fetched {
   readonly seconds: number
@@ -57,14 +63,22 @@ function presetNameOf({ presetName, issuer }: ProviderQuestions) {
 }
 
 function insecureIssuer(issuer: string): Finding | undefined {
-  const { protocol, hostname } = new URL(issuer)
-  const isLoopback = hostname === 'localhost' || hostname === '[::1]' || /^127\./.test(hostname)
-  if (protocol === 'https:' || isLoopback) return undefined
+  if (isSafe(issuer)) return undefined
   return problem(
     'issuer',
     'the issuer is plain http: whoever is on the network path can replace its keys and forge logouts',
     'Use the https address; the receiver refuses this one unless dangerouslyAllowHttp is set.',
   )
+}
+
+/** As the receiver sees it. */
+function isSafe(url: string): boolean {
+  try {
+    safeUrl(url, false)
+    return true
+  } catch {
+    return false
+  }
 }
 
 /** OpenID Connect Discovery 4.3: exactly the same, character by character. */
@@ -130,7 +144,7 @@ async function keyFindings(
       problem(
         'algorithms',
         `it signs by ${shown(announced.join(', '))}; the receiver takes ${algorithms.join(', ')}`,
-        `Set algorithms: [${JSON.stringify(announced[0])}], or what your client registered as id_token_signed_response_alg.`,
+        `Set algorithms: [${JSON.stringify(shown(announced[0] ?? '', 40))}], or what your client registered as id_token_signed_response_alg.`,
       ),
     )
   } else if (announced.length > 0) {
@@ -141,6 +155,16 @@ async function keyFindings(
   const { jwks_uri: uri } = metadata
   if (typeof uri !== 'string' || !URL.canParse(uri)) {
     return [...findings, problem('keys', 'the metadata have no jwks_uri', 'Give jwks or jwksUri yourself.')]
+  }
+  if (!isSafe(uri)) {
+    return [
+      ...findings,
+      problem(
+        'keys',
+        `${shown(uri)} is not https: whoever is on the network path can replace its keys and forge logouts`,
+        'The receiver fetches no keys from there unless dangerouslyAllowHttp is set; let the provider publish an https jwks_uri, or give jwksUri yourself.',
+      ),
+    ]
   }
   const { document, failure, seconds } = await fetchJson(uri)
   const keys = document?.keys
@@ -269,7 +293,8 @@ async function fetchJson(url: string): Promise<Fetched> {
       signal: AbortSignal.timeout(PATIENCE_SECONDS * 1000),
     })
     const date = response.headers.get('date')
-    const text = await response.text()
+    const body = await collected(response.body ?? [], MAX_BODY_BYTES, () => new TooLargeError())
+    const text = new TextDecoder().decode(body)
     const seconds = (performance.now() - began) / 1000
     if (response.status >= 300 && response.status < 400)
       return failed(`the answer was a redirect (${response.status}), which is not followed`, date)
@@ -282,6 +307,7 @@ async function fetchJson(url: string): Promise<Fetched> {
     }
     return failed(/^\s*</.test(text) ? 'the answer is a page, not JSON' : 'the answer is not a JSON object', date)
   } catch (error) {
+    if (error instanceof TooLargeError) return failed('the answer is larger than any metadata or keys are')
     const timedOut = error instanceof Error && error.name === 'TimeoutError'
     return failed(timedOut ? `no answer within ${PATIENCE_SECONDS} s` : `no connection (${codeOf(error)})`)
   }

@@ -1,5 +1,5 @@
-// `doctor`: is everything in place for a logout? Looks at the provider, at the application's receiver and at its store, in this
-// order, and changes nothing anywhere.
+// `doctor`: is everything in place for a logout? Looks at the provider, at the application's receiver and at its store,
+// in this order, and changes nothing anywhere.
 import { createRequire } from 'node:module'
 import path from 'node:path'
 import { pathToFileURL } from 'node:url'

@@ -1,4 +1,5 @@
-// Which known provider an issuer is, read off its address, and what to tell who uses it. Guesses only where the address is plain.
+// Which known provider an issuer is, read off its address, and what to tell who uses it. Guesses only where the address
+// is plain.
 import { PRESET_NAMES, type PresetName } from '../providers/presets.js'
 
 /** Providers that send no Logout Token at all, and what there is in its place. */

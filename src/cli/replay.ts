@@ -1,12 +1,12 @@
-// `replay`: explains a captured Logout Token rule by rule, by the receiver's own code and without any network. Prints no value of it
-// that names a person, a session or the token itself.
+// `replay`: explains a captured Logout Token rule by rule, by the receiver's own code and without any network. Prints
+// no value of it that names a person, a session or the token itself.
 import { readFile } from 'node:fs/promises'
-import { decodeProtectedHeader } from 'jose'
+import { decodeProtectedHeader } from 'jose/decode/protected_header'
 import { LogoutError } from '../errors.js'
 import { type JsonObject, jsonObjectIn } from '../json-object.js'
-import { providerDirectory } from '../providers/directory.js'
+import { type ProviderDirectory, providerDirectory } from '../providers/directory.js'
 import { type ProviderPreset, preset } from '../providers/presets.js'
-import type { ProviderOptions } from '../providers/provider.js'
+import type { ProviderOptions } from '../providers/provider-options.js'
 import type { MintAlgorithm } from '../testing/mint-keys.js'
 import { BACKCHANNEL_LOGOUT_EVENT } from '../testing/token-change.js'
 import { createTokenMint, type TokenMint } from '../testing/token-mint.js'
@@ -35,17 +35,20 @@ interface Captured {
 
 /** More defects than this and it is no Logout Token. */
 const MAX_DEFECTS = 25
+/** Of the dates that JavaScript knows. */
+const LATEST_SECONDS = 8.64e12
 /** Signs in place of a client secret, which this command is not told. */
 const STAND_IN_SECRET = 'stands in for the client secret of the provider'
 
 export async function replay(order: ReplayOrder, terminal: Terminal): Promise<ExitCode> {
   const captured = tokenIn(await readFile(order.file, 'utf8').catch(unreadable(order.file)))
-  const about = typeof captured.claims.iss === 'string' ? captured.claims.iss : 'https://op.example.com'
+  const { iss, iat } = captured.claims
+  const about = typeof iss === 'string' && URL.canParse(iss) ? iss : 'https://op.example.com'
   const issuer = order.issuer ?? about
   const clientId = order.clientId ?? clientIn(captured.claims)
   const options = presetOf(order, issuer)
   const now =
-    timeOf(order.at) ?? (typeof captured.claims.iat === 'number' ? captured.claims.iat + 1 : Date.now() / 1000)
+    timeOf(order.at) ?? (typeof iat === 'number' && Math.abs(iat) < LATEST_SECONDS ? iat + 1 : Date.now() / 1000)
   const findings: Finding[] = [
     {
       level: 'note',
@@ -80,8 +83,8 @@ async function signatureFindings(
 }
 
 /**
- * Mends what is refused and asks again, until nothing is: so each broken rule is named, not only the first. What is asked is the same
- * header and claims, signed by a key of this command's own.
+ * Mends what is refused and asks again, until nothing is: so each broken rule is named, not only the first. What is
+ * asked is the same header and claims, signed by a key of this command's own.
  */
 async function brokenRules(captured: Captured, options: ProviderOptions, now: number): Promise<readonly Finding[]> {
   const accepted = mintAlgorithm(options.algorithms?.[0], 'RS256')
@@ -107,11 +110,22 @@ async function brokenRules(captured: Captured, options: ProviderOptions, now: nu
 }
 
 async function verdict(token: string, options: ProviderOptions, now: number): Promise<LogoutError | undefined> {
+  const directory = directoryOf(options, now)
   try {
-    await verifyLogoutToken(token, { directory: providerDirectory(options, { clock: () => now }), now })
+    await verifyLogoutToken(token, { directory, now })
     return undefined
   } catch (error) {
     if (error instanceof LogoutError) return error
+    throw error
+  }
+}
+
+/** What no provider can be: an issuer without https, or keys that are none. */
+function directoryOf(options: ProviderOptions, now: number): ProviderDirectory {
+  try {
+    return providerDirectory(options, { clock: () => now })
+  } catch (error) {
+    if (error instanceof TypeError) throw new UsageError(`--issuer or --jwks: ${shown(error.message, 300)}`)
     throw error
   }
 }
@@ -193,15 +207,21 @@ function kindOf(value: unknown): string {
 /** A bare token, or the body of the request as it was captured. */
 function tokenIn(text: string): Captured {
   const trimmed = text.trim()
-  const token = /(?:^|&)logout_token=([^&\s]+)/.exec(trimmed)?.[1] ?? trimmed
-  const segments = decodeURIComponent(token).split('.')
+  const [decoded = ''] = new URLSearchParams(trimmed).getAll('logout_token').concat(trimmed)
+  const segments = decoded.split('.')
   if (segments.length === 5)
     throw new UsageError('the token is encrypted (five segments): decrypt it first, and give the signed token inside')
   const [header, claims] = segments.map((segment) => jsonObjectIn(Buffer.from(segment, 'base64url')))
-  if (segments.length !== 3 || header === undefined || claims === undefined) {
+  if (segments.length !== 3 || header === undefined || claims === undefined || isTooDeep([header, claims])) {
     throw new UsageError('the file holds no Logout Token: neither three segments of JSON nor logout_token=…')
   }
-  return { token: decodeURIComponent(token), header, claims }
+  return { token: decoded, header, claims }
+}
+
+/** No Logout Token is; and it could not be written again. */
+function isTooDeep(value: unknown, left = 50): boolean {
+  if (typeof value !== 'object' || value === null) return false
+  return left === 0 || Object.values(value).some((each) => isTooDeep(each, left - 1))
 }
 
 function clientIn({ aud }: JsonObject): string {
@@ -221,7 +241,7 @@ function presetOf({ presetName }: ReplayOrder, issuer: string): ProviderPreset {
 function timeOf(at: string | undefined): number | undefined {
   if (at === undefined) return undefined
   const seconds = /^\d+(\.\d+)?$/.test(at) ? Number(at) : Date.parse(at) / 1000
-  if (Number.isNaN(seconds)) throw new UsageError('--at is neither epoch seconds nor a date')
+  if (!(Math.abs(seconds) < LATEST_SECONDS)) throw new UsageError('--at is neither epoch seconds nor a date')
   return seconds
 }
 

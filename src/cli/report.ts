@@ -1,4 +1,5 @@
-// What a command found, for people (a table) and for programs (`--json`). Knows no finding; escapes what came from elsewhere.
+// What a command found, for people (a table) and for programs (`--json`). Knows no finding; escapes what came from
+// elsewhere.
 
 export type Level = 'ok' | 'note' | 'warning' | 'problem'
 
@@ -32,10 +33,15 @@ const WIDTH = 110
 
 /** Prints the findings and resolves to the exit code: a warning is none. */
 export function conclude(
-  findings: readonly Finding[],
+  given: readonly Finding[],
   terminal: Terminal,
   { json }: { readonly json: boolean },
 ): ExitCode {
+  const findings = given.map((finding) => ({
+    ...finding,
+    words: printable(finding.words),
+    ...(finding.remedy !== undefined && { remedy: printable(finding.remedy) }),
+  }))
   const problems = findings.filter(({ level }) => level === 'problem').length
   const warnings = findings.filter(({ level }) => level === 'warning').length
   const verdict = problems > 0 ? 'problems' : 'all right'
@@ -55,9 +61,14 @@ export function progress(terminal: Terminal, words: string): void {
   if (terminal.isInteractive) terminal.err(`… ${words}\n`)
 }
 
+/** Control characters steer a terminal, and those of writing directions turn a line about. */
+function printable(text: string): string {
+  return text.replaceAll(/[\p{Cc}\u061C\u200E\u200F\u202A-\u202E\u2066-\u2069]/gu, '�')
+}
+
 /** What came from elsewhere, fit for a terminal: no control characters, not too long. */
 export function shown(text: string, maxLength = 120): string {
-  const plain = text.replaceAll(/\p{Cc}/gu, '�')
+  const plain = printable(text)
   return plain.length > maxLength ? `${plain.slice(0, maxLength)}…` : plain
 }
 

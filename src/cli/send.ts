@@ -1,5 +1,8 @@
-// `send`: a Logout Token by a throw-away OpenID Provider to a receiver that was told to trust it; one, one with a defect, or all.
-import { decodeJwt, decodeProtectedHeader } from 'jose'
+// `send`: a Logout Token by a throw-away OpenID Provider to a receiver that was told to trust it; one, one with a
+// defect, or all.
+import { setTimeout as sleep } from 'node:timers/promises'
+import { decodeProtectedHeader } from 'jose/decode/protected_header'
+import { decodeJwt } from 'jose/jwt/decode'
 import type { Defect } from '../testing/defects.js'
 import { DEFECTS } from '../testing/defects.js'
 import type { DeliveryAnswer } from '../testing/delivery.js'
@@ -8,6 +11,13 @@ import { errorIn, explainRefusal, explainSuccess } from '../testing/receiver-ans
 import type { Change } from '../testing/token-change.js'
 import { isPresetName } from './known-provider.js'
 import { conclude, type ExitCode, type Finding, progress, shown, type Terminal, UsageError } from './report.js'
+
+/**
+ * A receiver that was started before this command could not have its keys, and asks again only after a while: longer
+ * than its first waits, which double from half a second.
+ */
+const ASK_AGAIN_AFTER_MS = 1000
+const MOST_TIMES = 20
 
 export interface SendOrder {
   readonly uri: string
@@ -38,14 +48,14 @@ export async function send(order: SendOrder, terminal: Terminal): Promise<ExitCo
   try {
     const settings = `issuer: '${op.issuer}', clientId: '${order.clientId}'`
     terminal.err(`the receiver must trust the throw-away provider of this command: { ${settings} }\n`)
-    const findings = order.all ? await sendAll(op, order, terminal) : await sendOne(op, order)
+    const findings = order.all ? await sendAll(op, order, terminal) : await sendOne(op, order, terminal)
     return conclude(findings, terminal, order)
   } finally {
     await op.close()
   }
 }
 
-async function sendOne(op: FakeOp, order: SendOrder): Promise<readonly Finding[]> {
+async function sendOne(op: FakeOp, order: SendOrder, terminal: Terminal): Promise<readonly Finding[]> {
   const { defect } = order
   if (defect !== undefined && !isDefect(defect)) {
     throw new UsageError(
@@ -53,7 +63,7 @@ async function sendOne(op: FakeOp, order: SendOrder): Promise<readonly Finding[]
     )
   }
   const token = defect === undefined ? await op.mint.logoutToken(targetOf(order)) : await op.mint.defective(defect)
-  const answer = await op.deliver(order.uri, token)
+  const answer = await patientDelivery(op, order, terminal)(token)
   const exchange: readonly Finding[] = [
     { level: 'note', about: 'sent', words: `POST ${shown(order.uri)} logout_token=${described(token)}` },
     {
@@ -73,18 +83,19 @@ async function sendOne(op: FakeOp, order: SendOrder): Promise<readonly Finding[]
 /** Every rule in turn, and then the token that breaks none: a receiver that refuses everything keeps no rule either. */
 async function sendAll(op: FakeOp, order: SendOrder, terminal: Terminal): Promise<readonly Finding[]> {
   const findings: Finding[] = []
+  const deliver = patientDelivery(op, order, terminal)
   const tolerated: readonly Defect[] = op.shape.tolerated ?? []
   for (const [done, { name, rule }] of DEFECTS.entries()) {
     if (done % 20 === 0) progress(terminal, `${done} of ${DEFECTS.length} broken tokens sent`)
     if (tolerated.includes(name)) continue
-    const answer = await op.deliver(order.uri, await op.mint.defective(name))
-    const kept = answer.status === 400
+    const answer = await deliver(await op.mint.defective(name))
+    const kept = answer.status === 400 && !isNotYet(answer)
     const words = `${rule}: ${kept ? 'refused' : `not refused with 400, but answered ${inWords(answer)}`}`
     const remedy = kept ? undefined : remedyOf(answer)
     findings.push({ level: kept ? 'ok' : 'problem', about: name, words, remedy })
   }
   const token = await op.mint.logoutToken(targetOf(order))
-  const first = explainSuccess(await op.deliver(order.uri, token))
+  const first = explainSuccess(await deliver(token))
   if (first === undefined)
     findings.push({ level: 'ok', about: 'a good token', words: 'BCL 2.8: answered 200, no-store' })
   else findings.push({ ...verdictOf(first), about: 'a good token' })
@@ -98,11 +109,37 @@ async function sendAll(op: FakeOp, order: SendOrder, terminal: Terminal): Promis
   return findings
 }
 
+/**
+ * Delivers tokens, and resolves to what the receiver makes of each. "Not yet", since it cannot have our keys or its
+ * store just now, is no verdict: it is asked again, and that is said; so often in all, whatever is sent after it.
+ */
+function patientDelivery(op: FakeOp, { uri }: SendOrder, terminal: Terminal) {
+  let left = MOST_TIMES
+  return async (token: string): Promise<DeliveryAnswer> => {
+    for (;;) {
+      const answer = await op.deliver(uri, token)
+      if (!isNotYet(answer) || left === 0) return answer
+      if (left-- === MOST_TIMES) terminal.err(NOT_YET)
+      await sleep(ASK_AGAIN_AFTER_MS)
+    }
+  }
+}
+
+const NOT_YET =
+  'the receiver answered "not yet" (logout_failed), as one does that was started before this command and waits before ' +
+  'it asks for keys again, or whose store is away: the token is sent again each second\n'
+
+function isNotYet({ body }: DeliveryAnswer): boolean {
+  return errorIn(body) === 'logout_failed'
+}
+
 function verdictOf({ problem, remedy, page }: { problem: string; remedy: string; page: string }): Finding {
   return { level: 'problem', about: 'verdict', words: problem, remedy: `${remedy} (${page})` }
 }
 
 function remedyOf(answer: DeliveryAnswer): string | undefined {
+  if (isNotYet(answer))
+    return 'It could not judge the token: its event logout-failed or awaiting-keys says what it waits for.'
   if (answer.status === 200)
     return 'The receiver takes a token that breaks this rule: whoever can make one ends sessions.'
   return explainRefusal(answer)?.remedy

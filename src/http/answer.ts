@@ -17,8 +17,18 @@ export interface ReceivedRequest {
   readonly url: string
   /** Where it came from, as far as the skin knows: the address of the other end of the connection. */
   readonly sender: string | undefined
+  /** The header `Cookie`, as it came. */
+  readonly cookies: string | undefined
   /** The one value of a form's field. Rejects with `ERR_REQUEST`. */
   readField(name: string): Promise<string>
+  /** The whole form, read once. Rejects with `ERR_REQUEST`. */
+  readForm(): Promise<FormFields>
+}
+
+/** The fields of a form. */
+export interface FormFields {
+  /** `undefined` where there is no such field. Throws `ERR_REQUEST` where there are several, or no string. */
+  optional(name: string): string | undefined
 }
 
 const NO_STORE = { 'Cache-Control': 'no-store' }

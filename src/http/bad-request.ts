@@ -18,7 +18,10 @@ export function badRequest(reason: RequestRefusal, cause?: unknown): LogoutError
   return new LogoutError('ERR_REQUEST', SENTENCES[reason], { reason, cause })
 }
 
-/** The form's field is not there (`missing`), or not once and as a string (`repeated`); `reason` is for example `logout_token_missing`. */
+/**
+ * The form's field is not there (`missing`), or not once and as a string (`repeated`); `reason` is for example
+ * `logout_token_missing`.
+ */
 export function badField(field: string, fault: 'missing' | 'repeated'): LogoutError {
   const what = fault === 'missing' ? `no ${field}` : `more than one ${field}, or one that is no string`
   return new LogoutError('ERR_REQUEST', `The form has ${what}`, { reason: `${field}_${fault}` })

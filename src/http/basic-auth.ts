@@ -6,7 +6,9 @@ export interface BasicCredentials {
   readonly secret: string
 }
 
-/** The value of an `Authorization` header. Both parts are form-encoded first, so a colon in the id separates nothing. */
+/**
+ * The value of an `Authorization` header. Both parts are form-encoded first, so a colon in the id separates nothing.
+ */
 export function basicAuthorization({ id, secret }: BasicCredentials): string {
   return `Basic ${Buffer.from(`${formEncoded(id)}:${formEncoded(secret)}`).toString('base64')}`
 }

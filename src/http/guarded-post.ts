@@ -1,7 +1,8 @@
-// One careful POST to an address that others have registered: never redirected, bounded in time and answer, and not into the
-// network that this process sees. Knows no token.
-import { Agent as HttpAgent, request as httpRequest, type IncomingMessage } from 'node:http'
-import { Agent as HttpsAgent, request as httpsRequest } from 'node:https'
+// One careful POST to an address that others have registered: never redirected, bounded in time and answer, and not
+// into the network that this process sees. Knows no token.
+
+import type { AgentOptions, ClientRequest, Agent as HttpAgent, IncomingMessage, RequestOptions } from 'node:http'
+import { milliseconds, unlessAborted } from '../deadline.js'
 import { collected } from './bounded-body.js'
 import type { Fetch } from './fetched-documents.js'
 import { isPrivateLiteral, PrivateAddressError, publicLookup } from './public-address.js'
@@ -37,22 +38,25 @@ export function guardedPosts(allowPrivateAddresses: boolean, lookup = publicLook
     maxSockets: CONNECTIONS_PER_HOST,
     ...(!allowPrivateAddresses && { lookup }),
   }
-  const http = new HttpAgent(options)
-  const https = new HttpsAgent(options)
+  // Loaded by the first delivery: a receiver alone never posts, and TLS takes longer to load than this package.
+  const clients = new Map<string, Promise<Client>>()
+  const clientOf = (protocol: string): Promise<Client> => {
+    const known = clients.get(protocol) ?? clientFor(protocol, options)
+    clients.set(protocol, known)
+    return known
+  }
   return {
     async post({ url, headers, body, timeoutSeconds }) {
       const { protocol, hostname } = new URL(url)
       // A numeric address is not looked up.
       if (!allowPrivateAddresses && isPrivateLiteral(hostname)) throw new PrivateAddressError()
-      const signal = AbortSignal.timeout(timeoutSeconds * 1000)
+      const signal = AbortSignal.timeout(milliseconds(timeoutSeconds))
       const length = { 'Content-Length': String(Buffer.byteLength(body)) }
       const about = { method: 'POST', headers: { ...headers, ...length }, signal }
       try {
+        const { request, agent } = await clientOf(protocol)
         const response = await new Promise<IncomingMessage>((resolve, reject) => {
-          const sent =
-            protocol === 'https:'
-              ? httpsRequest(url, { ...about, agent: https })
-              : httpRequest(url, { ...about, agent: http })
+          const sent = request(url, { ...about, agent })
           // A connection that is handed over instead of answered (101) closes without a word; after a response this
           // says nothing.
           const closed = () => reject(new Error('The connection was closed without an answer'))
@@ -65,19 +69,32 @@ export function guardedPosts(allowPrivateAddresses: boolean, lookup = publicLook
       }
     },
     close() {
-      http.destroy()
-      https.destroy()
+      for (const client of clients.values()) void client.then(({ agent }) => agent.destroy())
     },
   }
+}
+
+interface Client {
+  readonly agent: HttpAgent
+  readonly request: (url: string, options: RequestOptions) => ClientRequest
+}
+
+async function clientFor(protocol: string, options: AgentOptions): Promise<Client> {
+  const { Agent, request } = await (protocol === 'https:' ? import('node:https') : import('node:http'))
+  return { agent: new Agent(options), request }
 }
 
 /** The same by somebody's own `fetch`, which sees to it where it connects to. */
 export function postsBy(fetch: Fetch): GuardedPosts {
   return {
     async post({ url, headers, body, timeoutSeconds }) {
-      const signal = AbortSignal.timeout(timeoutSeconds * 1000)
-      const response = await fetch(url, { method: 'POST', headers, body, redirect: 'manual', signal })
-      return answerOf(response.status, response.body ?? [])
+      const signal = AbortSignal.timeout(milliseconds(timeoutSeconds))
+      const posted = async () => {
+        const response = await fetch(url, { method: 'POST', headers, body, redirect: 'manual', signal })
+        return answerOf(response.status, response.body ?? [])
+      }
+      // Whether it heeds the signal is its own affair; a turn that it took for ever would be everybody's.
+      return unlessAborted(posted(), signal)
     },
     close() {},
   }

@@ -1,4 +1,5 @@
-// One path of a server, answered in front of the whole application that has the others. Knows no framework and no endpoint.
+// One path of a server, answered in front of the whole application that has the others. Knows no framework and no
+// endpoint.
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { assertOptions } from '../option-checks.js'
 import type { NodeHandler } from './node.js'
@@ -15,7 +16,9 @@ export interface ListenerOptions {
   readonly path: string
 }
 
-/** Hands the requests of one path to `handler`, whatever their method and query, and all others to `app`, as they came. */
+/**
+ * Hands the requests of one path to `handler`, whatever their method and query, and all others to `app`, as they came.
+ */
 export function inFrontOf(
   app: ApplicationListener,
   handler: NodeHandler,
@@ -47,7 +50,9 @@ function isAsInUrl(path: string): boolean {
   return URL.canParse(path, base) && new URL(path, base).href === base + path
 }
 
-/** RFC 9112 3.2: a request target is a path with its query, or the whole URL where the sender takes this for a proxy. */
+/**
+ * RFC 9112 3.2: a request target is a path with its query, or the whole URL where the sender takes this for a proxy.
+ */
 function pathOf(target: string): string {
   const rest = target.startsWith('/') ? target : target.replace(/^https?:\/\/[^/?]*/i, '')
   const query = rest.indexOf('?')

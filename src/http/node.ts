@@ -1,8 +1,10 @@
-// The skin for Node's http, Express 4 and 5 and everything connect-style. Never calls `next`, never throws, knows no token.
+// The skin for Node's http, Express 4 and 5 and everything connect-style. Never calls `next`, never throws, knows no
+// token.
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import type { Answer, ReceivedRequest, Respond } from './answer.js'
+import type { ServerHttp2Stream } from 'node:http2'
+import type { Answer, FormFields, ReceivedRequest, Respond } from './answer.js'
 import { type BodyBounds, readNodeBody } from './bounded-body.js'
-import { assertForm, fieldOfForm, fieldOfParsedBody } from './form.js'
+import { assertForm, fieldOfForm, fieldOfParsedBody, formOf } from './form.js'
 
 /** A request handler for Node's http module; Express takes it as it is. */
 export type NodeHandler = (req: NodeRequest, res: ServerResponse) => void
@@ -40,14 +42,28 @@ class NodeReceived implements ReceivedRequest {
     return this.#req.socket?.remoteAddress
   }
 
-  async readField(name: string): Promise<string> {
+  get cookies(): string | undefined {
+    return this.#req.headers.cookie
+  }
+
+  readField(name: string): Promise<string> {
+    return this.#read(
+      (body) => fieldOfParsedBody(body, name),
+      (body) => fieldOfForm(body, name),
+    )
+  }
+
+  readForm(): Promise<FormFields> {
+    return this.#read(formOf, formOf)
+  }
+
+  async #read<T>(ofParsedBody: (body: unknown) => T, ofBody: (body: Uint8Array) => T): Promise<T> {
     // Express gives each request a prototype of its own, which makes every look at one slow: so it is looked at once.
     const req = this.#req
     const { headers } = req
     const isParsed = wasParsed(req)
     assertForm(headers['content-type'], isParsed ? undefined : headers['content-encoding'])
-    if (isParsed) return fieldOfParsedBody(req.body, name)
-    return fieldOfForm(await readNodeBody(req, this.#bounds), name)
+    return isParsed ? ofParsedBody(req.body) : ofBody(await readNodeBody(req, this.#bounds))
   }
 }
 
@@ -62,9 +78,14 @@ export function send(res: ServerResponse, req: IncomingMessage, { status, header
   res.on('error', () => {}) // The sender may be gone; there is nobody left to tell.
   // What was not read must not be taken for the connection's next request, nor be waited for.
   const isUnread = !req.complete
-  // HTTP/2 has no such header, and streams of their own.
+  // HTTP/2 has no such header: there each request has a stream of its own, which is reset after the answer (RFC 9113
+  // 8.1). Else it stays open until the sender ends it, and one connection has room for very many.
   const closing = isUnread && req.httpVersionMajor === 1
   res.writeHead(status, closing ? { ...headers, Connection: 'close' } : headers)
-  if (isUnread) res.once('finish', () => req.destroy())
+  if (isUnread) {
+    const { stream }: { readonly stream?: Pick<ServerHttp2Stream, 'once' | 'close'> } = Object(res)
+    if (stream === undefined) res.once('finish', () => req.destroy())
+    else stream.once('finish', () => stream.close()) // The response itself finishes only when its stream is closed.
+  }
   res.end(body)
 }

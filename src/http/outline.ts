@@ -1,8 +1,8 @@
 // What may be kept of an error of somebody else's HTTP client: no words of its own, since they may hold a token.
 
 /**
- * What is left of an error when all that could hold a token or a claim is taken away: its name, code and HTTP status. Causes
- * of HTTP clients hold requests and bodies, and errors are printed whole.
+ * What is left of an error when all that could hold a token or a claim is taken away: its name, code and HTTP status.
+ * Causes of HTTP clients hold requests and bodies, and errors are printed whole.
  */
 export function outline(error: unknown): Error {
   const words = [nameOf(error), codeOf(error), statusOf(error)].filter((word) => word !== undefined)

@@ -22,7 +22,8 @@ const special = new BlockList()
 const globalUnicast = new BlockList()
 for (const net of SPECIAL_IPV4) addSubnet(special, net, 'ipv4')
 for (const net of SPECIAL_IPV6) addSubnet(special, net, 'ipv6')
-// Nothing else of IPv6 is handed out: loopback, mapped IPv4, translation, unique local and link local are all outside of it.
+// Nothing else of IPv6 is handed out: loopback, mapped IPv4, translation, unique local and link local are all outside
+// of it.
 addSubnet(globalUnicast, '2000::/3', 'ipv6')
 
 function addSubnet(list: BlockList, net: string, family: 'ipv4' | 'ipv6'): void {
@@ -44,8 +45,9 @@ export function isPrivateLiteral(hostname: string): boolean {
 }
 
 /**
- * For the option `lookup` of a connection: what it is handed is what it connects to, so that no second answer of the name server
- * comes in between. A name with one address that is not public is refused whole. `lookup`: who knows the addresses.
+ * For the option `lookup` of a connection: what it is handed is what it connects to, so that no second answer of the
+ * name server comes in between. A name with one address that is not public is refused whole. `lookup`: who knows the
+ * addresses.
  */
 export function publicLookup(lookup: typeof systemLookup = systemLookup): LookupFunction {
   return (hostname, options, callback) => {

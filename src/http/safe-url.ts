@@ -1,8 +1,8 @@
 // To which URLs this package sends secrets and from which it takes keys: one rule for all. Fetches nothing.
 
 /**
- * A URL that may be called: `https`, or plain `http` to this machine itself, or to anywhere if `dangerouslyAllowHttp`; without user
- * name and password. Throws a `TypeError` whose message goes on after the name of an option.
+ * A URL that may be called: `https`, or plain `http` to this machine itself, or to anywhere if `dangerouslyAllowHttp`;
+ * without user name and password. Throws a `TypeError` whose message goes on after the name of an option.
  */
 export function safeUrl(value: unknown, dangerouslyAllowHttp: boolean): string {
   if (typeof value !== 'string' || /\s/.test(value) || !URL.canParse(value)) {

@@ -1,8 +1,9 @@
-// The skin for everything that speaks Web `Request` and `Response`: Hono, Next.js route handlers, and the like. Knows no token.
+// The skin for everything that speaks Web `Request` and `Response`: Hono, Next.js route handlers, and the like. Knows
+// no token.
 import type { ReceivedRequest, Respond } from './answer.js'
 import { badRequest } from './bad-request.js'
 import { type BodyBounds, readWebBody } from './bounded-body.js'
-import { assertForm, fieldOfForm } from './form.js'
+import { assertForm, fieldOfForm, formOf } from './form.js'
 
 /** Answers one request; never rejects. */
 export type WebHandler = (request: Request) => Promise<Response>
@@ -16,15 +17,18 @@ export function webHandler(respond: Respond, bounds: BodyBounds): WebHandler {
 }
 
 function receivedFrom(request: Request, bounds: BodyBounds): ReceivedRequest {
+  const body = async () => {
+    const { headers } = request
+    assertForm(headers.get('content-type'), headers.get('content-encoding'))
+    if (request.bodyUsed || request.body?.locked) throw badRequest('body_consumed')
+    return readWebBody(request, bounds)
+  }
   return {
     method: request.method,
     url: request.url,
     sender: undefined,
-    async readField(name) {
-      const { headers } = request
-      assertForm(headers.get('content-type'), headers.get('content-encoding'))
-      if (request.bodyUsed || request.body?.locked) throw badRequest('body_consumed')
-      return fieldOfForm(await readWebBody(request, bounds), name)
-    },
+    cookies: request.headers.get('cookie') ?? undefined,
+    readField: async (name) => fieldOfForm(await body(), name),
+    readForm: async () => formOf(await body()),
   }
 }

@@ -6,10 +6,13 @@ export type Turns = <T>(work: () => Promise<T>) => Promise<T>
 
 export interface BackgroundOptions<Job> {
   /**
-   * One more attempt; resolves to whether the job is done. Never rejects. What it does within `turns` should be short:
-   * other jobs wait for that, and for nothing else.
+   * One more attempt; resolves to whether the job is done. `closed`: there is no more to do, and that says nothing of
+   * what others wait for. Never rejects. What it does within `turns` should be short: other jobs wait for that, and for
+   * nothing else.
    */
-  readonly attempt: (job: Job, turns: Turns) => Promise<boolean>
+  readonly attempt: (job: Job, turns: Turns) => Promise<boolean | 'closed'>
+  /** What a job waits for, where not all wait for the same: whoever waits for another hears nothing of its success. */
+  readonly waitsFor?: (job: Job) => string
   /** The job is given up: its time is over. */
   readonly abandon: (job: Job) => void
   readonly firstDelaySeconds: number
@@ -29,7 +32,7 @@ interface Kept {
 
 /**
  * Each job has its own timer and waits twice as long after each failure, so that one which hangs delays no other. After
- * a success all start over: what they wait for is probably back. No timer keeps the process alive.
+ * a success all start over that wait for the same: it is probably back. No timer keeps the process alive.
  */
 export class Background<Job extends object> {
   readonly #options: BackgroundOptions<Job>
@@ -41,7 +44,9 @@ export class Background<Job extends object> {
     this.#options = options
   }
 
-  /** Keeps a job for later; one that is kept already keeps its first deadline. Returns whether it will be tried again. */
+  /**
+   * Keeps a job for later; one that is kept already keeps its first deadline. Returns whether it will be tried again.
+   */
   add(job: Job): boolean {
     const { giveUpAfterSeconds, firstDelaySeconds } = this.#options
     if (this.#closed || giveUpAfterSeconds === 0) return false
@@ -83,7 +88,7 @@ export class Background<Job extends object> {
     if (this.#jobs.get(job) !== kept) return
     if (done) {
       this.#jobs.delete(job)
-      this.#startOver(kept)
+      if (done !== 'closed') this.#startOver(job, kept)
     } else if (monotonicSeconds() >= kept.giveUpAt) {
       this.#jobs.delete(job)
       abandon(job)
@@ -94,11 +99,12 @@ export class Background<Job extends object> {
   }
 
   /** Only after one that had been waiting for long: else each of many successes would walk through all of them. */
-  #startOver({ delaySeconds }: Kept): void {
-    const { firstDelaySeconds } = this.#options
+  #startOver(done: Job, { delaySeconds }: Kept): void {
+    const { firstDelaySeconds, waitsFor = () => '' } = this.#options
     if (delaySeconds === firstDelaySeconds) return
+    const back = waitsFor(done)
     for (const [job, other] of this.#jobs) {
-      if (other.timer === undefined || other.delaySeconds === firstDelaySeconds) continue
+      if (other.timer === undefined || other.delaySeconds === firstDelaySeconds || waitsFor(job) !== back) continue
       clearTimeout(other.timer)
       other.delaySeconds = firstDelaySeconds
       this.#schedule(job, other)
@@ -123,11 +129,27 @@ export function takingTurns(atOneTime: number): Turns {
   }
 }
 
+/** At most so many at one time for each key; nobody waits for another key. */
+export function takingTurnsByKey(atOneTime: number): <T>(key: string, work: () => Promise<T>) => Promise<T> {
+  const byKey = new Map<string, { readonly turns: Turns; users: number }>()
+  return async (key, work) => {
+    const one = byKey.get(key) ?? { turns: takingTurns(atOneTime), users: 0 }
+    byKey.set(key, one)
+    one.users++
+    try {
+      return await one.turns(work)
+    } finally {
+      one.users--
+      if (one.users === 0) byKey.delete(key)
+    }
+  }
+}
+
 /** Runs `work` over all items, so many at a time. `work` must not reject. */
 export async function inParallel<T>(
   width: number,
   items: readonly T[],
-  work: (item: T) => Promise<void>,
+  work: (item: T) => Promise<unknown>,
 ): Promise<void> {
   if (items.length <= width) {
     await Promise.all(items.map(work))

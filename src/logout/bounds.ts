@@ -1,13 +1,13 @@
-// How long somebody who is signed out, disabled or deleted at the OP may stay here: computed from the configuration, so that it can be
-// read, printed and alarmed on. Asks nobody.
+// How long somebody who is signed out, disabled or deleted at the OP may stay here: computed from the configuration, so
+// that it can be read, printed and alarmed on. Asks nobody.
 import type { Client } from '../marks/target.js'
 import type { Provider } from '../providers/provider.js'
 
 /** Of one provider. Seconds. */
 export interface ProviderBounds extends Client {
   /**
-   * A user of whom the provider tells nothing (disabled there, an administrator's "log out all", a lost Logout Token) is out after so
-   * long, however much the session is used. `null`: no bound, while the session is used.
+   * A user of whom the provider tells nothing (disabled there, an administrator's "log out all", a lost Logout Token)
+   * is out after so long, however much the session is used. `null`: no bound, while the session is used.
    */
   readonly withoutLogoutTokenSeconds: number | null
   /** What sets that bound. The claim `session_expiry`, where the provider sends it, shortens it for its login. */
@@ -18,7 +18,10 @@ export interface ProviderBounds extends Client {
 
 /** Made by `logout.bounds()`. Seconds. */
 export interface LogoutBounds {
-  /** After a logout was acknowledged, another node may answer as before for so long: 0, or the seconds of `boundedReads`. */
+  /**
+   * After a logout was acknowledged, another node may answer as before for so long: 0, or the seconds of
+   * `boundedReads`.
+   */
   readonly afterLogoutSeconds: number
   /** The providers that are configured; empty where a function decides. */
   readonly providers: readonly ProviderBounds[]
@@ -31,7 +34,10 @@ export interface BoundsOptions {
 }
 
 interface About extends BoundsOptions {
-  /** Sessions are in a store, where use prolongs them; else cookies carry them, and none outlives `sessionLifetimeSeconds`. */
+  /**
+   * Sessions are in a store, where use prolongs them; else cookies carry them, and none outlives
+   * `sessionLifetimeSeconds`.
+   */
   readonly hasSessionStore: boolean
   readonly sessionLifetimeSeconds: number
   readonly store: object

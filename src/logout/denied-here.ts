@@ -4,13 +4,19 @@
 
 import { ExpiringMap } from '../expiring-map.js'
 import type { Mark } from '../marks/covering.js'
+import type { StoreClock } from '../stores/store-clock.js'
 
 /** Longer than any request that was under way when its session was ended. */
 const REMEMBERED_SECONDS = 900
 
 /** A mark that this process denies by, for as long as nobody ends that. */
 export interface Denial {
-  mark: Mark
+  readonly mark: Mark
+  /**
+   * When it was seen, by the clock of a store, in place of what the mark says: it may be known later than the mark.
+   * `Infinity`: not before that clock is known. The clock is of the receiver that asks, since several deny by the same.
+   */
+  seenAt?: ((storeClock: StoreClock) => number) | undefined
   expiresAt: number
 }
 
@@ -18,21 +24,48 @@ export class DeniedHere {
   readonly #clock: () => number
   readonly #denials = new Map<string, Set<Denial>>()
   readonly #endedIds = new ExpiringMap<{ readonly expiresAt: number }>()
+  #receivers = 0
+  /** Until then a session is remembered, or a request may be under way at a receiver that was closed. */
+  #neededUntil = Number.NEGATIVE_INFINITY
 
   constructor(clock: () => number) {
     this.#clock = clock
   }
 
+  /** One more receiver denies by this. */
+  opened(): void {
+    this.#receivers += 1
+  }
+
+  closed(): void {
+    this.#receivers -= 1
+    this.#neededUntil = Math.max(this.#neededUntil, this.#clock() + REMEMBERED_SECONDS)
+  }
+
+  /** A mark is denied that the store may not have. */
+  hasDenials(): boolean {
+    const now = this.#clock()
+    for (const denials of this.#denials.values()) {
+      for (const { expiresAt } of denials) if (expiresAt > now) return true
+    }
+    return false
+  }
+
+  /** Its receivers are closed, and nothing in it is live: it may be forgotten. */
+  isOver(): boolean {
+    return this.#receivers <= 0 && this.#neededUntil <= this.#clock() && !this.hasDenials()
+  }
+
   /** Denies what this mark covers until it is released. */
-  deny(mark: Mark): Denial {
-    const denial = { mark, expiresAt: Number.POSITIVE_INFINITY }
+  deny(mark: Mark, seenAt?: (storeClock: StoreClock) => number): Denial {
+    const denial: Denial = { mark, seenAt, expiresAt: Number.POSITIVE_INFINITY }
     this.#denials.set(mark.key, (this.#denials.get(mark.key) ?? new Set()).add(denial))
     return denial
   }
 
   /** The store could not say when it saw the mark, so what is known of it here has to do. */
-  date(denial: Denial, seenAt: number): void {
-    denial.mark = { ...denial.mark, seenAt }
+  date(denial: Denial, seenAt: (storeClock: StoreClock) => number): void {
+    denial.seenAt = seenAt
   }
 
   /** Now, or after so many seconds. */
@@ -46,21 +79,22 @@ export class DeniedHere {
     if (denials?.delete(denial) && denials.size === 0) this.#denials.delete(key)
   }
 
-  marksUnder(keys: readonly (string | undefined)[]): readonly Mark[] {
+  under(keys: readonly (string | undefined)[]): readonly Denial[] {
     if (this.#denials.size === 0) return []
     return keys.flatMap((key) => (key === undefined ? [] : this.#under(key)))
   }
 
-  #under(key: string): readonly Mark[] {
+  #under(key: string): readonly Denial[] {
     const now = this.#clock()
     const denials = [...(this.#denials.get(key) ?? [])]
     for (const denial of denials) if (denial.expiresAt <= now) this.release(denial)
-    return denials.filter(({ expiresAt }) => expiresAt > now).map(({ mark }) => mark)
+    return denials.filter(({ expiresAt }) => expiresAt > now)
   }
 
   sessionEnded(sessionId: string): void {
     const now = this.#clock()
     this.#endedIds.set(sessionId, { expiresAt: now + REMEMBERED_SECONDS }, now)
+    this.#neededUntil = Math.max(this.#neededUntil, now + REMEMBERED_SECONDS)
   }
 
   /** A fresh login was bound to this id after the store had said that it lives. */
@@ -71,4 +105,9 @@ export class DeniedHere {
   wasEnded(sessionId: string): boolean {
     return this.#endedIds.get(sessionId, this.#clock()) !== undefined
   }
+}
+
+/** With its date, as that clock tells it. */
+export function markOf({ mark, seenAt }: Denial, storeClock: StoreClock): Mark {
+  return seenAt === undefined ? mark : { ...mark, seenAt: seenAt(storeClock) }
 }

@@ -1,8 +1,12 @@
-// Sessions that were ended at another node, as the log of the store tells of them: the application's hook hears of each, so
-// that it can close connections which are open here. Knows no log and no store but one question.
-import { monotonicSeconds } from '../deadline.js'
+// Sessions that were ended at another node, as the log of the store tells of them: the application's hook hears of
+// each, so that it can close connections which are open here. Knows of the store one question, and that it tells.
+import { monotonicSeconds, within } from '../deadline.js'
 import type { LogoutError } from '../errors.js'
 import { ExpiringMap } from '../expiring-map.js'
+import type { BoundedReads } from '../stores/bounded-reads.js'
+import type { LogoutStore } from '../stores/logout-store.js'
+import { announceEnded } from './hooks.js'
+import type { EndedSessions } from './logout-order.js'
 
 /** What was heard at one time: every page of the log, also one that tells of nothing. */
 export interface Heard {
@@ -21,6 +25,14 @@ export interface EndsElsewhereOptions {
   readonly clock: () => number
   /** For how long ids are remembered that a session had before. */
   readonly sessionLifetimeSeconds: number
+}
+
+/** Where one comes from. */
+export interface EndsElsewhereSources
+  extends Pick<EndsElsewhereOptions, 'onWarning' | 'clock' | 'sessionLifetimeSeconds'> {
+  readonly store: LogoutStore
+  readonly onSessionsEnded?: ((ended: EndedSessions) => void | Promise<void>) | undefined
+  readonly stepTimeoutSeconds: number
 }
 
 /** Longer than anybody reads the log again. */
@@ -138,4 +150,34 @@ export class EndsElsewhere {
     this.#isAskingAboutAll = false
     this.#announce()
   }
+}
+
+/** Where somebody wants to hear of ended sessions, and the store tells of those that other nodes ended. */
+export function endsElsewhere({
+  store,
+  onSessionsEnded,
+  stepTimeoutSeconds,
+  clock,
+  sessionLifetimeSeconds,
+  onWarning,
+}: EndsElsewhereSources): EndsElsewhere | undefined {
+  if (onSessionsEnded === undefined || !hears(store)) return undefined
+  const elsewhere: EndsElsewhere = new EndsElsewhere({
+    announce: (sessionIds) =>
+      announceEnded(undefined, 'elsewhere', sessionIds, {
+        onSessionsEnded,
+        earlierIds: (id) => elsewhere.earlierIds(id),
+        stepTimeoutSeconds,
+      }),
+    isEnded: async (sessionId) => (await within(stepTimeoutSeconds, store.read(sessionId))).ended,
+    onWarning,
+    clock,
+    sessionLifetimeSeconds,
+  })
+  store.hear((page) => elsewhere.heard(page))
+  return elsewhere
+}
+
+function hears(store: LogoutStore): store is LogoutStore & Pick<BoundedReads, 'hear'> {
+  return typeof Reflect.get(store, 'hear') === 'function'
 }

@@ -1,10 +1,11 @@
-// Ends what it is ordered to: answers in time, remembers what the OP was told, and sees to what could not be done at once.
-// Knows no HTTP and no token: it is handed a target that is believed already.
+// Ends what it is ordered to: answers in time, remembers what the OP was told, and sees to what could not be done at
+// once. Knows no HTTP and no token: it is handed a target that is believed already.
 import { monotonicSeconds, within } from '../deadline.js'
 import type { EventListener } from '../events.js'
 import { ExpiringMap } from '../expiring-map.js'
 import type { Mark } from '../marks/covering.js'
 import type { JtiKey } from '../stores/logout-store.js'
+import type { StoreClock } from '../stores/store-clock.js'
 import { Background, type Turns } from './background.js'
 import type { TellLogout } from './logged-out.js'
 import type { LogoutOrder, LogoutResult } from './logout-order.js'
@@ -18,6 +19,7 @@ import {
   passThrough,
   reopen,
 } from './pass.js'
+import { StepTimes } from './step-times.js'
 
 export interface EngineOptions extends PassOptions {
   readonly emit: EventListener
@@ -31,8 +33,8 @@ export interface EngineOptions extends PassOptions {
 }
 
 interface Pending extends OpenLogout {
-  /** When it came, by the store's clock, at the latest. */
-  readonly cameAt: number
+  /** When it came, by the clock of a store, at the latest: without end until that clock is known. */
+  readonly cameAt: (storeClock: StoreClock) => number
   /** A pass failed before. */
   failed: boolean
   /** The application was told of it. */
@@ -69,7 +71,7 @@ export class LogoutEngine {
    */
   async end(order: LogoutOrder, answerWithinSeconds: number): Promise<LogoutResult & { readonly replayed: boolean }> {
     const open = this.#open(order)
-    const underWay: PassUnderWay = { toldFailed: false, mayBeCompleted: false }
+    const underWay = newPass({ toldFailed: false })
     const pass = this.#pass(open, underWay, AT_ONCE)
     try {
       const outcome = await within(answerWithinSeconds * (1 - LAST_WORD), pass)
@@ -99,7 +101,7 @@ export class LogoutEngine {
    */
   async endLate(order: LogoutOrder, waitedSeconds: number): Promise<void> {
     this.#noteToldFailed(order)
-    await this.#pass(this.#open(order, waitedSeconds), { toldFailed: true, mayBeCompleted: false }, AT_ONCE)
+    await this.#pass(this.#open(order, waitedSeconds), newPass({ toldFailed: true }), AT_ONCE)
   }
 
   /** Stops trying. What could not be finished stays denied here for as long as it would have been tried. */
@@ -108,17 +110,18 @@ export class LogoutEngine {
   }
 
   async #pass(open: Pending, underWay: PassUnderWay, turns: Turns): Promise<Passed> {
-    const started = monotonicSeconds()
     const outcome = await passThrough(open, underWay, turns, this.#options)
-    this.#conclude(open, outcome, { started, background: underWay.toldFailed })
+    this.#conclude(open, outcome, underWay)
+    beginAfterwards(open)
     return outcome
   }
 
   async #retry(open: Pending, turns: Turns): Promise<boolean> {
-    const started = monotonicSeconds()
-    const outcome = await passThrough(open, { toldFailed: true, mayBeCompleted: false }, turns, this.#options)
+    const underWay = newPass({ toldFailed: true })
+    const outcome = await passThrough(open, underWay, turns, this.#options)
+    beginAfterwards(open)
     if (outcome.error !== undefined) return false
-    this.#conclude(open, outcome, { started, background: true })
+    this.#conclude(open, outcome, underWay)
     return true
   }
 
@@ -136,10 +139,13 @@ export class LogoutEngine {
     const known = order.jti && this.#openByJti.get(order.jti.key)
     if (known && known.order.key.key === order.key.key && known.order.key.subKey === order.key.subKey) return known
     const { storeClock, deniedHere, marksLifetimeSeconds } = this.#options
-    const cameAt = storeClock.latest() - waitedSeconds
+    const cameHereAt = storeClock.moment(waitedSeconds)
+    const cameAtStore = storeClock.latest(cameHereAt)
+    const cameAt = (of: StoreClock) =>
+      of === storeClock && Number.isFinite(cameAtStore) ? cameAtStore : of.latest(cameHereAt)
     // Whether a token is a replay is not known yet, so it denies nothing by the time of its arrival: a later login
     // lives. Without a token there is no other time.
-    const seenAt = order.issuedAt === undefined ? cameAt : Number.NEGATIVE_INFINITY
+    const seenAt = Number.NEGATIVE_INFINITY
     const { scope, key, subKey } = order.key
     const expiresAt = storeClock.expiry(marksLifetimeSeconds)
     const mark: Mark = { scope, key, subKey, issuedAt: order.issuedAt, seenAt, expiresAt }
@@ -151,9 +157,10 @@ export class LogoutEngine {
       failed: false,
       isTold: false,
       foundIds: this.#options.tell && new Set(),
+      afterwards: [],
       marked: false,
       toReopen: false,
-      denial: deniedHere.deny(mark),
+      denial: deniedHere.deny(mark, order.issuedAt === undefined ? cameAt : undefined),
     }
     if (order.jti) this.#openByJti.set(order.jti.key, open)
     return open
@@ -177,17 +184,17 @@ export class LogoutEngine {
     this.#options.deniedHere.release(open.denial, this.#options.retry.giveUpAfterSeconds)
   }
 
-  #conclude(open: Pending, outcome: Passed, about: { started: number; background: boolean }): void {
+  #conclude(open: Pending, outcome: Passed, { steps, toldFailed: background }: PassUnderWay): void {
     const { emit } = this.#options
-    const durationSeconds = monotonicSeconds() - about.started
-    const summary = { ...this.#summary(open.order, outcome), durationSeconds }
+    const took = { durationSeconds: steps.elapsedSeconds(), steps: steps.taken }
+    const summary = { ...this.#summary(open.order, outcome), ...took, background }
     if (outcome.error === undefined) {
       this.#close(open)
       // Found complete after a failure: an earlier pass had done it all, and only its answer was lost.
       if (outcome.replayed && !open.failed) return
       this.#tell(open, true)
       const { revokeOfflineAccess } = open.order
-      emit({ type: 'logout', ...summary, revokeOfflineAccess, background: about.background })
+      emit({ type: 'logout', ...summary, revokeOfflineAccess })
       return
     }
     open.failed = true
@@ -196,7 +203,7 @@ export class LogoutEngine {
     if (!open.marked) this.#options.deniedHere.date(open.denial, open.cameAt)
     const retrying = this.#background.add(open)
     if (!retrying) this.#releaseLater(open)
-    emit({ type: 'logout-failed', ...summary, error: outcome.error, retrying, background: about.background })
+    emit({ type: 'logout-failed', ...summary, error: outcome.error, retrying })
   }
 
   #abandon(open: Pending): void {
@@ -212,6 +219,7 @@ export class LogoutEngine {
       retrying: false,
       durationSeconds: this.#options.retry.giveUpAfterSeconds,
       background: true,
+      steps: [],
     })
   }
 
@@ -236,6 +244,15 @@ export class LogoutEngine {
     const counts = { found, destroyed, failed: found - destroyed, mismatched, withoutSid, notDeleted }
     return { issuer: client.issuer, clientId: client.clientId, scope: key.scope, reason, ...counts }
   }
+}
+
+/** Also where not all is done: these sessions are dead, whatever became of the others. */
+function beginAfterwards({ afterwards }: OpenLogout): void {
+  for (const begin of afterwards.splice(0)) begin()
+}
+
+function newPass({ toldFailed }: Pick<PassUnderWay, 'toldFailed'>): PassUnderWay {
+  return { toldFailed, mayBeCompleted: false, steps: new StepTimes() }
 }
 
 /** The answer is due, and nobody knows yet what comes of the logout. */

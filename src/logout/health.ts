@@ -1,4 +1,5 @@
-// Whether this process could do its part of a logout now: the store, the providers' keys, what is still pending. Fetches no keys.
+// Whether this process could do its part of a logout now: the store, the providers' keys, what is still pending.
+// Fetches no keys.
 import { within } from '../deadline.js'
 import type { ProviderDirectory } from '../providers/directory.js'
 import type { LogoutStore } from '../stores/logout-store.js'
@@ -6,8 +7,9 @@ import type { LogoutStore } from '../stores/logout-store.js'
 /** What `health()` of the receiver says. */
 export interface Health {
   /**
-   * `down`: the logout store does not answer, so nobody is let in and no logout is done. `degraded`: logouts are pending, or the keys
-   * of a provider are not here yet and its next Logout Token has to wait for them. A process that is degraded is to be left running.
+   * `down`: the logout store does not answer, so nobody is let in and no logout is done. `degraded`: logouts are
+   * pending, or the keys of a provider are not here yet and its next Logout Token has to wait for them. A process that
+   * is degraded is to be left running.
    */
   readonly status: 'ok' | 'degraded' | 'down'
   readonly store: 'ok' | 'unreachable'

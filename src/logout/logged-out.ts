@@ -1,23 +1,29 @@
-// Tells the application who was logged out, where it wants to know: personal data, so nothing is gathered where nobody asks.
-// Decides nothing: no logout waits for it, and none is undone by it.
+// Tells the application who was logged out, where it wants to know: personal data, so nothing is gathered where nobody
+// asks. Decides nothing: no logout waits for it, and none is undone by it.
 import type { EventListener, LogoutReason } from '../events.js'
 import type { Client } from '../marks/target.js'
+import { hook } from './hooks.js'
 import { isInterimId } from './interim-ids.js'
-import { hook } from './pass.js'
 
-/** Who was logged out, and of which sessions. Personal data and credentials: see docs/privacy.md before you write it down. */
+/**
+ * Who was logged out, and of which sessions. Personal data and credentials: see docs/privacy.md before you write it
+ * down.
+ */
 export interface LoggedOut {
   /** Of the sign-on; `undefined` after a local logout where several clients are configured. */
   readonly issuer: string | undefined
   readonly clientId: string | undefined
   /**
-   * As the Logout Token, the target or the stateless sign-on has it. Absent where that names none: a logout by `sid` alone, and
-   * `unbind`, `detach` or a destroyed session, of which the stores hold hashes only.
+   * As the Logout Token, the target or the stateless sign-on has it; after a local logout as the row of the session has
+   * it, which `bind` wrote there. Absent where that names none: a logout by `sid` alone, and a local logout whose row
+   * was bound without `onLogout`, is gone, or is of a session backend that keeps no names.
    */
   readonly sub?: string
   /** Likewise. Without it, every session of `sub` was meant. */
   readonly sid?: string
-  /** Sessions that it ended; none where the session is a cookie, or nobody was signed in any more. Ids are credentials. */
+  /**
+   * Sessions that it ended; none where the session is a cookie, or nobody was signed in any more. Ids are credentials.
+   */
   readonly sessionIds: readonly string[]
   /** `logout-token`, `front-channel`, `local-logout`, or the word given to `terminate`. */
   readonly reason: LogoutReason

@@ -2,6 +2,7 @@
 import type { LogoutError } from '../errors.js'
 import type { LogoutReason } from '../events.js'
 import type { Client, LogoutTarget, TargetKey } from '../marks/target.js'
+import type { RefreshTokenPolicy } from '../providers/logout-policy.js'
 import type { JtiKey } from '../stores/logout-store.js'
 
 /** A believed logout. */
@@ -17,11 +18,16 @@ export interface LogoutOrder {
   readonly jti?: JtiKey | undefined
   readonly reason: LogoutReason
   readonly revokeOfflineAccess: boolean
+  /** By the policy of the provider, where that was at hand. */
+  readonly refreshTokens?: RefreshTokenPolicy | undefined
 }
 
 /** What came of a logout. */
 export interface LogoutResult {
-  /** Nothing of what the target named survives here. False: it is denied all the same, and tried again in the background. */
+  /**
+   * Nothing of what the target named survives here. False: it is denied all the same, and tried again in the
+   * background.
+   */
   readonly complete: boolean
   /** The durable mark is written: whatever else failed, no node lets these sign-ons in. */
   readonly marked: boolean
@@ -29,6 +35,8 @@ export interface LogoutResult {
   readonly found: number
   readonly destroyed: number
   readonly failed: number
+  /** The logout of this very message was completed before, and nothing was done. Only where a message was given. */
+  readonly replayed?: boolean
   /** What kept it from being complete. */
   readonly error?: LogoutError
 }

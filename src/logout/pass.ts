@@ -1,24 +1,25 @@
-// One pass through a whole logout, page by page: mark -> evict claims -> destroy sessions -> announce -> unbind -> remember
-// the jti. Whatever it could not do, the next pass finds again. Knows no answer and no retry.
-import { monotonicSeconds, within } from '../deadline.js'
+// One pass through a whole logout, page by page: mark -> evict claims -> destroy sessions -> announce -> unbind ->
+// remember the jti. Whatever it could not do, the next pass finds again. Knows no answer and no retry.
+import { monotonicSeconds } from '../deadline.js'
 import { type ErrorCode, LogoutError } from '../errors.js'
+import type { LogoutStep } from '../events.js'
 import type { Mark } from '../marks/covering.js'
-import type { Client } from '../marks/target.js'
 import type { BegunLogout, LogoutStore } from '../stores/logout-store.js'
 import type { StoreClock } from '../stores/store-clock.js'
 import { inParallel, type Turns } from './background.js'
 import type { ClaimsEvictor } from './claims-evictor.js'
 import type { Denial, DeniedHere } from './denied-here.js'
-import { isInterimId } from './interim-ids.js'
-import type { EndedSessions, LogoutOrder } from './logout-order.js'
+import { announceEnded, type HookOptions, hook, step } from './hooks.js'
+import type { LogoutOrder } from './logout-order.js'
+import type { StepTimes } from './step-times.js'
+import type { Afterwards, EndingSessions, TokensOfSessions } from './tokens-of-sessions.js'
 
-export interface PassOptions {
+export interface PassOptions extends HookOptions {
   readonly store: LogoutStore
   readonly destroySession: (sessionId: string) => Promise<void>
   readonly claims: ClaimsEvictor | undefined
-  readonly onSessionsEnded: ((ended: EndedSessions) => void | Promise<void>) | undefined
-  /** Ids that a session is known to have had before. */
-  readonly earlierIds?: ((sessionId: string) => readonly string[]) | undefined
+  /** Sees to the refresh tokens that are kept in sessions. */
+  readonly tokens?: TokensOfSessions | undefined
   readonly deniedHere: DeniedHere
   /** This process ends these sessions, and will have announced them. */
   readonly endedHere?: ((sessionIds: readonly string[]) => void) | undefined
@@ -26,8 +27,6 @@ export interface PassOptions {
   readonly storeClock: StoreClock
   /** How long marks are kept: no session, token or cached claim may outlive them. */
   readonly marksLifetimeSeconds: number
-  /** Deadline of each store call, each destruction and each hook. */
-  readonly stepTimeoutSeconds: number
 }
 
 /** A logout that is not complete yet, over all its passes. */
@@ -43,9 +42,11 @@ export interface OpenLogout {
   readonly denial: Denial
   /** Ids of the sessions that all its passes found, where somebody is to be told. */
   readonly foundIds?: Set<string> | undefined
+  /** What is to be begun when it has its answer. */
+  readonly afterwards: Afterwards[]
   /**
-   * The store was asked to remember the jti as completed, and the OP heard that it failed: to be opened again after each
-   * pass, since the store may do the first as late as it likes.
+   * The store was asked to remember the jti as completed, and the OP heard that it failed: to be opened again after
+   * each pass, since the store may do the first as late as it likes.
    */
   toReopen: boolean
 }
@@ -53,12 +54,13 @@ export interface OpenLogout {
 /** One pass, as whoever waits for its answer sees it. */
 export interface PassUnderWay {
   /**
-   * The OP has heard meanwhile that the logout is not complete. Then its jti is not remembered as completed, or the OP's
-   * next try would be taken for a replay.
+   * The OP has heard meanwhile that the logout is not complete. Then its jti is not remembered as completed, or the
+   * OP's next try would be taken for a replay.
    */
   toldFailed: boolean
   /** The store was asked to remember the jti as completed. Until its reply, and without one, it may have done so. */
   mayBeCompleted: boolean
+  readonly steps: StepTimes<LogoutStep>
 }
 
 /** What came of one pass. */
@@ -108,9 +110,12 @@ async function pages(open: OpenLogout, underWay: PassUnderWay, turns: Turns, opt
   let total = NOTHING_DONE
   for (let cursor: string | undefined, page = 0; ; page++) {
     let begun: BegunLogout
+    const marked = underWay.steps.begin('mark')
     try {
       begun = await turns(() => step(options, begin(open, cursor, underWay, options)))
+      marked(false)
     } catch (cause) {
+      marked(true)
       const error = failure('ERR_STORE', 'The logout store could not begin the logout', cause)
       return { ...total, error: total.error ?? error }
     }
@@ -139,8 +144,11 @@ function begin(
   const { key, issuedAt, jti } = open.order
   const seenSecondsAgo = open.tried ? Math.max(0, monotonicSeconds() - open.openedAt) : 0
   open.tried = true
-  const mayDestroy = claims === undefined && onSessionsEnded === undefined && !underWay.toldFailed
-  underWay.mayBeCompleted = mayDestroy && jti !== undefined
+  // No page but the first can complete the jti, and so be taken for done by who heard that it failed.
+  const isFirst = cursor === undefined
+  const isAlone = claims === undefined && onSessionsEnded === undefined && options.tokens?.isWanted !== true
+  const mayDestroy = isAlone && !(isFirst && underWay.toldFailed)
+  underWay.mayBeCompleted = mayDestroy && isFirst && jti !== undefined
   return store.begin({
     target: key,
     issuedAt,
@@ -161,6 +169,7 @@ async function endPage(
 ): Promise<Passed> {
   const { order } = open
   const { sessionIds, mismatched, withoutSid, notDeleted, finished, more } = begun
+  const isGone = begun.destroyed === true
   for (const sessionId of sessionIds) {
     options.deniedHere.sessionEnded(sessionId)
     open.foundIds?.add(sessionId)
@@ -169,9 +178,18 @@ async function endPage(
   const about = { replayed: false, marked: true, found: sessionIds.length, mismatched, withoutSid, notDeleted }
   if (finished) return { ...about, destroyed: sessionIds.length }
 
-  const notEvicted = await evict(order, begun, options)
-  const destroyedIds = await destroy(sessionIds, options)
-  const notAnnounced = await announce(order, sessionIds, options)
+  // Unbound as well: there is nothing that the next page would have to wait for.
+  if (isGone && more) return { ...about, destroyed: sessionIds.length, error: earlierError }
+
+  const notEvicted = await evict(order, begun, underWay, options)
+  const { client, reason, revokeOfflineAccess, refreshTokens } = order
+  const ending = { client, reason, revokeOfflineAccess, refreshTokens, sessionIds }
+  const kept = options.tokens?.isWanted ? underWay.steps.begin('keep-tokens') : undefined
+  const begin = await keepTokens(options.tokens, ending)
+  kept?.(false)
+  if (begin !== undefined) open.afterwards.push(begin)
+  const destroyedIds = isGone ? sessionIds : await destroy(sessionIds, underWay, options)
+  const notAnnounced = await announce(order, sessionIds, underWay, options)
   const notFollowed = notEvicted ?? notAnnounced
   const destroyed = destroyedIds.length
   const notDestroyed =
@@ -185,8 +203,8 @@ async function endPage(
   if (jti !== undefined) underWay.mayBeCompleted = true
   // A session stays bound until all that hangs on it is done: the retry knows tokens and connections only through its
   // binding.
-  const unbind = notFollowed === undefined ? destroyedIds : []
-  const notCompleted = await complete({ jti, destroyedIds: unbind, done }, options)
+  const unbind = notFollowed === undefined && !isGone ? destroyedIds : []
+  const notCompleted = await complete('remember', { jti, destroyedIds: unbind, done }, underWay, options)
   return { ...about, destroyed, error: failed ?? notCompleted }
 }
 
@@ -203,66 +221,56 @@ export async function reopen(
   if (underWay.mayBeCompleted) open.toReopen = true
   const { jti } = open.order
   if (!open.toReopen || jti === undefined) return undefined
-  return complete({ jti, destroyedIds: [], done: false }, options)
+  return complete('reopen', { jti, destroyedIds: [], done: false }, underWay, options)
 }
 
-async function evict(order: LogoutOrder, { mark, tokenKeys }: BegunPage, options: PassOptions) {
+async function evict(
+  order: LogoutOrder,
+  { mark, tokenKeys }: BegunPage,
+  { steps }: PassUnderWay,
+  options: PassOptions,
+) {
   const { claims } = options
   if (claims === undefined) return undefined
   const ended: { readonly mark: Mark; readonly tokenKeys: readonly string[] } = { mark, tokenKeys }
-  return hook(
+  const evicted = steps.begin('evict')
+  const notEvicted = await hook(
     ['ERR_EVICT', 'Cached claims could not be evicted'],
     () => claims.evict({ target: order.key, ...ended }),
     options,
   )
+  evicted(notEvicted !== undefined)
+  return notEvicted
 }
 
-async function announce(order: LogoutOrder, sessionIds: readonly string[], options: PassOptions) {
-  const { client, reason } = order
-  return announceEnded(client, reason, sessionIds, options)
-}
-
-/** Calls the application's hook, if there is one and anybody to name. Resolves to what went wrong. */
-export async function announceEnded(
-  client: Client | undefined,
-  reason: string,
+async function announce(
+  { client, reason }: LogoutOrder,
   sessionIds: readonly string[],
-  options: Pick<PassOptions, 'onSessionsEnded' | 'earlierIds' | 'stepTimeoutSeconds'>,
-): Promise<LogoutError | undefined> {
-  const { onSessionsEnded, earlierIds } = options
-  if (onSessionsEnded === undefined || sessionIds.length === 0) return undefined
-  const all = new Set<string>()
-  for (const id of sessionIds) {
-    // What came before it was walked with it; a long chain is not to be walked once for each of its ids.
-    if (all.has(id)) continue
-    all.add(id)
-    for (const earlier of earlierIds?.(id) ?? []) all.add(earlier)
-  }
-  const ids = [...all].filter((id) => !isInterimId(id))
-  if (ids.length === 0) return undefined
-  return hook(
-    ['ERR_HOOK', 'The hook onSessionsEnded failed', 'onSessionsEnded'],
-    () => onSessionsEnded({ issuer: client?.issuer, clientId: client?.clientId, sessionIds: ids, reason }),
-    options,
-  )
+  { steps }: PassUnderWay,
+  options: PassOptions,
+) {
+  const announced = options.onSessionsEnded && sessionIds.length > 0 ? steps.begin('announce') : undefined
+  const notAnnounced = await announceEnded(client, reason, sessionIds, options)
+  announced?.(notAnnounced !== undefined)
+  return notAnnounced
 }
 
-/** Calls a function of the application, for no longer than a step. Resolves to what went wrong. */
-export async function hook(
-  [code, sentence, option]: readonly [code: ErrorCode, sentence: string, option?: string],
-  call: () => void | Promise<void>,
-  options: Pick<PassOptions, 'stepTimeoutSeconds'>,
-): Promise<LogoutError | undefined> {
-  try {
-    await step(options, Promise.resolve(call())) // Whatever a hook returns is no promise to be relied on.
-    return undefined
-  } catch (cause) {
-    return new LogoutError(code, sentence, { cause, option })
-  }
+/** Before the rows go. Resolves to what is to be begun when the logout has its answer, if there is anything. */
+export async function keepTokens(
+  tokens: TokensOfSessions | undefined,
+  ending: EndingSessions,
+): Promise<Afterwards | undefined> {
+  return tokens?.isWanted && ending.sessionIds.length > 0 ? tokens.keep(ending) : undefined
 }
 
-async function destroy(sessionIds: readonly string[], options: PassOptions): Promise<readonly string[]> {
+async function destroy(
+  sessionIds: readonly string[],
+  { steps }: PassUnderWay,
+  options: PassOptions,
+): Promise<readonly string[]> {
   const destroyed: string[] = []
+  if (sessionIds.length === 0) return destroyed
+  const done = steps.begin('destroy')
   await inParallel(DESTROY_CONCURRENCY, sessionIds, async (sessionId) => {
     try {
       await step(options, options.destroySession(sessionId))
@@ -271,23 +279,25 @@ async function destroy(sessionIds: readonly string[], options: PassOptions): Pro
       // Counted by its absence: the session is marked, stays bound, and the next pass finds it.
     }
   })
+  done(destroyed.length < sessionIds.length)
   return destroyed
 }
 
 async function complete(
+  what: 'remember' | 'reopen',
   logout: Parameters<LogoutStore['complete']>[0],
+  { steps }: PassUnderWay,
   options: PassOptions,
 ): Promise<LogoutError | undefined> {
+  const completed = steps.begin(what)
   try {
     await step(options, options.store.complete(logout))
+    completed(false)
     return undefined
   } catch (cause) {
+    completed(true)
     return failure('ERR_STORE', 'The logout store could not complete the logout', cause)
   }
-}
-
-function step<T>({ stepTimeoutSeconds }: Pick<PassOptions, 'stepTimeoutSeconds'>, work: Promise<T>): Promise<T> {
-  return within(stepTimeoutSeconds, work)
 }
 
 function added(total: Passed, page: Passed): Passed {

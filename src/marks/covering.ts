@@ -7,15 +7,18 @@
  */
 export interface Mark {
   /**
-   * What it ends under its key: one session of the OP, every session of a subject, those sign-ons of a subject that were made
-   * without a `sid` (a logout by `sid` cannot tell which of them it means), or one access token.
+   * What it ends under its key: one session of the OP, every session of a subject, those sign-ons of a subject that
+   * were made without a `sid` (a logout by `sid` cannot tell which of them it means), or one access token.
    */
   readonly scope: 'sid' | 'sub' | 'sidless' | 'token'
   readonly key: string
   readonly subKey?: string | undefined
   /** `iat` of the Logout Token: the OP's clock. Absent: no token is behind it (`terminate`, a local logout). */
   readonly issuedAt?: number | undefined
-  /** When the store first wrote it: the store's clock. `-Infinity`: the store has not said yet. */
+  /**
+   * When the store first wrote it: the store's clock. `-Infinity`: the store has not said yet. `Infinity`: a process that
+   * denies without the store does not know that clock yet.
+   */
   readonly seenAt: number
   readonly expiresAt: number
 }
@@ -34,12 +37,15 @@ export interface SignOn {
 }
 
 /**
- * By how much the clocks of one OP's machines may disagree, and by how much one back-dates its Logout Tokens: a second or two.
- * More would end the logins that were made after a logout whose token was delivered late.
+ * By how much the clocks of one OP's machines may disagree, and by how much one back-dates its Logout Tokens: a second
+ * or two. More would end the logins that were made after a logout whose token was delivered late.
  */
 export const DEFAULT_SKEW_SECONDS = 5
 
-/** How long an authorization code that was issued before a logout may be redeemed after it (RFC 6749 4.1.2 allows ten minutes, OPs one). */
+/**
+ * How long an authorization code that was issued before a logout may be redeemed after it (RFC 6749 4.1.2 allows ten
+ * minutes, OPs one).
+ */
 export const UNDER_WAY_SECONDS = 60
 
 /** By how much the clocks of OP, RP and store may differ: marks are kept that much longer than what they deny. */
@@ -51,8 +57,8 @@ export const DEFAULT_TOLERANCE_SECONDS = 60
  * - `token`: always; a token that was ended stays ended.
  * - A login that was begun after the mark was seen lives, whatever the dates say.
  * - Without a Logout Token: what was bound by then, by the store's clock alone.
- * - With one: what was issued by then. Both `iat` are the OP's, so they compare without skew and a tie fails closed; within the
- *   skew the store's own clock, the same for both, says which came first.
+ * - With one: what was issued by then. Both `iat` are the OP's, so they compare without skew and a tie fails closed;
+ *   within the skew the store's own clock, the same for both, says which came first.
  * - `sid`: also a login that was under way, since an authorization code may outlive the session that it was issued in.
  */
 export function covers(mark: Mark, signOn: SignOn): boolean {
@@ -70,8 +76,8 @@ export function covers(mark: Mark, signOn: SignOn): boolean {
 }
 
 /**
- * What a logout by `sid` and `sub` writes beside its mark: it also ends that subject's sign-ons without a `sid`, since nobody can tell
- * which of them it means.
+ * What a logout by `sid` and `sub` writes beside its mark: it also ends that subject's sign-ons without a `sid`, since
+ * nobody can tell which of them it means.
  */
 export function sidlessMark(mark: Mark): Mark | undefined {
   if (mark.scope !== 'sid' || mark.subKey === undefined) return undefined
@@ -95,9 +101,9 @@ export function coversAllOf(mark: Mark, other: Mark): boolean {
 }
 
 /**
- * The marks of one key with one more. They stand side by side, whole: the larger of each date would end sign-ons that neither
- * ends. One that ends nothing beyond what another ends is dropped, and the other kept until the later end of both, since
- * forgetting early is the only harm that an expiry can do.
+ * The marks of one key with one more. They stand side by side, whole: the larger of each date would end sign-ons that
+ * neither ends. One that ends nothing beyond what another ends is dropped, and the other kept until the later end of
+ * both, since forgetting early is the only harm that an expiry can do.
  */
 export function withMark(marks: readonly Mark[], mark: Mark): readonly Mark[] {
   if (marks.length === 0) return [mark]

@@ -1,4 +1,5 @@
-// Marks under their keys, until they end: what every place that holds marks in memory shares. Knows no clock and no store.
+// Marks under their keys, until they end: what every place that holds marks in memory shares. Knows no clock and no
+// store.
 import { ExpiringMap } from '../expiring-map.js'
 import { type Mark, withMark } from './covering.js'
 

@@ -1,4 +1,5 @@
-// What a logout points at, and the keys under which stores know it. Knows no token and no store.
+// What a logout points at, and the keys under which stores know it. Of a token it knows which
+// part is signed; of a store, nothing.
 import { hash } from 'node:crypto'
 
 /** The relying party's registration at one OpenID Provider: everything in this package is scoped by both. */
@@ -39,9 +40,23 @@ export function jtiKey(client: Client, jti: string): string {
   return keyOf('jti', client, jti)
 }
 
-/** Key of one access token: its SHA-256, since the token is a secret and its value is unique by itself. */
+/** A JOSE header in base64url begins so (`{"`, or `{` and white space); another token in three parts does not. */
+const COMPACT_JWS = /^(e[wy][\w-]*\.[\w-]+)\.[^.]*$/
+
+/**
+ * Key of the marks of one access token: SHA-256, since the token is a secret, of what is signed. A signature has
+ * several spellings that are all good (unused bits of its last character, padding, ECDSA's other half), and the token
+ * is the same one under each. What is no JWS in compact form has nothing that is known to be spare: the whole text.
+ *
+ * Never the key of anything that says that a token is good: a forged signature would find it.
+ */
 export function tokenKey(token: string): string {
-  return hash('sha256', token, 'base64url')
+  return sha256(COMPACT_JWS.exec(token)?.[1] ?? token)
+}
+
+/** In base64url. */
+export function sha256(text: string): string {
+  return hash('sha256', text, 'base64url')
 }
 
 /** Key of one sign-on that a cookie carries: by its own id, or by all that an older record says of it. */
@@ -64,7 +79,7 @@ const KEY_LENGTH = 22
 
 /** JSON of an array is a length-safe encoding: no choice of issuer, client id and value can imitate another. */
 function keyOf(kind: 'sid' | 'sub' | 'jti' | 'sign-on', client: Client, value: string): string {
-  const digest = hash('sha256', JSON.stringify([kind, client.issuer, client.clientId, value]), 'base64url')
+  const digest = sha256(JSON.stringify([kind, client.issuer, client.clientId, value]))
   // A slice would keep the whole digest alive behind each key that a store holds; a copy does not.
   return Buffer.from(digest, 'latin1').toString('latin1', 0, KEY_LENGTH)
 }

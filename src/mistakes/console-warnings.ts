@@ -42,8 +42,28 @@ function mistakeIn(event: LogoutEvent): LogoutError | undefined {
   return undefined
 }
 
-/** With `NODE_DEBUG=oidc-backchannel-logout` every event is printed, listened to or not. An error is printed without its cause. */
+/**
+ * With `NODE_DEBUG=oidc-backchannel-logout` every event is printed, listened to or not. An error is printed without its
+ * cause.
+ */
 export function debugEvents(): EventListener | undefined {
   const log = debuglog('oidc-backchannel-logout')
   return log.enabled ? (event) => log('%s', JSON.stringify(event)) : undefined
+}
+
+/** The application's own; where it has none, standard error hears of mistakes. */
+export function listenerOf({
+  onEvent,
+  warnings,
+}: {
+  readonly onEvent?: EventListener | undefined
+  readonly warnings?: boolean | undefined
+}): EventListener | undefined {
+  const listener = onEvent ?? (warnings === false ? undefined : consoleWarnings())
+  const debug = debugEvents()
+  if (debug === undefined) return listener
+  return (event: LogoutEvent) => {
+    debug(event)
+    return listener?.(event)
+  }
 }

@@ -1,4 +1,5 @@
-// Tells from what happens that something is set up wrongly, and says it once. Watches events; decides nothing about sessions.
+// Tells from what happens that something is set up wrongly, and says it once. Watches events; decides nothing about
+// sessions.
 import type { EventListener, LogoutEvent } from '../events.js'
 import { issuerDifference } from './issuer-difference.js'
 import { type Mistake, mistakeError } from './mistakes.js'
@@ -12,6 +13,8 @@ export interface MistakeWatchOptions {
   readonly hasSessions: boolean
   /** Elapsed seconds, by a clock that does not jump. */
   readonly monotonic: () => number
+  /** Calls once so many seconds have passed; keeps no process alive. */
+  readonly later: (seconds: number, work: () => void) => void
 }
 
 export interface MistakeWatch {
@@ -23,6 +26,8 @@ export interface MistakeWatch {
   readonly metLogin: (client: WatchedClient, hasSid: boolean) => void
   /** A session has a user and no login bound it: of no harm by itself, and the reason if a logout finds nobody. */
   readonly metUnboundUser: () => void
+  /** Nothing more comes: what was waited for is said now. */
+  readonly close: () => void
 }
 
 interface WatchedClient {
@@ -46,14 +51,19 @@ const SAY_FLOOD_AGAIN_SECONDS = 3600
 /** A provider that a user is sent to after signing out here says so within moments. */
 const ENDED_HERE_SECONDS = 60
 const MAX_ENDED_HERE = 1000
+/** The first logout may come during the first login, which is not bound yet: a code is redeemed within seconds. */
+const LOGIN_SECONDS = 5
 /** Clients remembered; a function of the issuer may know any number. */
 const MAX_CLIENTS = 1000
 
-export function watchMistakes({ emit, storeIsOwn, hasSessions, monotonic }: MistakeWatchOptions): MistakeWatch {
+export function watchMistakes(options: MistakeWatchOptions): MistakeWatch {
+  const { emit, storeIsOwn, hasSessions, monotonic, later } = options
   const clients = new Map<string, Known>()
   const reported = new Set<Mistake>()
   const flood = { since: monotonic(), requests: 0, saidAt: Number.NEGATIVE_INFINITY }
   let unboundUsers = false
+  /** Clients of which a first logout found nobody, until a login could have been bound. */
+  const doubtful = new Set<Known>()
   const endedHere: number[] = []
 
   const report = (mistake: Mistake) => {
@@ -74,12 +84,23 @@ export function watchMistakes({ emit, storeIsOwn, hasSessions, monotonic }: Mist
       (other) => other.bound > 0 && other.clientId === clientId && issuerDifference(other.issuer, issuer) !== undefined,
     )
 
+  /** Told unless a login is bound in a moment. */
+  const doubt = (known: Known) => {
+    if (doubtful.has(known)) return
+    doubtful.add(known)
+    later(LOGIN_SECONDS, () => settle(known))
+  }
+
+  const settle = (known: Known) => {
+    if (doubtful.delete(known) && known.bound === 0) report('never_bound')
+  }
+
   const foundNobody = (known: Known, scope: string) => {
     known.foundNobody++
     const isUnlikely = !known.works && known.foundNobody >= UNLIKELY
     if (known.bound === 0) {
       if (known.foundNobody === 1 && isBoundUnderAnotherSpelling(known)) return report('issuer_differs')
-      if (storeIsOwn && !known.works) return report('never_bound')
+      if (storeIsOwn && !known.works) return unboundUsers ? report('never_bound') : doubt(known)
       if (hasSessions && unboundUsers) return report('sessions_unbound')
       if (hasSessions && isUnlikely) report('never_bound')
       return
@@ -91,13 +112,15 @@ export function watchMistakes({ emit, storeIsOwn, hasSessions, monotonic }: Mist
   }
 
   const logout = (event: LogoutEvent & { readonly type: 'logout' }) => {
-    if (event.reason !== 'logout-token' || event.scope === 'token') return
+    const isSaml = event.reason === 'saml-logout-request'
+    if (!(isSaml || event.reason === 'logout-token') || event.scope === 'token') return
     const known = knownOf(event)
-    if (event.withoutSid > 0) report('login_without_sid')
+    // A SAML login may have no SessionIndex, and is found by its NameID then.
+    if (event.withoutSid > 0 && !isSaml) report('login_without_sid')
     if (event.found + event.mismatched > 0) {
       known.works = true
       known.foundNobody = 0
-    } else if (!wasEndedHere()) foundNobody(known, event.scope)
+    } else if (!wasEndedHere()) foundNobody(known, isSaml ? 'sub' : event.scope)
   }
 
   /** Who signed out here first is not found when the provider says so a moment later. */
@@ -130,6 +153,9 @@ export function watchMistakes({ emit, storeIsOwn, hasSessions, monotonic }: Mist
     },
     metUnboundUser: () => {
       unboundUsers = true
+    },
+    close: () => {
+      for (const known of doubtful) settle(known)
     },
   }
 }

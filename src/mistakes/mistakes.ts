@@ -1,4 +1,5 @@
-// What people set up wrongly, in words: for each mistake one sentence, what to do, and a stable code. Knows nobody who prints them.
+// What people set up wrongly, in words: for each mistake one sentence, what to do, and a stable code. Knows nobody who
+// prints them.
 import { pageOf } from '../advice.js'
 import { LogoutError } from '../errors.js'
 
@@ -21,7 +22,7 @@ const MISTAKES = {
     sentence:
       'A logout found nobody, and there are sessions with a user that no login has bound: no logout finds these',
     remedy:
-      'They were made before this package was installed, or by a login that does not call logout.bind(req, claims): docs/moving-in.md has what to do about the first. If they are of another kind of login, say so by expressSessions(store, { mustBeBound })',
+      'They are of a login that does not call logout.bind(req, claims), or were made before this package was installed: docs/moving-in.md has what to do about the second. If they are of another kind of login, say so by expressSessions(store, { mustBeBound })',
     anchor: 'sessions-from-before',
   },
   login_without_sid: {

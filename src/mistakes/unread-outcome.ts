@@ -5,8 +5,8 @@ import type { EventEmitter } from 'node:events'
 const UNREAD_SECONDS = 5
 
 /**
- * An outcome that says `ended: true`; `onUnread` is called if `ended` was not read before the response was sent, or for five seconds
- * where there is none. Looks and prints like the plain object that it is.
+ * An outcome that says `ended: true`; `onUnread` is called if `ended` was not read before the response was sent, or for
+ * five seconds where there is none. Looks and prints like the plain object that it is.
  */
 export function watchedOutcome(response: EventEmitter | undefined, onUnread: () => void): { readonly ended: boolean } {
   let isRead = false

@@ -1,15 +1,17 @@
-// Between a provider above and applications below: a sign-on that ended here ends at each of the applications that hang on it.
-// Knows no OP: who hangs on which session it asks, and the sender it is given.
+// Between a provider above and applications below: a sign-on that ended here ends at each of the applications that hang
+// on it. Knows no OP: who hangs on which session it asks, and the sender it is given.
 import { isLate, within } from '../deadline.js'
 import { LogoutError } from '../errors.js'
 import { type EventListener, emitter } from '../events.js'
 import { ExpiringMap } from '../expiring-map.js'
 import { inParallel } from '../logout/background.js'
 import type { EndedSessions } from '../logout/logout-order.js'
-import { assertOptions, functionIfGiven, type OptionNames } from '../option-checks.js'
+import { assertNumberIfGiven, assertOptions, functionIfGiven, type OptionNames } from '../option-checks.js'
 import type { DeliveryOutcome, LogoutDelivery, LogoutTokenSender } from './logout-token-sender.js'
 
-/** A session at an application of the broker's, as the broker's own ID Token named it (BCL 2.3: the OP remembers these). */
+/**
+ * A session at an application of the broker's, as the broker's own ID Token named it (BCL 2.3: the OP remembers these).
+ */
 export type DownstreamSession = {
   readonly clientId: string
   /** The application's `backchannel_logout_uri`; absent: it registered none, and cannot be told. */
@@ -35,8 +37,9 @@ export interface Hop {
 export interface LogoutBrokerOptions {
   readonly sender: LogoutTokenSender
   /**
-   * The sessions at applications that hang on this local session. Called after the session has ended, and again where an earlier
-   * call rejected: then the logout counts as failed, and is tried again. Keep what it needs apart from the session's own row.
+   * The sessions at applications that hang on this local session. Called after the session has ended, and again where
+   * an earlier call rejected: then the logout counts as failed, and is tried again. Keep what it needs apart from the
+   * session's own row.
    */
   readonly downstream: (
     sessionId: string,
@@ -48,13 +51,13 @@ export interface LogoutBrokerOptions {
    */
   readonly passOn?: (ended: EndedSessions) => boolean
   /**
-   * Every hop of this session has come to its end: what `downstream` knows of it may go. What is left after a restart was not told
-   * to the end: hand it to `sessionsEnded` once more.
+   * Every hop of this session has come to its end: what `downstream` knows of it may go. What is left after a restart
+   * was not told to the end: hand it to `sessionsEnded` once more.
    */
   readonly settled?: (sessionId: string) => void | Promise<void>
   /**
-   * How long the provider above waits for the first attempts. Seconds; default 1, so that a chain of brokers answers in time however
-   * long it is. What is late goes on in the background.
+   * How long the provider above waits for the first attempts. Seconds; default 1, so that a chain of brokers answers in
+   * time however long it is. What is late goes on in the background.
    */
   readonly waitSeconds?: number
   /** Hears `passed-on`, once for each call that named anybody. */
@@ -68,12 +71,17 @@ export interface LogoutBroker {
   /** The option `onSessionsEnded` of the receiver. Each application is told once, however often it is called. */
   sessionsEnded(ended: EndedSessions): Promise<void>
   /**
-   * The logout of this session that is about to begin was asked for by one of the applications: it is not told of it. Call it
-   * right before `logout.unbind(req)`. `sid`: of its own session, where it may have several on this one; it is told of the
-   * others then. Without it, an application that has several there is told of all.
+   * The logout of this session that is about to begin was asked for by one of the applications: it is not told of it.
+   * Call it right before `logout.unbind(req)`, and only with proof: an `id_token_hint` whose signature is yours and whose
+   * `sid` or `sub` is of this very session. A bare `client_id` is no proof: anybody's link may have it, and the
+   * application that it names would live on. Telling all of them does no harm. `sid`: of its own session, where it may
+   * have several on this one; it is told of the others then. Without it, an application that has several there is told
+   * of all.
    */
   comesFrom(clientId: string, sessionId: string, sid?: string): void
-  /** What became of the applications on a session that ended here a short while ago, for the page that the user sees. */
+  /**
+   * What became of the applications on a session that ended here a short while ago, for the page that the user sees.
+   */
   hopsOf(sessionId: string): readonly Hop[]
 }
 
@@ -93,8 +101,8 @@ const NAMES: OptionNames<LogoutBrokerOptions> = {
 }
 
 /**
- * Makes the part of a broker that passes logouts on (BCL 2.7: an RP that is an OP to others tells them in turn). A logout that comes
- * back in a circle finds its session ended, names nobody, and rests.
+ * Makes the part of a broker that passes logouts on (BCL 2.7: an RP that is an OP to others tells them in turn). A
+ * logout that comes back in a circle finds its session ended, names nobody, and rests.
  *
  * @throws TypeError for a missing, unknown or unusable option; the message names it and the remedy.
  */
@@ -259,8 +267,5 @@ function assertUsable(options: LogoutBrokerOptions): void {
     )
   }
   for (const name of ['passOn', 'settled', 'clock'] as const) functionIfGiven(name, options[name])
-  const { waitSeconds } = options
-  if (waitSeconds !== undefined && !(waitSeconds >= 0 && waitSeconds <= 60)) {
-    throw new TypeError('waitSeconds must be a number of seconds, at most 60')
-  }
+  assertNumberIfGiven('waitSeconds', options.waitSeconds, { most: 60 })
 }

@@ -1,5 +1,5 @@
-// The mounted POST route of a logout that begins here, for Node's http and everything connect-style: who may ask, in which order,
-// and what the browser hears. Knows no protocol of the OP's.
+// The mounted POST route of a logout that begins here, for Node's http and everything connect-style: who may ask, in
+// which order, and what the browser hears. Knows no protocol of the OP's.
 import { createHash } from 'node:crypto'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { EndSessionDeparture, EndSessionRecord, EndSessionStart, EndSessions } from './end-session.js'
@@ -19,7 +19,10 @@ export interface SessionCookie {
 export interface EndSessionRouteOptions<Req> {
   /** What `record` made at the login, wherever you keep it. It is read before the session ends. */
   readonly record?: ((req: Req) => EndSessionRecord | undefined) | undefined
-  /** Name, scope and so on. A function may look at the request; what it returns is checked against the fixed list all the same. */
+  /**
+   * Name, scope and so on. A function may look at the request; what it returns is checked against the fixed list all
+   * the same.
+   */
   readonly start: EndSessionStart | ((req: Req) => EndSessionStart | Promise<EndSessionStart>)
   /** Ends the local session. */
   readonly endLocally: (req: Req) => Promise<unknown>
@@ -35,7 +38,7 @@ export type EndSessionHandler<Req> = (
 ) => void
 
 /** Who may not: anything but a POST, a request that another site made, one that nobody asked for. `undefined`: may. */
-export function refusedLogout(req: IncomingMessage, origins: readonly string[]): 403 | 405 | undefined {
+function refusedLogout(req: IncomingMessage, origins: readonly string[]): 403 | 405 | undefined {
   if (req.method !== 'POST') return 405
   const { headers } = req
   const header = (name: string) => [headers[name]].flat()[0]
@@ -48,38 +51,42 @@ export function refusedLogout(req: IncomingMessage, origins: readonly string[]):
   return origin === undefined || origins.includes(origin) ? undefined : 403
 }
 
-export function endSessionRoute<Req>(
-  endSessions: EndSessions,
-  options: EndSessionRouteOptions<Req>,
+/** Headers of an answer that has no body. */
+export const EMPTY = { 'Cache-Control': 'no-store', 'Content-Length': '0' }
+
+/** What every route has that logs a user out: who may ask, and what is answered where it fails. */
+export function logoutRoute<Req>(
+  origins: readonly string[],
+  leave: (req: Req & IncomingMessage, res: ServerResponse) => Promise<void>,
 ): EndSessionHandler<Req> {
   const handle = async (req: Req & IncomingMessage, res: ServerResponse): Promise<void> => {
-    const refused = refusedLogout(req, endSessions.origins)
-    if (refused !== undefined) {
-      res.writeHead(refused, {
-        'Cache-Control': 'no-store',
-        'Content-Length': '0',
-        ...(refused === 405 && { Allow: 'POST' }),
-      })
-      res.end()
-      return
-    }
-    const start = typeof options.start === 'function' ? await options.start(req) : options.start
-    const record = options.record?.(req)
-    // A name that is not configured is refused before anybody is logged out.
-    const departure = endSessions.start(record, start)
-    departure.catch(() => {})
-    if (!endSessions.knows(start.to)) await departure
-    await options.endLocally(req)
-    send(req, res, await departure, options.sessionCookie)
+    const refused = refusedLogout(req, origins)
+    if (refused === undefined) return leave(req, res)
+    res.writeHead(refused, { ...EMPTY, ...(refused === 405 && { Allow: 'POST' }) }).end()
   }
   return (req, res, next) => {
     handle(req, res).catch((error: unknown) => {
       if (next !== undefined) return next(error)
-      if (!res.headersSent)
-        res.writeHead(503, { 'Cache-Control': 'no-store', 'Retry-After': '1', 'Content-Length': '0' })
+      if (!res.headersSent) res.writeHead(503, { ...EMPTY, 'Retry-After': '1' })
       res.end()
     })
   }
+}
+
+export function endSessionRoute<Req>(
+  endSessions: EndSessions,
+  options: EndSessionRouteOptions<Req>,
+): EndSessionHandler<Req> {
+  return logoutRoute(endSessions.origins, async (req, res) => {
+    const start = typeof options.start === 'function' ? await options.start(req) : options.start
+    const record = options.record?.(req)
+    // A name that is not configured is refused before anybody is logged out.
+    const departure = endSessions.start(record, start, req.headers.cookie)
+    departure.catch(() => {})
+    if (!endSessions.knows(start.to)) await departure
+    await options.endLocally(req)
+    send(req, res, await departure, options.sessionCookie)
+  })
 }
 
 function send(

@@ -1,13 +1,15 @@
-// RP-Initiated Logout 1.0: from a session that has ended here to the OP that ends its own, and back to a page of ours. Knows no
-// framework, and ends nothing itself.
+// RP-Initiated Logout 1.0: from a session that has ended here to the OP that ends its own, and back to a page of ours.
+// Knows no framework, and ends nothing itself.
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto'
 import { LogoutError } from '../errors.js'
+import { assertOptions, type OptionNames } from '../option-checks.js'
 import {
   type EndSessionDialect,
   type EndSessionRequest,
   endSessionRequest,
   returnsState,
 } from '../providers/end-session-dialect.js'
+import { LogoutCookie, type PendingLogout, type ProviderLogout } from './logout-cookie.js'
 import type { RevokeTokens, TokensRevoked, TokensToRevoke } from './revoke-tokens.js'
 import { type SealedValues, sealedValues } from './sealed-values.js'
 
@@ -23,11 +25,22 @@ export interface EndSessionOptions {
   readonly redirectUris: Readonly<Record<string, string>>
   /** Seals ID Token hints and the way back. 32 characters or more; a list, the newest first, to change it. */
   readonly secret: string | readonly string[]
+  /**
+   * Where the record is in a row of the session store: `(session) => session.logout`. With it, refresh tokens are
+   * revoked (RFC 7009) also where the provider or an administrator ends the session, as the `policy` of the provider
+   * says. It may return a promise. Whatever it returns is checked; what it throws counts as none.
+   */
+  readonly recordIn?: ((session: Readonly<Record<string, unknown>>) => unknown) | undefined
+  /**
+   * How long after such a logout its refresh token is revoked: while the provider is still telling others of a logout,
+   * a revocation makes some (Keycloak) stop. Seconds; default 5, at most 300.
+   */
+  readonly revokeAfterSeconds?: number | undefined
 }
 
 /**
- * What a logout needs to know of a login later on: plain JSON for the session, made by `record`. The ID Token in it is sealed.
- * It names the issuer that signed the user in, so that no other provider is ever sent there.
+ * What a logout needs to know of a login later on: plain JSON for the session, made by `record`. The ID Token in it is
+ * sealed. It names the issuer that signed the user in, so that no other provider is ever sent there.
  */
 export interface EndSessionRecord {
   readonly issuer: string
@@ -38,12 +51,23 @@ export interface EndSessionRecord {
   readonly logoutHint?: string
   /** Sealed, for this issuer and client alone. It is revoked when the browser is back. */
   readonly refreshToken?: string
+  /** The refresh token was granted with `offline_access`. */
+  readonly offlineAccess?: boolean
 }
 
 /** Tokens that a record keeps beside the ID Token. */
 export interface RecordedTokens {
-  /** Revoked at the provider (RFC 7009) when the browser is back from it. The provider needs the option `clientAuthentication`. */
+  /**
+   * Revoked at the provider (RFC 7009) when the browser is back from it. The provider needs the option
+   * `clientAuthentication`.
+   */
   readonly refreshToken?: string | undefined
+  /**
+   * The `scope` that was granted: of the token response, or as it was asked for where the response has none. With
+   * `offline_access` in it, a logout that the provider or an administrator begins keeps the refresh token, unless the
+   * policy of the provider says otherwise. Default: that of the record before; else none.
+   */
+  readonly scope?: string | undefined
 }
 
 /** How one logout goes: where to, how far, and what the next sign-in asks for. */
@@ -55,9 +79,6 @@ export interface EndSessionStart {
   /** The next sign-in of this browser is asked for a password: see `EndSession.promptOnce`. */
   readonly askForPassword?: boolean
 }
-
-/** What became of the OP's session, for the page that the user sees. `unsupported`: the provider has no such endpoint. */
-export type ProviderLogout = 'asked' | 'not-asked' | 'unsupported' | 'unreachable'
 
 /** Where the browser goes now, and the cookie that it takes along. */
 export interface EndSessionDeparture extends EndSessionRequest {
@@ -71,7 +92,8 @@ export interface EndSessionDeparture extends EndSessionRequest {
 export interface EndSessionReturn {
   /**
    * - `matched`: the OP handed back the `state` of this very browser.
-   * - `missing`, `changed`: it should have, and did not. Nothing else happens; the page may say that the OP's answer is not certain.
+   * - `missing`, `changed`: it should have, and did not. Nothing else happens; the page may say that the OP's answer is
+   *   not certain.
    * - `not-expected`: nobody of this browser was on the way, or the provider hands none back.
    */
   readonly state: 'matched' | 'missing' | 'changed' | 'not-expected'
@@ -80,8 +102,8 @@ export interface EndSessionReturn {
   /** Whole `Set-Cookie` headers: the way back can be gone once only. */
   readonly cookies: readonly string[]
   /**
-   * The refresh token of the sign-on is being revoked; resolves to what came of it, and never rejects. No page need wait for it.
-   * Where a process stops with its answer, hand it to `waitUntil`. Absent: none was kept.
+   * The refresh token of the sign-on is being revoked; resolves to what came of it, and never rejects. No page need
+   * wait for it. Where a process stops with its answer, hand it to `waitUntil`. Absent: none was kept.
    */
   readonly revocation?: Promise<TokensRevoked>
 }
@@ -110,50 +132,30 @@ export interface RevocationOnReturn {
   readonly tooLong: (client: { readonly issuer: string; readonly clientId: string }) => void
 }
 
-/** What travels in the browser's cookie, sealed. */
-interface OnTheWay {
-  readonly state?: string
-  readonly provider: ProviderLogout
-  readonly upstream: EndSessionReturn['upstream']
-  readonly expiresAt: number
-}
-
-/** The sealed text: the way, and what outlives it. */
-interface Travelling extends Partial<OnTheWay> {
-  readonly askForPassword?: boolean
-  /** To be revoked on return, and not before: revoked first, Keycloak keeps notices of the logout from being sent. */
-  readonly revoke?: TokensToRevoke | undefined
-}
-
 const ON_THE_WAY_SECONDS = 600
 const ASK_FOR_PASSWORD_SECONDS = 3600
 const STATE_BYTES = 32
-const HINT = 'id_token_hint'
-const WAY = 'logout on its way'
-/** Browsers drop a cookie that is longer. Bytes, its attributes included. */
-const LONGEST_COOKIE = 4096
 
-/** Sealed so that no change of a record sends the token to another provider. */
-const refreshTokenOf = ({ issuer, clientId }: Pick<EndSessionRecord, 'issuer' | 'clientId'>) =>
-  JSON.stringify(['refresh_token', issuer, clientId])
+const START_NAMES: OptionNames<EndSessionStart> = { to: true, scope: true, askForPassword: true }
+
+type ClientOfRecord = Pick<EndSessionRecord, 'issuer' | 'clientId'>
+
+/** Sealed so that no change of a record sends a token to another provider. */
+const refreshTokenOf = ({ issuer, clientId }: ClientOfRecord) => JSON.stringify(['refresh_token', issuer, clientId])
+const hintOf = ({ issuer, clientId }: ClientOfRecord) => JSON.stringify(['id_token_hint', issuer, clientId])
 
 export class EndSessions {
   readonly #redirectUris: ReadonlyMap<string, string>
   readonly #sealed: SealedValues
   readonly #ports: EndSessionPorts
-  readonly #cookieName: string
-  readonly #attributes: string
+  readonly #cookie: LogoutCookie
 
   /** @throws TypeError for options that cannot be meant */
   constructor({ redirectUris, secret }: EndSessionOptions, ports: EndSessionPorts) {
     this.#redirectUris = checkedRedirectUris(redirectUris)
     this.#sealed = sealedValues(typeof secret === 'string' ? [secret] : secret, 'endSession: secret')
     this.#ports = ports
-    // Browsers keep cookies per host, not per port: two applications on one host must not overwrite each other's.
-    const uris = [...this.#redirectUris.values()]
-    this.#cookieName = `oidc_logout_${createHash('sha256').update(uris.join(' ')).digest('hex').slice(0, 8)}`
-    const isSecure = uris.every((uri) => uri.startsWith('https:'))
-    this.#attributes = `Path=/; HttpOnly; SameSite=Lax${isSecure ? '; Secure' : ''}`
+    this.#cookie = new LogoutCookie(this.#sealed, [...this.#redirectUris.values()], ports.clock)
   }
 
   /** Origins of the application's own pages. */
@@ -170,11 +172,12 @@ export class EndSessions {
     claims: Readonly<Record<string, unknown>> | undefined,
     idToken: string | undefined,
     before: EndSessionRecord | undefined,
-    { refreshToken }: RecordedTokens = {},
+    { refreshToken, scope }: RecordedTokens = {},
   ): Promise<EndSessionRecord | undefined> {
-    const issuer = claims?.iss
+    // A refresh without an ID Token has no claims (OpenID Connect Core 12.2), and may have rotated the refresh token.
+    const issuer = claims === undefined ? before?.issuer : claims.iss
     if (typeof issuer !== 'string') return before
-    const audiences: readonly unknown[] = [claims?.aud].flat()
+    const audiences: readonly unknown[] = [claims === undefined ? before?.clientId : claims.aud].flat()
     const provider = (await this.#ports.providers(issuer)).find(({ client }) => audiences.includes(client.clientId))
     if (provider === undefined) return before
     if (refreshToken !== undefined && provider.canRevoke !== true) {
@@ -190,27 +193,42 @@ export class EndSessions {
       issuer,
       clientId,
       ...(isSame && before),
-      ...(idToken !== undefined && { hint: this.#sealed.seal(HINT, idToken) }),
+      ...(claims !== undefined &&
+        idToken !== undefined && {
+          hint: this.#sealed.seal(hintOf({ issuer, clientId }), idToken),
+        }),
       ...(idToken !== undefined && typeof claims?.exp === 'number' && { hintExpiresAt: claims.exp }),
       ...(typeof logoutHint === 'string' && { logoutHint }),
       ...(refreshToken !== undefined && {
         refreshToken: this.#sealed.seal(refreshTokenOf({ issuer, clientId }), refreshToken),
       }),
+      ...(scope !== undefined && { offlineAccess: scope.split(' ').includes('offline_access') }),
     }
   }
 
+  /** `cookieHeader`: of the request. What an earlier logout of the browser has left to do is not forgotten then. */
   async start(
     record: EndSessionRecord | undefined,
-    { to, scope = 'provider', askForPassword = false }: EndSessionStart,
+    start: EndSessionStart,
+    cookieHeader?: string,
   ): Promise<EndSessionDeparture> {
+    assertOptions('start', start, START_NAMES)
+    const { to, scope = 'provider', askForPassword = false } = start
     const back = this.#redirectUris.get(to)
     if (back === undefined) {
       throw new LogoutError('ERR_REQUEST', 'The logout names a place to come back to that is not configured', {
         reason: 'redirect_unknown',
       })
     }
+    const earlier = this.#cookie.read(cookieHeader)
+    const own = this.tokensOf(record)
+    // Begun once more, the session being gone already: the way that was begun then is now this one. In a later session
+    // it is over: the browser never came to the landing page.
+    const revoke = record === undefined ? earlier.revoke : own === undefined ? [] : [own]
+    if (record !== undefined) this.#revoke(earlier.revoke.filter((each) => each.refreshToken !== own?.refreshToken))
+    const client = record === undefined ? earlier.client : { issuer: record.issuer, clientId: record.clientId }
     const state = randomBytes(STATE_BYTES).toString('base64url')
-    const asked = scope === 'local' ? undefined : await this.#ask(record, back, state, scope === 'upstream')
+    const asked = scope === 'local' ? undefined : await this.#ask(record ?? client, back, state, scope === 'upstream')
     const departure = asked ?? {
       url: back,
       provider: 'not-asked' as const,
@@ -220,22 +238,22 @@ export class EndSessions {
     const { hasState, ...way } = departure
     const seconds = this.#ports.clock() + ON_THE_WAY_SECONDS
     const { provider, upstream } = way
-    const onTheWay: OnTheWay = { ...(hasState && { state }), provider, upstream, expiresAt: seconds }
-    const maxAgeSeconds = askForPassword ? ASK_FOR_PASSWORD_SECONDS : ON_THE_WAY_SECONDS
-    const cookieWith = (revoke?: TokensToRevoke) =>
-      this.#cookie(this.#seal({ ...onTheWay, askForPassword, revoke }), maxAgeSeconds)
-    const tokens = this.#tokensOf(record)
-    const cookie = cookieWith(tokens)
-    if (tokens === undefined || cookie.length <= LONGEST_COOKIE) return { ...way, cookie }
-    this.#ports.revocation?.tooLong(tokens)
-    return { ...way, cookie: cookieWith() }
+    const pending: PendingLogout = { ...(hasState && { state }), provider, upstream, expiresAt: seconds }
+    const asksForPassword = askForPassword || earlier.askForPassword
+    const maxAgeSeconds = asksForPassword ? ASK_FOR_PASSWORD_SECONDS : ON_THE_WAY_SECONDS
+    const content = { ...pending, askForPassword: asksForPassword, client }
+    const cookie = this.#cookie.header({ ...content, revoke }, maxAgeSeconds)
+    if (cookie !== undefined) return { ...way, cookie }
+    for (const each of revoke) this.#ports.revocation?.tooLong(each)
+    return { ...way, cookie: this.#cookie.header(content, maxAgeSeconds) ?? this.#cookie.cleared }
   }
 
-  #seal(travelling: Travelling): string {
-    return this.#sealed.seal(WAY, JSON.stringify(travelling))
+  #revoke(tokens: readonly TokensToRevoke[]): readonly Promise<TokensRevoked>[] {
+    return tokens.flatMap((each) => this.#ports.revocation?.revoke(each) ?? [])
   }
 
-  #tokensOf(record: EndSessionRecord | undefined): TokensToRevoke | undefined {
+  /** The token that a record keeps, opened; `undefined` where it has none, or none that was sealed here. */
+  tokensOf(record: EndSessionRecord | undefined): TokensToRevoke | undefined {
     if (record?.refreshToken === undefined) return undefined
     const { issuer, clientId } = record
     const refreshToken = this.#sealed.open(refreshTokenOf(record), record.refreshToken)
@@ -243,8 +261,13 @@ export class EndSessions {
   }
 
   async #ask(record: EndSessionRecord | undefined, back: string, state: string, wantsUpstream: boolean) {
-    const provider = await this.#providerOf(record)
     const nowhere = { url: back, upstream: 'not-asked' as const, hasState: false }
+    let provider: EndSessionProvider | undefined
+    try {
+      provider = await this.#providerOf(record)
+    } catch {
+      return { ...nowhere, provider: 'unreachable' as const }
+    }
     if (provider === undefined) return { ...nowhere, provider: 'not-asked' as const }
     const dialect = provider.endSession
     if (dialect.kind === 'none') return { ...nowhere, provider: 'unsupported' as const }
@@ -287,16 +310,18 @@ export class EndSessions {
   #hintOf(record: EndSessionRecord | undefined, { expiredHint = 'send' }: EndSessionDialect): string | undefined {
     const isExpired = record?.hintExpiresAt !== undefined && record.hintExpiresAt <= this.#ports.clock()
     if (isExpired && expiredHint === 'drop') return undefined
-    return this.#sealed.open(HINT, record?.hint)
+    return record && this.#sealed.open(hintOf(record), record.hint)
   }
 
   returned(cookieHeader: string | undefined, state: string | null): EndSessionReturn {
-    const { way, askForPassword, revoke } = this.#onTheWay(cookieHeader)
-    const cookies = [
-      askForPassword ? this.#cookie(this.#seal({ askForPassword }), ASK_FOR_PASSWORD_SECONDS) : this.#cookie('', 0),
-    ]
-    const revocation = revoke && this.#ports.revocation?.revoke(revoke)
-    const back = { cookies, ...(revocation !== undefined && { revocation }) }
+    const { ways, askForPassword, revoke } = this.#cookie.read(cookieHeader)
+    const stillAsks = askForPassword ? this.#cookie.header({ askForPassword }, ASK_FOR_PASSWORD_SECONDS) : undefined
+    const revocations = this.#revoke(revoke)
+    const back = {
+      cookies: [stillAsks ?? this.#cookie.cleared],
+      ...(revocations.length > 0 && { revocation: Promise.all(revocations).then(worstOf) }),
+    }
+    const way = ways.find((each) => compared(each.state, state) === 'matched') ?? ways[0]
     if (way === undefined) return { state: 'not-expected', provider: 'not-asked', upstream: 'not-asked', ...back }
     const { provider, upstream } = way
     return { state: compared(way.state, state), provider, upstream, ...back }
@@ -307,33 +332,18 @@ export class EndSessions {
     readonly prompt: 'login' | undefined
     readonly cookie: string | undefined
   } {
-    const { askForPassword, revoke } = this.#onTheWay(cookieHeader)
+    const { askForPassword, revoke } = this.#cookie.read(cookieHeader)
+    if (!askForPassword) return { prompt: undefined, cookie: undefined }
     // The browser never came to the landing page, and what it was to bring there goes with the cookie.
-    if (askForPassword && revoke) void this.#ports.revocation?.revoke(revoke)
-    return askForPassword ? { prompt: 'login', cookie: this.#cookie('', 0) } : { prompt: undefined, cookie: undefined }
+    this.#revoke(revoke)
+    return { prompt: 'login', cookie: this.#cookie.cleared }
   }
+}
 
-  #onTheWay(cookieHeader: string | undefined): {
-    readonly way: OnTheWay | undefined
-    readonly askForPassword: boolean
-    readonly revoke?: TokensToRevoke | undefined
-  } {
-    const text = this.#sealed.open(WAY, cookieValue(cookieHeader, this.#cookieName))
-    if (text === undefined) return { way: undefined, askForPassword: false }
-    const { askForPassword, revoke, ...way }: Travelling = JSON.parse(text)
-    const { provider, upstream, expiresAt } = way
-    const isLive =
-      provider !== undefined && upstream !== undefined && expiresAt !== undefined && expiresAt > this.#ports.clock()
-    return {
-      way: isLive ? { provider, upstream, expiresAt, ...(way.state !== undefined && { state: way.state }) } : undefined,
-      askForPassword: askForPassword === true,
-      revoke,
-    }
-  }
-
-  #cookie(value: string, maxAgeSeconds: number): string {
-    return `${this.#cookieName}=${value}; ${this.#attributes}; Max-Age=${maxAgeSeconds}`
-  }
+/** There is one, as a rule. Of several a failure is told before a success. */
+function worstOf(all: readonly TokensRevoked[]): TokensRevoked {
+  const [first = { outcome: 'revoked' as const }] = all
+  return all.find(({ outcome }) => outcome === 'failed') ?? all.find(({ outcome }) => outcome !== 'revoked') ?? first
 }
 
 function compared(expected: string | undefined, state: string | null): EndSessionReturn['state'] {
@@ -341,14 +351,6 @@ function compared(expected: string | undefined, state: string | null): EndSessio
   if (state === null || state === '') return 'missing'
   const digest = (text: string) => createHash('sha256').update(text).digest()
   return timingSafeEqual(digest(expected), digest(state)) ? 'matched' : 'changed'
-}
-
-function cookieValue(header: string | undefined, name: string): string | undefined {
-  for (const pair of header?.split(';') ?? []) {
-    const [key, value] = pair.split('=', 2)
-    if (key?.trim() === name) return value?.trim()
-  }
-  return undefined
 }
 
 function checkedRedirectUris(given: Readonly<Record<string, string>> | undefined): ReadonlyMap<string, string> {

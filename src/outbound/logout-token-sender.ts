@@ -1,7 +1,8 @@
-// The sending end of Back-Channel Logout 1.0, for whoever is an OpenID Provider to others: a Logout Token, a POST, and what the
-// answer means. Knows no session.
+// The sending end of Back-Channel Logout 1.0, for whoever is an OpenID Provider to others: a Logout Token, a POST, and
+// what the answer means. Knows no session.
 import { randomUUID } from 'node:crypto'
-import { type CryptoKey, type KeyObject, SignJWT } from 'jose'
+import type { CryptoKey, KeyObject } from 'jose'
+import { LONGEST_DELAY_SECONDS } from '../deadline.js'
 import { LogoutError } from '../errors.js'
 import { type EventListener, emitter } from '../events.js'
 import type { Fetch } from '../http/fetched-documents.js'
@@ -10,8 +11,8 @@ import { outline } from '../http/outline.js'
 import { PrivateAddressError } from '../http/public-address.js'
 import { safeUrl } from '../http/safe-url.js'
 import { jsonObjectIn, own } from '../json-object.js'
-import { Background, takingTurns } from '../logout/background.js'
-import { assertOptions, isText, type OptionNames } from '../option-checks.js'
+import { Background, takingTurns, takingTurnsByKey } from '../logout/background.js'
+import { assertNumberIfGiven, assertOptions, isText, type OptionNames } from '../option-checks.js'
 import { LOGOUT_EVENT } from '../tokens/logout-token-claims.js'
 
 /** Who sends Logout Tokens, and how hard it tries. */
@@ -23,7 +24,9 @@ export interface LogoutTokenSenderOptions {
   /** JWS algorithm of the key, e.g. `RS256`: the client's `id_token_signed_response_alg` (BCL 2.4). */
   readonly algorithm: string
   readonly keyId?: string
-  /** From `iat` to `exp`. Seconds; default 120, which is the most that BCL 2.4 recommends, and the most that is taken. */
+  /**
+   * From `iat` to `exp`. Seconds; default 120, which is the most that BCL 2.4 recommends, and the most that is taken.
+   */
   readonly tokenLifetimeSeconds?: number
   /** Deadline of each attempt, from the connection to the whole answer. Seconds; default 5. */
   readonly timeoutSeconds?: number
@@ -36,12 +39,13 @@ export interface LogoutTokenSenderOptions {
   /** Hears `logout-token-sent` of each attempt, and a `warning` where `onOutcome` fails. */
   readonly onEvent?: EventListener
   /**
-   * Sends in place of Node's own http: through a proxy, with a client certificate. What it connects to is then its own to check.
+   * Sends in place of Node's own http: through a proxy, with a client certificate. What it connects to is then its own
+   * to check.
    */
   readonly fetch?: Fetch
   /**
-   * Lets tokens go to loopback, private and other special addresses. Default: such an address is refused when the connection is
-   * made, whatever the name: a client that registers a URI could else reach what only this process sees.
+   * Lets tokens go to loopback, private and other special addresses. Default: such an address is refused when the
+   * connection is made, whatever the name: a client that registers a URI could else reach what only this process sees.
    */
   readonly dangerouslyAllowPrivateAddresses?: boolean
   /** Lets tokens travel without TLS to anywhere; to a loopback address they may, where such addresses are allowed. */
@@ -63,7 +67,8 @@ export type OutgoingLogout = {
  * - `done`: answered 200 or 204.
  * - `refused`: answered 400, which is final; unless the answer says `logout_failed`, which a later attempt may cure.
  * - `retrying`: any other answer, or none: tried again in the background.
- * - `given-up`: the time for retries is over, or there is none to be hoped for: an address that may not be called, no room.
+ * - `given-up`: the time for retries is over, or there is none to be hoped for: an address that may not be called, no
+ *   room.
  */
 export type DeliveryOutcome = 'done' | 'refused' | 'retrying' | 'given-up'
 
@@ -81,8 +86,8 @@ export type LogoutDelivery =
 /** Sends Logout Tokens; made by `createLogoutTokenSender`. */
 export interface LogoutTokenSender {
   /**
-   * Delivers one logout. Resolves after the first attempt, and never rejects for what an RP does; where that is `retrying`, the rest
-   * is heard by `onEvent` and `onOutcome`, which is called once, with whatever ends the matter.
+   * Delivers one logout. Resolves after the first attempt, and never rejects for what an RP does; where that is
+   * `retrying`, the rest is heard by `onEvent` and `onOutcome`, which is called once, with whatever ends the matter.
    *
    * @throws TypeError for a logout that names nobody
    */
@@ -106,6 +111,8 @@ const LONGEST_TOKEN_SECONDS = 120
 const LONGEST_RETRY_DELAY_SECONDS = 60
 /** Attempts under way at one time: a logout of a thousand sign-ons opens no thousand connections. */
 const CONCURRENCY = 32
+/** Of them to one host: an RP that hangs holds up the logouts of its own users, and few others. */
+const CONCURRENCY_PER_HOST = 8
 
 const NAMES: OptionNames<LogoutTokenSenderOptions> = {
   issuer: true,
@@ -125,8 +132,8 @@ const NAMES: OptionNames<LogoutTokenSenderOptions> = {
 }
 
 /**
- * Makes the sender of Back-Channel Logout 1.0. Every attempt is a token of its own, with a fresh `jti` and `iat`: a repeat would
- * else be refused as a replay, or as expired.
+ * Makes the sender of Back-Channel Logout 1.0. Every attempt is a token of its own, with a fresh `jti` and `iat`: a
+ * repeat would else be refused as a replay, or as expired.
  *
  * @throws TypeError for a missing, unknown or unusable option; the message names it and the remedy.
  */
@@ -150,6 +157,7 @@ class Sender implements LogoutTokenSender {
   readonly #posts: GuardedPosts
   readonly #background: Background<Open>
   readonly #turns = takingTurns(CONCURRENCY)
+  readonly #turnsByHost = takingTurnsByKey(CONCURRENCY_PER_HOST)
   readonly #emit: EventListener
 
   constructor(options: Resolved) {
@@ -159,6 +167,8 @@ class Sender implements LogoutTokenSender {
     this.#background = new Background<Open>({
       attempt: (open) => this.#again(open),
       abandon: (open) => this.#giveUp(open),
+      // That one RP is back says nothing of another: each may register what answers as it likes.
+      waitsFor: ({ logout }) => logout.uri,
       firstDelaySeconds: options.firstRetryAfterSeconds,
       maxDelaySeconds: LONGEST_RETRY_DELAY_SECONDS,
       giveUpAfterSeconds: options.retryForSeconds,
@@ -184,33 +194,42 @@ class Sender implements LogoutTokenSender {
     this.#posts.close()
   }
 
-  async #again(open: Open): Promise<boolean> {
+  async #again(open: Open): Promise<boolean | 'closed'> {
     const delivery = await this.#attempt(open)
-    if (delivery.outcome !== 'retrying') this.#conclude(open, delivery)
-    else if (!open.isOver) this.#say(open, delivery)
-    return delivery.outcome !== 'retrying'
+    if (delivery.outcome === 'retrying') {
+      if (!open.isOver) this.#say(open, delivery)
+      return false
+    }
+    this.#conclude(open, delivery)
+    return delivery.outcome === 'done' || 'closed'
   }
 
   async #attempt(open: Open): Promise<LogoutDelivery> {
-    return this.#turns(async () => {
-      open.attempts++
-      const { attempts, logout } = open
-      try {
-        safeUrl(logout.uri, this.#options.dangerouslyAllowHttp)
-        if (new URL(logout.uri).hash !== '') throw new TypeError('a backchannel_logout_uri has no fragment (BCL 2.2)')
-      } catch (cause) {
-        return { outcome: 'given-up', attempts, error: undelivered('uri_unsafe', cause) }
+    let host: string
+    try {
+      safeUrl(open.logout.uri, this.#options.dangerouslyAllowHttp)
+      const url = new URL(open.logout.uri)
+      if (url.hash !== '') throw new TypeError('a backchannel_logout_uri has no fragment (BCL 2.2)')
+      // Without the port: whoever has one has them all.
+      host = url.hostname
+    } catch (cause) {
+      return { outcome: 'given-up', attempts: ++open.attempts, error: undelivered('uri_unsafe', cause) }
+    }
+    return this.#turnsByHost(host, () => this.#turns(() => this.#attemptNow(open)))
+  }
+
+  async #attemptNow(open: Open): Promise<LogoutDelivery> {
+    const attempts = ++open.attempts
+    try {
+      return meaning(await this.#deliver(open.logout), attempts)
+    } catch (cause) {
+      if (cause instanceof PrivateAddressError) {
+        return { outcome: 'given-up', attempts, error: undelivered('address_private', cause) }
       }
-      try {
-        return meaning(await this.#deliver(logout), attempts)
-      } catch (cause) {
-        if (cause instanceof PrivateAddressError)
-          return { outcome: 'given-up', attempts, error: undelivered('address_private', cause) }
-        const isLate = cause instanceof Error && cause.name === 'TimeoutError'
-        // The words of somebody's own `fetch` may hold the request, and with it the token.
-        return { outcome: 'retrying', attempts, error: undelivered(isLate ? 'late' : 'unreachable', outline(cause)) }
-      }
-    })
+      const isLate = cause instanceof Error && cause.name === 'TimeoutError'
+      // The words of somebody's own `fetch` may hold the request, and with it the token.
+      return { outcome: 'retrying', attempts, error: undelivered(isLate ? 'late' : 'unreachable', outline(cause)) }
+    }
   }
 
   async #deliver(logout: OutgoingLogout): Promise<PostAnswer> {
@@ -224,11 +243,13 @@ class Sender implements LogoutTokenSender {
   }
 
   /** BCL 2.4, member by member. Never a `nonce`: with one it could be taken for an ID Token. */
-  #token({ clientId, sub, sid }: OutgoingLogout): Promise<string> {
+  async #token({ clientId, sub, sid }: OutgoingLogout): Promise<string> {
     const { issuer, privateKey, algorithm, keyId, tokenLifetimeSeconds, clock } = this.#options
     const iat = Math.floor(clock())
     const target = { ...(sub !== undefined && { sub }), ...(sid !== undefined && { sid }) }
     const claims = { iss: issuer, aud: clientId, iat, exp: iat + tokenLifetimeSeconds, jti: randomUUID() }
+    // Loaded by whoever sends: a receiver signs nothing.
+    const { SignJWT } = await import('jose/jwt/sign')
     return new SignJWT({ ...claims, ...target, events: { [LOGOUT_EVENT]: {} } })
       .setProtectedHeader({ alg: algorithm, typ: 'logout+jwt', ...(keyId !== undefined && { kid: keyId }) })
       .sign(privateKey)
@@ -289,7 +310,7 @@ function assertSomebody({ clientId, sub, sid }: OutgoingLogout): void {
 
 function assertUsable(options: LogoutTokenSenderOptions): void {
   assertOptions('createLogoutTokenSender()', options, NAMES)
-  if (typeof options.issuer !== 'string' || options.issuer === '') {
+  if (!isText(options.issuer)) {
     throw new TypeError('issuer must be the issuer identifier as it is in your ID Tokens, a non-empty string')
   }
   if (typeof options.algorithm !== 'string' || !/^(RS|PS|ES)(256|384|512)$|^Ed25519$|^EdDSA$/.test(options.algorithm)) {
@@ -298,14 +319,14 @@ function assertUsable(options: LogoutTokenSenderOptions): void {
   if (typeof options.privateKey !== 'object' || options.privateKey === null || options.privateKey.type !== 'private') {
     throw new TypeError('privateKey must be a private CryptoKey or KeyObject')
   }
-  bounded('tokenLifetimeSeconds', options.tokenLifetimeSeconds, LONGEST_TOKEN_SECONDS)
-  bounded('timeoutSeconds', options.timeoutSeconds, 60)
-  bounded('firstRetryAfterSeconds', options.firstRetryAfterSeconds, LONGEST_RETRY_DELAY_SECONDS)
-  bounded('maxWaiting', options.maxWaiting, 1_000_000)
-  if (options.retryForSeconds !== 0) bounded('retryForSeconds', options.retryForSeconds, 2_147_483)
-}
-
-function bounded(name: string, value: unknown, most: number): void {
-  if (value === undefined || (typeof value === 'number' && value > 0 && value <= most)) return
-  throw new TypeError(`${name} must be a number greater than 0 and at most ${most}`)
+  const most = {
+    tokenLifetimeSeconds: LONGEST_TOKEN_SECONDS,
+    timeoutSeconds: 60,
+    firstRetryAfterSeconds: LONGEST_RETRY_DELAY_SECONDS,
+    maxWaiting: 1_000_000,
+  } as const
+  for (const name of Object.keys(most) as (keyof typeof most)[]) {
+    assertNumberIfGiven(name, options[name], { above: 0, most: most[name] })
+  }
+  assertNumberIfGiven('retryForSeconds', options.retryForSeconds, { most: LONGEST_DELAY_SECONDS })
 }

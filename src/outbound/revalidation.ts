@@ -1,12 +1,19 @@
-// Asks the provider now and then whether a session that is in use still stands there, for providers that never say so themselves.
-// Knows when to ask and what to make of no answer; how to ask, and how a session ends, it is given.
-import { hash, randomUUID } from 'node:crypto'
+// Asks the provider now and then whether a session that is in use still stands there, for providers that never say so
+// themselves. Knows when to ask and what to make of no answer; how to ask, and how a session ends, it is given.
+import { randomUUID } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { isLate, within } from '../deadline.js'
 import { LogoutError, NoVerdictError } from '../errors.js'
 import { type EventListener, emitter } from '../events.js'
 import { isJsonObject } from '../json-object.js'
-import { assertOptions, type OptionNames } from '../option-checks.js'
+import { sha256 } from '../marks/target.js'
+import {
+  assertNumber,
+  assertNumberIfGiven,
+  assertOptions,
+  LONGEST_LIFETIME_SECONDS,
+  type OptionNames,
+} from '../option-checks.js'
 import { type Pass, ProviderRest } from './provider-rest.js'
 import type { RevalidationFinding, RevalidationQuestion, RevalidationTokens } from './revalidation-questions.js'
 import { memoryRevalidationStates, type RevalidationStates } from './revalidation-states.js'
@@ -23,8 +30,9 @@ export interface RevalidationOptions {
   /** How long a request waits for the answer. Seconds; default 5. */
   readonly timeoutSeconds?: number
   /**
-   * How long beyond `everySeconds` a session is served while the provider cannot be asked. After that it is answered 503, and kept,
-   * until it can. Seconds. Default: without end, since an outage of the provider must log nobody out.
+   * How long beyond `everySeconds` a session is served while the provider cannot be asked, or says neither yes nor no.
+   * After that it is answered 503, and kept, until it can; a browser that was told neither is sent to the provider
+   * (`reassert`). Seconds. Default: without end, since an outage of the provider must log nobody out.
    */
   readonly failClosedAfterSeconds?: number
   /** How long a session is remembered since it was last asked about. Seconds; default 30 days. */
@@ -45,7 +53,8 @@ export interface RevalidationOptions {
  * - `live`: go on.
  * - `ended`: the provider says that it is over: end it.
  * - `ask-browser`: it is this browser's turn to be sent to the provider with `prompt=none`, and then to `answered`.
- * - `reassert`: somebody has demanded it: send the user to the provider, who is not logged out meanwhile.
+ * - `reassert`: send the user to the provider, who is not logged out meanwhile: somebody has demanded it, or nobody can
+ *   tell any more.
  */
 export type RevalidationVerdict = 'live' | 'ended' | 'ask-browser' | 'reassert'
 
@@ -57,22 +66,26 @@ export interface SilentAnswer {
 /** Made by `createRevalidation`. */
 export interface Revalidation {
   /**
-   * A session in use that is over at the provider is over here after so long, as long as the provider answers. Seconds; `null` by the
-   * browser, where scripts and forms go on until the next navigation.
+   * A session in use that is over at the provider is over here after so long, as long as the provider answers. Seconds;
+   * `null` by the browser, where scripts and forms go on until the next navigation.
    */
   readonly boundSeconds: number | null
   /** A login, or a change of session id: from here on the provider counts as asked. */
   begin(sessionId: string, tokens?: RevalidationTokens): Promise<void>
   /**
-   * What this session may do now. Asks the provider if it is time; one request does, on one node, while the others go on.
-   * `canNavigate`: this request may be answered by a redirect of the whole page.
+   * What this session may do now. Asks the provider if it is time; one request does, on one node, while the others go
+   * on. `canNavigate`: this request may be answered by a redirect of the whole page.
    *
-   * @throws NoVerdictError where `failClosedAfterSeconds` is over, or the states cannot be read: 503, and the session is kept
+   * @throws NoVerdictError where `failClosedAfterSeconds` is over, or the states cannot be read: 503, and the session
+   * is kept
    */
   check(sessionId: string, about?: { readonly canNavigate?: boolean }): Promise<RevalidationVerdict>
   /**
    * The browser is back: `login_required` ends the session. `interaction_required`, `consent_required` and
-   * `account_selection_required` do not: the provider knows the user and wants to show a page, which `prompt=none` forbids.
+   * `account_selection_required` do not: the provider wants to show a page, which `prompt=none` forbids. They are no
+   * proof that the user is signed in there either, and he can send them himself: the session is left alone until the
+   * next pause, but after `failClosedAfterSeconds` without a proof the verdict is `reassert`. Without an `error`, call
+   * it only once the ID Token of the answer was validated, and its `sub` is the session's.
    */
   answered(sessionId: string, answer: SilentAnswer): Promise<RevalidationVerdict>
   /** The user must show up at the provider before the next action: `check` says so, on every node, until `begin`. */
@@ -85,13 +98,19 @@ const DEFAULT_KEPT_SECONDS = 30 * 24 * 3600
 const LONGEST_QUESTION_SECONDS = 30
 /** While a browser is at the provider no other request is sent there. */
 const BROWSER_TURN_SECONDS = 60
+/**
+ * Before a session is asked about again of which the provider would say neither yes nor no, twice as long each time and
+ * at most the usual pause.
+ */
+const FIRST_PAUSE_SECONDS = 2
+const LONGEST_PAUSE_SECONDS = 300
 /** So much earlier at most, so that sessions of one morning do not ask together for ever. */
 const JITTER = 0.1
 /** Writers of one session at the same time, beyond which something else is wrong. */
 const MOST_SWAPS = 10
 /**
- * A changed refresh token that is not kept is lost: the next question would be asked with the spent one, and end a session
- * that lives. So its write is tried again after so long, and so long.
+ * A changed refresh token that is not kept is lost: the next question would be asked with the spent one, and end a
+ * session that lives. So its write is tried again after so long, and so long.
  */
 const WRITE_AGAIN_AFTER_SECONDS = [0.1, 0.5, 2, 5]
 /** Nobody else asks before the answer of the longest question is written, tried again and all. */
@@ -130,6 +149,13 @@ interface State {
   readonly leaseUntil?: number | undefined
   readonly ended?: true | undefined
   readonly demanded?: true | undefined
+  /** The refresh token was sent, and no answer came: that it is refused from then on may be of that. */
+  readonly mayBeSpent?: true | undefined
+  /** How often the provider would say neither yes nor no, since it last did; and until when it is left alone for it. */
+  readonly unansweredCount?: number | undefined
+  readonly pausedUntil?: number | undefined
+  /** The provider wants to show a page: it has said neither that the session lives nor that it is over. */
+  readonly wantsPage?: true | undefined
   readonly sub?: string | undefined
   /** Sealed. */
   readonly refreshToken?: string | undefined
@@ -179,13 +205,15 @@ class Revalidator implements Revalidation {
   async check(sessionId: string, { canNavigate = false } = {}): Promise<RevalidationVerdict> {
     const read = await this.#read(sessionId)
     const state = read.state ?? this.#unknown()
-    if (state.ended) return 'ended'
-    if (state.demanded) return 'reassert'
+    const settled = this.#verdictOn(state)
+    if (settled) return settled
     const now = this.#clock()
-    if (!this.#isDue(state, now)) return 'live'
+    if (!this.#isDue(state, now)) return state.wantsPage ? this.#unanswered(state) : 'live'
     const isByBrowser = this.#options.ask === 'browser'
-    if (isAsked(state, now) || (isByBrowser && !canNavigate)) return this.#unanswered(state)
-    const pass = isByBrowser ? undefined : this.#rest.begin()
+    const isAsked = isAhead(state.leaseUntil, now, BROWSER_TURN_SECONDS)
+    const isPaused = isAhead(state.pausedUntil, now, LONGEST_PAUSE_SECONDS)
+    if (isAsked || isPaused || (isByBrowser && !canNavigate)) return this.#unanswered(state)
+    const pass = isByBrowser ? undefined : this.#rest.begin(read.key)
     if (!isByBrowser && pass === undefined) return this.#unanswered(await this.#known(read, state))
     const turn = isByBrowser ? BROWSER_TURN_SECONDS : QUESTION_TURN_SECONDS
     // A clock that went back must not leave a session good until it is there again.
@@ -217,8 +245,20 @@ class Revalidator implements Revalidation {
   }
 
   async answered(sessionId: string, { error }: SilentAnswer): Promise<RevalidationVerdict> {
-    const isKnown = error === undefined || KNOWN_TO_THE_PROVIDER.includes(error)
-    return this.#conclude(sessionId, { found: error === 'login_required' ? 'ended' : isKnown ? 'live' : 'away' })
+    if (error !== undefined && WANTS_TO_SHOW_A_PAGE.includes(error)) return this.#leaveAlone(sessionId)
+    const found = error === undefined ? 'live' : error === 'login_required' ? 'ended' : 'away'
+    return this.#conclude(sessionId, { found })
+  }
+
+  /** Asked again in the next pause, not at the next navigation. Nothing is proven: what was good before counts. */
+  async #leaveAlone(sessionId: string): Promise<RevalidationVerdict> {
+    this.#emit({ type: 'revalidated', found: 'away' })
+    const state = await this.#change(sessionId, ({ leaseUntil: _, ...before } = this.#unknown()) => ({
+      ...before,
+      dueAt: this.#fresh().dueAt,
+      wantsPage: true,
+    }))
+    return this.#verdictOn(state) ?? this.#unanswered(state)
   }
 
   async #ask(
@@ -241,23 +281,33 @@ class Revalidator implements Revalidation {
     this.#emit({ type: 'revalidated', found: finding.found })
     const concluded = (before: State = this.#unknown()): State => {
       if (asked !== undefined && before.login !== asked.login) return before
-      const { leaseUntil: _, ...rest } = before
-      if (finding.found === 'ended') return { ...rest, ended: true }
-      if (finding.found === 'away') return rest
-      const { refreshToken, accessToken } = finding
+      const { leaseUntil: _, wantsPage, mayBeSpent, unansweredCount, pausedUntil: _until, ...rest } = before
+      if (finding.found === 'ended') return { ...rest, ...(mayBeSpent ? { demanded: true } : { ended: true }) }
+      const { refreshToken } = finding
+      if (finding.found === 'away') {
+        const isSpent = refreshToken === undefined && (mayBeSpent || finding.mayBeSpent)
+        const doubts = { ...(wantsPage && { wantsPage }), ...(isSpent && { mayBeSpent: true as const }) }
+        const pause = finding.answered && this.#pauseAfter(unansweredCount)
+        return { ...rest, ...doubts, ...pause, ...this.#kept({ refreshToken }, sessionId) }
+      }
+      const { accessToken } = finding
       return { ...rest, ...this.#fresh(), ...this.#kept({ refreshToken, accessToken, sub: rest.sub }, sessionId) }
     }
-    const isRotated = finding.found === 'live' && finding.refreshToken !== undefined
+    const isRotated = finding.found !== 'ended' && finding.refreshToken !== undefined
     const state = await this.#change(sessionId, concluded, isRotated ? WRITE_AGAIN_AFTER_SECONDS : [])
-    if (state.ended) return 'ended'
-    if (state.demanded) return 'reassert'
-    return finding.found === 'live' ? 'live' : this.#unanswered(state)
+    return this.#verdictOn(state) ?? (finding.found === 'live' ? 'live' : this.#unanswered(state))
+  }
+
+  /** What is settled, whatever the time is. */
+  #verdictOn({ ended, demanded }: State): RevalidationVerdict | undefined {
+    return ended ? 'ended' : demanded && 'reassert'
   }
 
   /** Served all the same, until the bound. */
-  #unanswered({ goodAt }: State): RevalidationVerdict {
+  #unanswered({ goodAt, wantsPage }: State): RevalidationVerdict {
     const { failClosedAfterSeconds = Number.POSITIVE_INFINITY, everySeconds } = this.#options
     if (this.#clock() <= goodAt + everySeconds + failClosedAfterSeconds) return 'live'
+    if (wantsPage) return 'reassert'
     throw new NoVerdictError(
       undefined,
       'The provider could not be asked about this session for too long',
@@ -273,6 +323,12 @@ class Revalidator implements Revalidation {
     const { everySeconds, random = Math.random } = this.#options
     const now = this.#clock()
     return { goodAt: now, dueAt: now + everySeconds * (1 - JITTER * random()) }
+  }
+
+  #pauseAfter(unansweredCount = 0): Pick<State, 'pausedUntil' | 'unansweredCount'> {
+    const { everySeconds } = this.#options
+    const pauseSeconds = Math.min(FIRST_PAUSE_SECONDS * 2 ** unansweredCount, LONGEST_PAUSE_SECONDS, everySeconds)
+    return { pausedUntil: this.#clock() + pauseSeconds, unansweredCount: Math.min(unansweredCount + 1, 30) }
   }
 
   /** Never asked about, as far as anybody remembers: it is time, and the bound begins. */
@@ -300,7 +356,7 @@ class Revalidator implements Revalidation {
   }
 
   async #read(sessionId: string): Promise<Read> {
-    const key = hash('sha256', JSON.stringify(['revalidation', sessionId]), 'base64url')
+    const key = sha256(JSON.stringify(['revalidation', sessionId]))
     try {
       const text = await this.#states.read(key)
       return { key, text, state: text === undefined ? undefined : stateIn(text) }
@@ -349,21 +405,21 @@ class Revalidator implements Revalidation {
 }
 
 function returnPass(pass: Pass, finding: RevalidationFinding): void {
-  if (finding.found !== 'away') pass.answered()
+  if (finding.found !== 'away' || finding.answered) pass.answered()
   else if (finding.asked === false) pass.notAsked()
   else pass.failed(finding.retryAfterSeconds)
 }
 
-/** OpenID Connect Core 3.1.2.6: the user is known, and a page would have to be shown. */
-const KNOWN_TO_THE_PROVIDER: readonly string[] = [
+/** OpenID Connect Core 3.1.2.6: a page would have to be shown. Whether the user is signed in, it leaves open. */
+const WANTS_TO_SHOW_A_PAGE: readonly string[] = [
   'interaction_required',
   'consent_required',
   'account_selection_required',
 ]
 
-/** A lease that is longer than any is of a clock that has gone back. */
-function isAsked({ leaseUntil = 0 }: State, now: number): boolean {
-  return leaseUntil > now && leaseUntil <= now + BROWSER_TURN_SECONDS
+/** An end that is further off than any is of a clock that has gone back. */
+function isAhead(until: number | undefined, now: number, mostSeconds: number): boolean {
+  return until !== undefined && until > now && until <= now + mostSeconds
 }
 
 function stateIn(text: string): State | undefined {
@@ -375,9 +431,7 @@ function stateIn(text: string): State | undefined {
 function assertUsable(options: RevalidationOptions): void {
   assertOptions('createRevalidation()', options, NAMES)
   const { everySeconds, ask, states } = options
-  if (!(everySeconds > 0 && everySeconds <= 86_400)) {
-    throw new TypeError('everySeconds must be more than 0 and at most 86400: seconds, not milliseconds')
-  }
+  assertNumber('everySeconds', everySeconds, { above: 0, most: 86_400 })
   if (typeof ask !== 'function' && ask !== 'browser') {
     throw new TypeError("ask must be a question such as byRefreshToken({ … }), or 'browser'")
   }
@@ -385,9 +439,6 @@ function assertUsable(options: RevalidationOptions): void {
     throw new TypeError('states must have read() and swap(), as memoryRevalidationStates() makes them')
   }
   for (const name of ['timeoutSeconds', 'failClosedAfterSeconds', 'keptSeconds'] as const) {
-    const value = options[name]
-    if (value !== undefined && !(value >= 0 && value <= 315_360_000)) {
-      throw new TypeError(`${name} must be a number of seconds`)
-    }
+    assertNumberIfGiven(name, options[name], { most: LONGEST_LIFETIME_SECONDS })
   }
 }

@@ -1,12 +1,13 @@
-// Token revocation (RFC 7009): the tokens of a sign-on that ended here die at the provider as well. Knows no session, and undoes no
-// logout: what fails is said, nothing more.
+// Token revocation (RFC 7009): the tokens of a sign-on that ended here die at the provider as well. Knows no session,
+// and undoes no logout: what fails is said, nothing more.
 import { type Client, clockSkew, processRevocationResponse, ResponseBodyError, revocationRequest } from 'oauth4webapi'
-import { unlessAborted } from '../deadline.js'
+import { milliseconds, unlessAborted } from '../deadline.js'
 import { LogoutError } from '../errors.js'
 import type { EventListener } from '../events.js'
 import { collected } from '../http/bounded-body.js'
 import type { Fetch } from '../http/fetched-documents.js'
 import { outline } from '../http/outline.js'
+import { NOT_NOW, retryAfterSecondsIn } from '../http/retry-after.js'
 import { safeUrl } from '../http/safe-url.js'
 import { assertOptions, isText, type OptionNames } from '../option-checks.js'
 import { oauthTransport } from '../providers/oauth-transport.js'
@@ -38,6 +39,8 @@ export interface TokensRevoked {
   readonly accessToken?: RevocationOutcome
   /** Why, where one failed: `ERR_REVOCATION`, never with a token in it. */
   readonly error?: LogoutError
+  /** Where one failed and the provider said by `Retry-After` how long it wants to be left alone. */
+  readonly retryAfterSeconds?: number
 }
 
 /** What a provider is known by here. */
@@ -64,7 +67,8 @@ const TIMEOUT_SECONDS = 5
 const MAX_BODY_BYTES = 65_536
 
 const SENTENCES = {
-  provider_unknown: 'The provider of the tokens is not configured, or could not be looked up',
+  provider_unknown: 'The provider of the tokens is not configured',
+  provider_unavailable: 'The provider of the tokens could not be looked up',
   authentication_missing: 'The provider of the tokens has no option clientAuthentication, so none can be revoked',
   metadata_unavailable: 'The metadata of the provider, which say where tokens are revoked, could not be had',
   endpoint_unsafe: 'The revocation endpoint of the provider is not one that may be called',
@@ -72,6 +76,8 @@ const SENTENCES = {
   late: 'The provider did not answer the revocation in time',
   refused: 'The provider refused the revocation',
   not_done: 'The provider did not say that the token is revoked',
+  row_unreadable: 'Rows of sessions that ended could not be read in time; a refresh token in them was not revoked',
+  given_up: 'The provider did not say for so long that a refresh token is revoked that it is not tried again',
   token_too_long: 'The refresh token is too long for the cookie of the way back, so it was not revoked',
 } as const
 
@@ -92,7 +98,9 @@ export function assertTokens(tokens: TokensToRevoke): void {
   throw new TypeError('revokeTokens() needs issuer and clientId, and a refreshToken or an accessToken or both')
 }
 
-/** Revokes what is given, each token once and the refresh token first. Says by an event what came of it. Never rejects. */
+/**
+ * Revokes what is given, each token once and the refresh token first. Says by an event what came of it. Never rejects.
+ */
 export type RevokeTokens = (tokens: TokensToRevoke) => Promise<TokensRevoked>
 
 export function tokenRevocation({
@@ -103,8 +111,13 @@ export function tokenRevocation({
 }: RevocationPorts): RevokeTokens {
   return async (tokens) => {
     const { issuer, clientId, refreshToken, accessToken } = tokens
-    const signal = AbortSignal.timeout(timeoutSeconds * 1000)
+    const signal = AbortSignal.timeout(milliseconds(timeoutSeconds))
     let error: LogoutError | undefined
+    let retryAfterSeconds: number | undefined
+    const noteRetryAfter = (headers: Headers) => {
+      const asked = retryAfterSecondsIn(headers, clock())
+      if (asked !== undefined) retryAfterSeconds = Math.max(asked, retryAfterSeconds ?? 0)
+    }
     const attempt = async <T>(work: Promise<T>, reason: keyof typeof SENTENCES): Promise<T | undefined> => {
       try {
         return await unlessAborted(work, signal)
@@ -114,7 +127,10 @@ export function tokenRevocation({
         return undefined
       }
     }
-    const revoke = await attempt(prepared({ issuer, clientId }, provider, clock, signal), 'unreachable')
+    const revoke = await attempt(
+      prepared({ issuer, clientId }, { provider, clock, signal, noteRetryAfter }),
+      'unreachable',
+    )
     const outcomeOf = async (token: string | undefined, hint: string): Promise<RevocationOutcome | undefined> => {
       if (token === undefined) return undefined
       if (revoke === undefined) return 'failed'
@@ -133,8 +149,15 @@ export function tokenRevocation({
       ...(refresh !== undefined && { refreshToken: refresh }),
       ...(access !== undefined && { accessToken: access }),
       ...(error !== undefined && { error }),
+      ...(retryAfterSeconds !== undefined && { retryAfterSeconds }),
     }
   }
+}
+
+interface Asking {
+  readonly signal: AbortSignal
+  /** Looks for `Retry-After` in an answer that says "not now". */
+  readonly noteRetryAfter: (headers: Headers) => void
 }
 
 type Revoke = (token: string, hint: string) => Promise<RevocationOutcome>
@@ -142,12 +165,10 @@ type Revoke = (token: string, hint: string) => Promise<RevocationOutcome>
 /** All that one request needs, found once for both. */
 async function prepared(
   { issuer, clientId }: Pick<TokensToRevoke, 'issuer' | 'clientId'>,
-  providerOf: RevocationPorts['provider'],
-  clock: () => number,
-  signal: AbortSignal,
+  { provider: providerOf, clock, signal, noteRetryAfter }: Pick<RevocationPorts, 'provider' | 'clock'> & Asking,
 ): Promise<Revoke> {
   const provider = await providerOf(issuer, clientId).catch((cause: unknown) => {
-    throw notRevoked('provider_unknown', outline(cause))
+    throw notRevoked('provider_unavailable', outline(cause))
   })
   if (provider === undefined) throw notRevoked('provider_unknown')
   const { authentication, dangerouslyAllowHttp, fetch } = provider
@@ -163,17 +184,21 @@ async function prepared(
     const client: Client = { client_id: clientId, [clockSkew]: Math.round(clock() - Date.now() / 1000) }
     const additionalParameters = { token_type_hint: hint }
     const options = { ...http, additionalParameters }
-    return outcomeIn(await revocationRequest(server, client, authentication.authenticate, token, options))
+    return outcomeIn(
+      await revocationRequest(server, client, authentication.authenticate, token, options),
+      noteRetryAfter,
+    )
   }
 }
 
 /** RFC 7009 2.2: the status says it, and what else there is of a 200 is not read. */
-async function outcomeIn(response: Response): Promise<RevocationOutcome> {
+async function outcomeIn(response: Response, noteRetryAfter: Asking['noteRetryAfter']): Promise<RevocationOutcome> {
   const { status, headers } = response
-  const isRefusal = status >= 400 && status < 500
+  const isRefusal = status >= 400 && status < 500 && !NOT_NOW.includes(status)
   if (!isRefusal) {
     response.body?.cancel().catch(() => {})
     if (status === 200) return 'revoked'
+    noteRetryAfter(headers)
     throw notRevoked('not_done', new Error(`status ${status}`))
   }
   const tooLarge = () => notRevoked('refused', new Error(`status ${status}`))

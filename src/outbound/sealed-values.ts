@@ -1,5 +1,5 @@
-// Small values that leave this process and come back, in a session row or a cookie: nobody else can read, change or swap
-// them. Knows not what they hold.
+// Small values that leave this process and come back, in a session row or a cookie: nobody else can read, change or
+// swap them. Knows not what they hold.
 import { createCipheriv, createDecipheriv, hkdfSync, randomBytes } from 'node:crypto'
 
 const ALGORITHM = 'aes-256-gcm'
@@ -16,8 +16,8 @@ export interface SealedValues {
 }
 
 /**
- * AES-256-GCM under keys made of the application's secrets (HKDF, RFC 5869). The first secret seals, each of them opens: put
- * a new one in front, and take the old one away when nothing that it sealed is left.
+ * AES-256-GCM under keys made of the application's secrets (HKDF, RFC 5869). The first secret seals, each of them
+ * opens: put a new one in front, and take the old one away when nothing that it sealed is left.
  *
  * @throws TypeError for a secret of fewer than 32 characters
  */

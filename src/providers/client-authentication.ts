@@ -6,7 +6,10 @@ import { type ClientAuth, ClientSecretBasic, ClientSecretPost, PrivateKeyJwt, Tl
 export type ClientAuthentication =
   | { readonly method: 'client_secret_basic' | 'client_secret_post'; readonly clientSecret: string }
   | { readonly method: 'private_key_jwt'; readonly privateKey: webcrypto.CryptoKey; readonly keyId?: string }
-  /** By the certificate of the connection (RFC 8705 2): `fetch` must present it. `mtls_endpoint_aliases` of the metadata are used. */
+  /**
+   * By the certificate of the connection (RFC 8705 2): `fetch` must present it. `mtls_endpoint_aliases` of the metadata
+   * are used.
+   */
   | { readonly method: 'tls_client_auth' | 'self_signed_tls_client_auth' }
   /** Any other method, as a `ClientAuth` of oauth4webapi: `None()` for a public client. */
   | ClientAuth

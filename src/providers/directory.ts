@@ -1,12 +1,18 @@
-// Which providers are trusted: one, a list, or whatever a function of the issuer says. Believes no issuer, only looks it up.
-import { isDeepStrictEqual } from 'node:util'
+// Which providers are trusted: one, a list, or whatever a function of the issuer says. Believes no issuer, only looks
+// it up.
+import { isDeepStrictEqual, types } from 'node:util'
 import { LRUCache } from 'lru-cache'
 import { type GiveUp, unlessAborted } from '../deadline.js'
 import type { Client } from '../marks/target.js'
 import { KeysUnavailableError } from './keys-unavailable.js'
-import { type Provider, type ProviderOptions, resolveProvider } from './provider.js'
+import { LookupBudgets } from './lookup-budget.js'
+import { type Provider, resolveProvider } from './provider.js'
+import type { ProviderOptions } from './provider-options.js'
 
-/** Asked with an issuer that a token claims and nobody has verified. A list: several clients there. `undefined`: not one of ours. */
+/**
+ * Asked with an issuer that a token claims and nobody has verified. A list: several clients there. `undefined`: not one
+ * of ours.
+ */
 export type ProviderLookup = (issuer: string) => LookedUp | Promise<LookedUp>
 
 type LookedUp = ProviderOptions | readonly ProviderOptions[] | undefined
@@ -18,15 +24,15 @@ export interface ProviderDirectory {
   /** The providers named in the options; empty where a function decides. */
   configured(): readonly Provider[]
   /**
-   * The trusted providers with exactly this issuer identifier. Rejects with `ERR_KEYS_UNAVAILABLE` where the application's
-   * function throws, gives no valid options, or does not answer in time.
+   * The trusted providers with exactly this issuer identifier. Rejects with `ERR_KEYS_UNAVAILABLE` where the
+   * application's function throws, gives no valid options, or does not answer in time.
    */
   forIssuer(issuer: string, giveUp?: GiveUp): Promise<readonly Provider[]>
   /** Fetches metadata and keys of the configured providers. Rejects with `ERR_KEYS_UNAVAILABLE`, after trying all. */
   prepare(signal: AbortSignal): Promise<void>
   /**
-   * For a login of this client: fetches its provider's keys if they are missing or old, and resolves to that provider. Rejects with
-   * `ERR_KEYS_UNAVAILABLE` if they could not be had; nobody need wait for it.
+   * For a login of this client: fetches its provider's keys if they are missing or old, and resolves to that provider.
+   * Rejects with `ERR_KEYS_UNAVAILABLE` if they could not be had; nobody need wait for it.
    */
   freshen(client: Client): Promise<Provider | undefined>
 }
@@ -93,15 +99,22 @@ class ConfiguredProviders implements ProviderDirectory {
 class LookedUpProviders implements ProviderDirectory {
   readonly #lookUp: ProviderLookup
   readonly #clock: () => number
-  /** What the function gave, and what became of it: the same answer again finds its keys still there. */
+  /**
+   * What the function gave, and what became of it. The same answer again is the same providers; another one, if only by
+   * a function or a key object that is made at each call, still finds the published keys and the budget of questions of
+   * its client, since strangers decide how often the function is asked.
+   */
   readonly #known = new LRUCache<
     string,
     { readonly given: readonly ProviderOptions[]; readonly providers: readonly Provider[] }
   >({ max: MAX_LOOKED_UP_PROVIDERS })
+  /** Outlives it: strangers decide as well whose turn it is to be forgotten. */
+  readonly #budgets: LookupBudgets
 
   constructor(lookUp: ProviderLookup, clock: () => number) {
     this.#lookUp = lookUp
     this.#clock = clock
+    this.#budgets = new LookupBudgets(clock)
   }
 
   configured(): readonly Provider[] {
@@ -137,7 +150,8 @@ class LookedUpProviders implements ProviderDirectory {
     if (known !== undefined && isDeepStrictEqual(known.given, given)) return known.providers
     // A copy, so that the application may change and give the same object again.
     const copy = given.map(copied)
-    const providers = Object.freeze(copy.map((options) => resolveProvider(options, this.#clock)))
+    const before = known?.providers.map(({ keys }) => keys)
+    const providers = Object.freeze(copy.map((options) => resolveProvider(options, this.#clock, before, this.#budgets)))
     if (providers.some(({ client }) => client.issuer !== issuer)) {
       throw new TypeError('provider: the function was asked for one issuer and gave the options of another')
     }
@@ -155,10 +169,11 @@ async function freshenOf({ clientId }: Client, providers: readonly Provider[] = 
   return provider
 }
 
-/** Down to the last list; functions are what they are. */
+/** Down to the last list; functions and key objects are what they are. */
 function copied<T>(value: T): T {
   if (Array.isArray(value)) return value.map(copied) as T
   if (typeof value !== 'object' || value === null) return value
+  if (types.isCryptoKey(value) || types.isKeyObject(value)) return value
   return Object.fromEntries(Object.entries(value).map(([name, each]) => [name, copied(each)])) as T
 }
 

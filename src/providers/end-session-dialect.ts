@@ -1,6 +1,7 @@
-// How a provider wants to be asked to end its own session: data for presets, and the request that follows from it. Pure.
+// How a provider wants to be asked to end its own session: data for presets, and the request that follows from it.
+// Pure.
 import { safeUrlOption } from '../http/safe-url.js'
-import { assertOptions, type OptionNames } from '../option-checks.js'
+import { assertNumber, assertOptions, type OptionNames } from '../option-checks.js'
 
 /** OpenID Connect RP-Initiated Logout 1.0 as a provider speaks it. Each default is the letter of the specification. */
 export interface EndSessionDialect {
@@ -15,9 +16,14 @@ export interface EndSessionDialect {
   readonly endpoint?: string
   /** Longest URL that the provider takes. Characters; default 2,000. A longer one is made shorter as `tooLong` says. */
   readonly maxUrlLength?: number
-  /** `post` (default): the browser posts a form. `logout-hint`: the ID Token stays here, and `logout_hint` takes its place. */
+  /**
+   * `post` (default): the browser posts a form. `logout-hint`: the ID Token stays here, and `logout_hint` takes its
+   * place.
+   */
   readonly tooLong?: 'post' | 'logout-hint'
-  /** What to do with an ID Token that has expired: `send` (default, section 4) or `drop`, where the provider refuses it. */
+  /**
+   * What to do with an ID Token that has expired: `send` (default, section 4) or `drop`, where the provider refuses it.
+   */
   readonly expiredHint?: 'send' | 'drop'
   /** The claim of the ID Token that the provider takes as `logout_hint`. */
   readonly logoutHintClaim?: 'sid' | 'login_hint'
@@ -55,9 +61,7 @@ export function endSessionDialect(given: unknown, dangerouslyAllowHttp: boolean)
       `provider option endSession.kind ${kind} needs endSession.endpoint: the metadata do not have it`,
     )
   }
-  if (!(typeof maxUrlLength === 'number' && maxUrlLength >= 256)) {
-    throw new TypeError('provider option endSession.maxUrlLength must be a number of characters, 256 or more')
-  }
+  assertNumber('provider option endSession.maxUrlLength', maxUrlLength, { least: 256 })
   return dialect
 }
 

@@ -8,7 +8,10 @@ const DIALECTS = {
   /** A tenant without `end_session_endpoint`. Add `endpoint`: `https://TENANT/v2/logout`. */
   'auth0-v2': { kind: 'auth0-v2', upstreamParameter: 'federated' },
   okta: {},
-  /** Refuses long URLs (AADSTS90015), which users in many groups have. Its ID Tokens need the optional claim `login_hint`. */
+  /**
+   * Refuses long URLs (AADSTS90015), which users in many groups have. Its ID Tokens need the optional claim
+   * `login_hint`.
+   */
   'entra-id': { maxUrlLength: 2000, tooLong: 'logout-hint', logoutHintClaim: 'login_hint' },
   /** Add `endpoint`: `https://DOMAIN/logout`. It never logs out of an identity provider behind it. */
   cognito: { kind: 'cognito' },
@@ -52,8 +55,8 @@ const dialects: ReadonlyMap<string, EndSessionDialect> = new Map(
 )
 
 /**
- * The option `endSession` of a known provider: `{ issuer, clientId, endSession: endSessionPreset('entra-id') }`. Frozen. Where the
- * comment of one asks for an `endpoint`, spread it: `{ ...endSessionPreset('cognito'), endpoint }`.
+ * The option `endSession` of a known provider: `{ issuer, clientId, endSession: endSessionPreset('entra-id') }`.
+ * Frozen. Where the comment of one asks for an `endpoint`, spread it: `{ ...endSessionPreset('cognito'), endpoint }`.
  *
  * @throws TypeError for unknown names
  */

@@ -1,14 +1,18 @@
-// The keys behind one provider's `jwks_uri`: when they are fetched, how long they are believed, how often the OP may be asked for
-// them. Knows no token.
-import { createLocalJWKSet, type LocalJWKSet } from 'jose'
-import { type GiveUp, unlessAborted } from '../deadline.js'
+// The keys behind one provider's `jwks_uri`: when they are fetched, how long they are believed, how often the OP may be
+// asked for them. Knows no token.
+import type { LocalJWKSet } from 'jose'
+import { createLocalJWKSet } from 'jose/jwks/local'
+import { type GiveUp, milliseconds, unlessAborted } from '../deadline.js'
 import { type Fetch, fetchDocument } from '../http/fetched-documents.js'
 import { safeUrl } from '../http/safe-url.js'
 import { jsonObjectIn, own } from '../json-object.js'
+import type { Client } from '../marks/target.js'
 import { isJwk } from './jwk.js'
 import { type KeyLookup, keyIn, type SigningKeyChoice } from './key-lookup.js'
 import { type KeysUnavailable, KeysUnavailableError } from './keys-unavailable.js'
+import type { LookupBudget } from './lookup-budget.js'
 import { fetchMetadata, InvalidMetadataError } from './metadata.js'
+import { handled, OneQuestion } from './one-question.js'
 
 /** Keys older than this are still used, and fetched again beside the request. */
 const FRESH_SECONDS = 600
@@ -16,15 +20,9 @@ const FRESH_SECONDS = 600
 const TRUSTED_SECONDS = 3600
 /** … and while the OP cannot be reached, no longer than this. */
 const USABLE_SECONDS = 86_400
-/** Fetches for keys that the set does not have, or that do not verify: so many at once, and then one in so many seconds. */
-const LOOKUPS_AT_ONCE = 5
-const SECONDS_PER_LOOKUP = 6
-/** After a failed fetch the OP is left alone for a second, and twice as long after each further one, up to this. */
-const MAX_BACK_OFF_SECONDS = 8
-
 /** Where keys are fetched from. */
 export interface FetchedKeysSource {
-  readonly issuer: string
+  readonly client: Client
   /** Absent: found by discovery. */
   readonly jwksUri?: string | undefined
   readonly dangerouslyAllowHttp: boolean
@@ -43,29 +41,44 @@ interface KeySet {
 }
 
 /**
- * The OP waits for our answer, often with its own user waiting behind it, so a key that is known is used at once. A key is said not to
- * exist only by a set whose fetch began after the token had come; until then the answer is *not now*.
+ * The OP waits for our answer, often with its own user waiting behind it, so a key that is known is used at once. A key
+ * is said not to exist only by a set whose fetch began after the token had come; until then the answer is *not now*.
  */
 export class FetchedKeys {
-  readonly #source: FetchedKeysSource
+  /** How they are fetched; the place stays the same. */
+  source: FetchedKeysSource
   readonly #clock: () => number
   readonly #lookups: LookupBudget
+  readonly #isOld: boolean
+  readonly #question: OneQuestion<KeySet>
   #keys: KeySet | undefined
   #discovered: { readonly jwksUri: string; readonly fetchedAt: number } | undefined
   #discoveredSids: boolean | undefined
   #begunFetches = 0
-  #running: Promise<KeySet> | undefined
-  #failure: { readonly error: KeysUnavailableError; readonly at: number; readonly backOffSeconds: number } | undefined
 
-  constructor(source: FetchedKeysSource, clock: () => number) {
-    this.#source = source
+  /** `isOld`: these keys were known here before and forgotten, so their budget pays for the first fetch too. */
+  constructor(source: FetchedKeysSource, clock: () => number, lookups: LookupBudget, isOld: boolean) {
+    this.source = source
     this.#clock = clock
-    this.#lookups = new LookupBudget(clock)
+    this.#lookups = lookups
+    this.#isOld = isOld
+    this.#question = new OneQuestion(clock)
   }
 
   /** Fetches begun so far: what a later one brings was not known when this was asked. */
   get asOf(): number {
     return this.#begunFetches
+  }
+
+  /** Whether this source is the same place, for the same client, though perhaps asked in another way. */
+  isFrom({ client, jwksUri, dangerouslyAllowHttp }: FetchedKeysSource): boolean {
+    const { source } = this
+    return (
+      source.client.issuer === client.issuer &&
+      source.client.clientId === client.clientId &&
+      source.jwksUri === jwksUri &&
+      source.dangerouslyAllowHttp === dangerouslyAllowHttp
+    )
   }
 
   /** `asOf`: from when the token came. */
@@ -76,7 +89,7 @@ export class FetchedKeys {
   /** Whether a set is at hand that knows more than was known then; fetches one if the OP may be asked now. */
   async knowsMoreThan(asOf: number): Promise<boolean> {
     if (this.hasNewerThan(asOf)) return true
-    await this.#running?.catch(() => {})
+    await this.#question.running?.catch(() => {})
     if (!this.hasNewerThan(asOf)) await this.#lookup().catch(() => {})
     return this.hasNewerThan(asOf)
   }
@@ -92,7 +105,7 @@ export class FetchedKeys {
 
   /** Begins a fetch if the keys are missing or old and the OP is not being left alone. Rejects if that fetch fails. */
   async freshen(): Promise<void> {
-    if (this.#running !== undefined || this.#isBackingOff()) return
+    if (this.#question.running !== undefined || this.#question.isBackingOff) return
     await this.prepare()
   }
 
@@ -124,7 +137,8 @@ export class FetchedKeys {
       return keys
     }
     try {
-      return await this.#unlessGivenUp(this.#startFetch(), giveUp)
+      const isPaidFor = keys === undefined && this.#isOld && this.#question.running === undefined
+      return await this.#unlessGivenUp(isPaidFor ? this.#lookup() : this.#startFetch(), giveUp)
     } catch (error) {
       if (keys !== undefined && this.#isWithin(USABLE_SECONDS, keys.fetchedAt)) return keys
       throw error
@@ -133,17 +147,16 @@ export class FetchedKeys {
 
   #newerThan(keys: KeySet, giveUp: GiveUp | undefined): Promise<KeySet> {
     if (this.#keys !== undefined && this.#keys !== keys) return Promise.resolve(this.#keys)
-    return this.#unlessGivenUp(this.#running ?? this.#lookup(), giveUp)
+    return this.#unlessGivenUp(this.#question.running ?? this.#lookup(), giveUp)
   }
 
   /** A fetch that a token asks for, so within a budget that no number of tokens can stretch. */
   #lookup(): Promise<KeySet> {
-    if (this.#isBackingOff()) return this.#startFetch()
+    if (this.#question.isBackingOff) return this.#startFetch()
+    // A fetch that fails counts too: a success in between ends the back-off. An outage alone uses up nothing, since one
+    // that lasts is asked more seldom than the budget grows.
     if (!this.#lookups.take()) return handled(Promise.reject(this.#unavailable('lookups_used_up', undefined)))
-    const fetching = this.#startFetch()
-    // Only a fetch that succeeded has looked; one that failed is made up for by the back-off.
-    fetching.catch(() => this.#lookups.giveBack())
-    return fetching
+    return this.#startFetch()
   }
 
   #unlessGivenUp(fetching: Promise<KeySet>, giveUp: GiveUp | undefined): Promise<KeySet> {
@@ -155,33 +168,23 @@ export class FetchedKeys {
 
   /** Concurrent fetches are one, with a deadline of its own: no request that gives up takes it away from the others. */
   #startFetch(): Promise<KeySet> {
-    if (this.#running !== undefined) return this.#running
-    if (this.#failure !== undefined && this.#isBackingOff()) return handled(Promise.reject(this.#failure.error))
-    this.#running = handled(
-      this.#fetch().finally(() => {
-        this.#running = undefined
-      }),
-    )
-    return this.#running
+    return this.#question.ask(() => this.#fetch())
   }
 
   async #fetch(): Promise<KeySet> {
     this.#begunFetches += 1
     const fetchNumber = this.#begunFetches
-    const signal = AbortSignal.timeout(this.#source.requestTimeoutSeconds * 1000)
+    const signal = AbortSignal.timeout(milliseconds(this.source.requestTimeoutSeconds))
     const fetchedAt = this.#clock()
     try {
-      const jwksUri = this.#source.jwksUri ?? (await this.#discoveredUri(signal))
+      const jwksUri = this.source.jwksUri ?? (await this.#discoveredUri(signal))
       const keys = { ...(await this.#fetchKeySet(jwksUri, signal)), fetchedAt, fetchNumber }
       this.#keys = keys
-      this.#failure = undefined
       return keys
     } catch (thrown) {
       const error = thrown instanceof KeysUnavailableError ? thrown : this.#unavailable('jwks_fetch_failed', thrown)
       // The keys may have moved: the next try asks where they are.
       this.#discovered = undefined
-      const backOffSeconds = Math.min(2 * (this.#failure?.backOffSeconds ?? 0.5), MAX_BACK_OFF_SECONDS)
-      this.#failure = { error, at: this.#clock(), backOffSeconds }
       throw error
     }
   }
@@ -198,8 +201,8 @@ export class FetchedKeys {
 
   /** OpenID Connect Discovery 4. */
   async #discover(signal: AbortSignal): Promise<string> {
-    const { issuer, dangerouslyAllowHttp, fetch } = this.#source
-    const metadata = await fetchMetadata(issuer, { signal, fetch }).catch((cause: unknown) => {
+    const { client, dangerouslyAllowHttp, fetch } = this.source
+    const metadata = await fetchMetadata(client.issuer, { signal, fetch }).catch((cause: unknown) => {
       const reason = cause instanceof InvalidMetadataError ? 'metadata_invalid' : 'metadata_fetch_failed'
       throw this.#unavailable(reason, cause)
     })
@@ -213,8 +216,8 @@ export class FetchedKeys {
 
   async #fetchKeySet(jwksUri: string, signal: AbortSignal): Promise<Pick<KeySet, 'keySet' | 'keyIds'>> {
     const headers = { Accept: 'application/jwk-set+json, application/json' }
-    const { fetch } = this.#source
-    const response = await unlessAborted(fetchDocument(jwksUri, { headers, signal, fetch }), signal)
+    const { fetch } = this.source
+    const response = await fetchDocument(jwksUri, { headers, signal, fetch })
     const published = own(jsonObjectIn(new Uint8Array(await response.arrayBuffer())) ?? {}, 'keys')
     if (!Array.isArray(published)) throw this.#unavailable('jwks_invalid', undefined)
     const keys = published.filter(isJwk)
@@ -223,7 +226,7 @@ export class FetchedKeys {
   }
 
   #unavailable(reason: KeysUnavailable, cause: unknown): KeysUnavailableError {
-    return new KeysUnavailableError(reason, cause, this.#source.transientFailureStatus)
+    return new KeysUnavailableError(reason, cause, this.source.transientFailureStatus)
   }
 
   /** Whether a set is at hand whose fetch began later. */
@@ -231,38 +234,9 @@ export class FetchedKeys {
     return this.#keys !== undefined && this.#keys.fetchNumber > asOf
   }
 
-  #isBackingOff(): boolean {
-    return this.#failure !== undefined && this.#isWithin(this.#failure.backOffSeconds, this.#failure.at)
-  }
-
   /** A clock that was set back makes things old, not eternal. */
   #isWithin(seconds: number, since: number): boolean {
     return Math.abs(this.#clock() - since) < seconds
-  }
-}
-
-/** So many at once, and one more with time: however many tokens ask, the OP is not asked more often. */
-class LookupBudget {
-  readonly #clock: () => number
-  #left = LOOKUPS_AT_ONCE
-  #at: number
-
-  constructor(clock: () => number) {
-    this.#clock = clock
-    this.#at = clock()
-  }
-
-  take(): boolean {
-    const now = this.#clock()
-    this.#left = Math.min(LOOKUPS_AT_ONCE, this.#left + Math.max(0, now - this.#at) / SECONDS_PER_LOOKUP)
-    this.#at = now
-    if (this.#left < 1) return false
-    this.#left -= 1
-    return true
-  }
-
-  giveBack(): void {
-    this.#left = Math.min(LOOKUPS_AT_ONCE, this.#left + 1)
   }
 }
 
@@ -273,10 +247,4 @@ async function orNotNow(lookup: () => Promise<KeyLookup>): Promise<KeyLookup> {
     if (error instanceof KeysUnavailableError) return { found: 'not now', error }
     throw error
   }
-}
-
-/** Somebody may be waiting for this or not: a background failure is not an unhandled rejection. */
-function handled<T>(work: Promise<T>): Promise<T> {
-  work.catch(() => {})
-  return work
 }

@@ -1,5 +1,6 @@
 // Looking for one key in a set: what may come of it. Fetches nothing and refuses nothing.
-import { errors, type LocalJWKSet } from 'jose'
+import type { LocalJWKSet } from 'jose'
+import { JWKSMultipleMatchingKeys, JWKSNoMatchingKey } from 'jose/errors'
 import type { KeysUnavailableError } from './keys-unavailable.js'
 
 /** What of a JWS header chooses the key. */
@@ -25,7 +26,10 @@ export type KeyLookup =
 export interface FoundKey {
   readonly found: 'key'
   readonly key: VerificationKey
-  /** For a signature that it does not verify: what a newer set has. Absent where there can be none that says anything else. */
+  /**
+   * For a signature that it does not verify: what a newer set has. Absent where there can be none that says anything
+   * else.
+   */
   readonly newer?: () => Promise<KeyLookup>
 }
 
@@ -36,8 +40,8 @@ export async function keyIn(keySet: LocalJWKSet, { alg, kid }: SigningKeyChoice)
   try {
     return { found: 'key', key: await keySet(kid === undefined ? { alg } : { alg, kid }) }
   } catch (cause) {
-    if (cause instanceof errors.JWKSNoMatchingKey) return NONE
-    if (!(cause instanceof errors.JWKSMultipleMatchingKeys)) return { found: 'unusable', cause }
+    if (cause instanceof JWKSNoMatchingKey) return NONE
+    if (!(cause instanceof JWKSMultipleMatchingKeys)) return { found: 'unusable', cause }
     return { found: 'ambiguous', named: kid !== undefined, cause }
   }
 }

@@ -14,7 +14,9 @@ const SENTENCES = {
   jwks_invalid: 'The keys of the provider are not a JSON Web Key Set',
   /** The answer was due before the keys came. */
   deadline: 'The keys of the provider did not come in time',
-  /** The key may be a new one, and the provider has been asked for its keys too often just now to ask for them again. */
+  /**
+   * The key may be a new one, and the provider has been asked for its keys too often just now to ask for them again.
+   */
   lookups_used_up: 'The keys of the provider may not be asked for again yet',
   /** A token was kept until its keys came, and they did not while it could still be taken. */
   given_up: 'The keys of the provider did not come while the token could still be taken',

@@ -1,5 +1,7 @@
-// Where a provider ends its own session and where it revokes tokens, by its metadata: asked when a user logs out, kept for an hour.
+// Where a provider ends its own session and where it revokes tokens, by its metadata: asked when a user logs out, kept
+// for an hour.
 import { fetchMetadata } from './metadata.js'
+import { OneQuestion } from './one-question.js'
 import type { Provider } from './provider.js'
 
 const KEPT_SECONDS = 3600
@@ -18,10 +20,14 @@ export type EndpointsOf = (provider: Pick<Provider, 'client' | 'fetch'>) => Prom
 
 export function logoutEndpoints(clock: () => number): EndpointsOf {
   const known = new Map<string, { readonly at: number; readonly endpoints: LogoutEndpoints }>()
+  const questions = new Map<string, OneQuestion<LogoutEndpoints>>()
   return async ({ client: { issuer }, fetch }) => {
     const before = known.get(issuer)
     if (before !== undefined && Math.abs(clock() - before.at) < KEPT_SECONDS) return before.endpoints
-    const endpoints = await endpointsIn(issuer, fetch)
+    // Whoever can open the logout page can cause this.
+    const question = questions.get(issuer) ?? new OneQuestion(clock)
+    questions.set(issuer, question)
+    const endpoints = await question.ask(() => endpointsIn(issuer, fetch))
     known.set(issuer, { at: clock(), endpoints })
     return endpoints
   }

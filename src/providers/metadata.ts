@@ -6,7 +6,6 @@ import {
   discoveryRequest,
   processDiscoveryResponse,
 } from 'oauth4webapi'
-import { unlessAborted } from '../deadline.js'
 import { type Fetch, fetchDocument } from '../http/fetched-documents.js'
 
 export interface MetadataRequest {
@@ -20,8 +19,8 @@ export interface MetadataRequest {
 export class InvalidMetadataError extends Error {}
 
 /**
- * The metadata of an issuer whose URL was checked before. Rejects with `InvalidMetadataError`, or with whatever kept the document
- * from being fetched.
+ * The metadata of an issuer whose URL was checked before. Rejects with `InvalidMetadataError`, or with whatever kept
+ * the document from being fetched.
  */
 export async function fetchMetadata(
   issuer: string,
@@ -30,11 +29,9 @@ export async function fetchMetadata(
   const url = new URL(issuer)
   const send = (document: string, { headers }: { readonly headers: Record<string, string> }) =>
     fetchDocument(document, { headers, signal, fetch })
-  const response = await unlessAborted(
-    // Whether the issuer may be plain http was decided when the options were read.
-    discoveryRequest(url, { algorithm: kind, signal, [allowInsecureRequests]: true, [customFetch]: send }),
-    signal,
-  )
+  // Whether the issuer may be plain http was decided when the options were read.
+  const http = { [allowInsecureRequests]: true, [customFetch]: send }
+  const response = await discoveryRequest(url, { algorithm: kind, signal, ...http })
   try {
     const metadata = await processDiscoveryResponse(url, response)
     // The library compares parsed URLs; an issuer is a string, and a slash more is another one (Discovery 4.3).

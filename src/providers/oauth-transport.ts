@@ -5,7 +5,7 @@ import {
   type IntrospectionRequestOptions,
   type ValidateSignatureOptions,
 } from 'oauth4webapi'
-import type { Fetch } from '../http/fetched-documents.js'
+import { type Fetch, MAX_BODY_BYTES } from '../http/fetched-documents.js'
 import { safeUrl } from '../http/safe-url.js'
 
 /** How requests are sent. */
@@ -20,6 +20,21 @@ export function oauthTransport(send: Fetch = fetch, dangerouslyAllowHttp = false
     // Which URLs may be plain http is decided below, for those of the options and for those of the metadata alike.
     [allowInsecureRequests]: true,
     [customFetch]: async (url, { body, signal, ...init }) =>
-      send(safeUrl(url, dangerouslyAllowHttp), { ...init, body: body ?? null, signal: signal ?? null }),
+      bounded(await send(safeUrl(url, dangerouslyAllowHttp), { ...init, body: body ?? null, signal: signal ?? null })),
   }
+}
+
+/** The same answer, of which no more is read: whoever reads on meets an error, and the connection is given up. */
+function bounded(response: Response): Response {
+  if (response.body === null) return response
+  let left = MAX_BODY_BYTES
+  const counting = new TransformStream<Uint8Array, Uint8Array>({
+    transform(chunk, controller) {
+      left -= chunk.byteLength
+      if (left < 0) controller.error(new Error('The answer is too large'))
+      else controller.enqueue(chunk)
+    },
+  })
+  const { status, statusText, headers } = response
+  return new Response(response.body.pipeThrough(counting), { status, statusText, headers })
 }

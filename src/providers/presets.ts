@@ -1,5 +1,5 @@
 // What each known OpenID Provider needs beyond the letter of the specification. Data only; applied by spreading.
-import type { ProviderOptions } from './provider.js'
+import type { ProviderOptions } from './provider-options.js'
 
 /** Options that a kind of provider needs, without its issuer and client id. */
 export type ProviderPreset = Readonly<Omit<ProviderOptions, 'issuer' | 'clientId'>>
@@ -23,7 +23,10 @@ const PRESETS = {
   /** 7.2 and later. */
   cas: {},
   zitadel: { ...RETRIES_ON_503 },
-  /** 2026.2 and later. Without a signing key it signs by the client secret: add `algorithms: ['HS256']` and `clientSecret`. */
+  /**
+   * 2026.2 and later. Without a signing key it signs by the client secret: add `algorithms: ['HS256']` and
+   * `clientSecret`.
+   */
   authentik: { ...RETRIES_ON_503 },
   /** Signs by ES256 whatever is registered; never sends `sid`. */
   'govuk-one-login': { algorithms: ['ES256'], ...RETRIES_ON_503 },
@@ -44,7 +47,10 @@ const PRESETS = {
   glewlwyd: { allowMissingExp: true },
   /** Documented, not tried: one attempt, 2 s to connect and 5 s to read, no retry. */
   'id-porten': {},
-  /** OIDC OP 4.1 and later. Documented, not tried: register only the back-channel URI, and no encryption key, or set `decryption`. */
+  /**
+   * OIDC OP 4.1 and later. Documented, not tried: register only the back-channel URI, and no encryption key, or set
+   * `decryption`.
+   */
   shibboleth: {},
   /** IBM Verify, Verify Identity Access. Documented, not tried. */
   'ibm-verify': {},
@@ -64,7 +70,8 @@ const presets: ReadonlyMap<string, ProviderPreset> = new Map(Object.entries(PRES
 
 /**
  * The options that a known provider needs: `{ ...preset('ory-hydra'), issuer, clientId }`. Frozen. What your own
- * registration decides (another algorithm, encryption, a required `sid`) comes after it. Throws a `TypeError` for unknown names.
+ * registration decides (another algorithm, encryption, a required `sid`) comes after it. Throws a `TypeError` for
+ * unknown names.
  */
 export function preset(name: PresetName): ProviderPreset {
   const found = presets.get(name)

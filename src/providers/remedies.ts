@@ -1,5 +1,5 @@
-// What to do where a token names an issuer or a client that is not configured, in words of the configuration alone. Nothing that a
-// token says is repeated, since nobody has verified it.
+// What to do where a token names an issuer or a client that is not configured, in words of the configuration alone.
+// Nothing that a token says is repeated, since nobody has verified it.
 import type { Client } from '../marks/target.js'
 import { issuerDifference } from '../mistakes/issuer-difference.js'
 

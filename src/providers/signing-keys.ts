@@ -1,15 +1,19 @@
 // The keys that one provider signs with: the client secret, or the published keys. Refuses nothing and knows no claim.
-import { createLocalJWKSet, type JSONWebKeySet, type LocalJWKSet } from 'jose'
+import type { JSONWebKeySet, LocalJWKSet } from 'jose'
+import { createLocalJWKSet } from 'jose/jwks/local'
 import type { GiveUp } from '../deadline.js'
 import { FetchedKeys, type FetchedKeysSource } from './fetched-keys.js'
 import { type KeyLookup, keyIn, NONE, type SigningKeyChoice } from './key-lookup.js'
+import { LookupBudget, type LookupBudgets } from './lookup-budget.js'
 
 export type { KeyLookup, VerificationKey } from './key-lookup.js'
 
 /** Where a provider's public keys come from. */
 export type PublishedKeysSource = { readonly jwks: JSONWebKeySet } | FetchedKeysSource
 
-/** Whether a token could be verified without a fetch, and when the keys were fetched (epoch seconds), if they ever are. */
+/**
+ * Whether a token could be verified without a fetch, and when the keys were fetched (epoch seconds), if they ever are.
+ */
 export interface KeysState {
   readonly atHand: boolean
   readonly fetchedAt?: number
@@ -24,12 +28,31 @@ export class SigningKeys {
   readonly #given: LocalJWKSet | undefined
   readonly #fetched: FetchedKeys | undefined
 
-  /** `secret`: of any length, as the OP registered it. `source` absent: only HMAC is configured. */
-  constructor(secret: string | undefined, source: PublishedKeysSource | undefined, clock: () => number) {
+  /**
+   * `secret`: of any length, as the OP registered it. `source` absent: only HMAC is configured. `before`: among them may
+   * be keys that were fetched for the same client from the same place; they are shared, and so is how often that may be
+   * asked. `budgets`: how often, where they were forgotten.
+   */
+  constructor(
+    secret: string | undefined,
+    source: PublishedKeysSource | undefined,
+    clock: () => number,
+    before: readonly SigningKeys[] = [],
+    budgets?: LookupBudgets,
+  ) {
     this.#secret = secret === undefined ? undefined : new TextEncoder().encode(secret)
     if (source === undefined) return
     if ('jwks' in source) this.#given = createLocalJWKSet(source.jwks)
-    else this.#fetched = new FetchedKeys(source, clock)
+    else {
+      const known = before.flatMap((keys) => keys.#fetched ?? [])
+      this.#fetched = known.find((fetched) => fetched.isFrom(source)) ?? newKeys(source, clock, budgets)
+      this.#fetched.source = source
+    }
+  }
+
+  /** One object for all that share what they fetched: `asOf` means the same to them. */
+  get origin(): object {
+    return this.#fetched ?? this
   }
 
   /** The public keys stand in the options, and are never fetched. */
@@ -42,7 +65,10 @@ export class SigningKeys {
     return this.#fetched?.asOf ?? 0
   }
 
-  /** The key to verify with. `asOf`: of when the token came (default: now). `giveUp` ends the wait for keys, not their fetch. */
+  /**
+   * The key to verify with. `asOf`: of when the token came (default: now). `giveUp` ends the wait for keys, not their
+   * fetch.
+   */
   async keyFor(choice: SigningKeyChoice, asOf = this.asOf, giveUp?: GiveUp): Promise<KeyLookup> {
     if (isHmac(choice.alg)) return this.#secret === undefined ? NONE : { found: 'key', key: this.#secret }
     if (this.#given !== undefined) return keyIn(this.#given, choice)
@@ -74,7 +100,10 @@ export class SigningKeys {
     await this.#fetched?.freshen()
   }
 
-  /** Whether the OP's metadata, where they were read on the way to its keys, say that its Logout Tokens can name a `sid`. */
+  /**
+   * Whether the OP's metadata, where they were read on the way to its keys, say that its Logout Tokens can name a
+   * `sid`.
+   */
   saysSids(): boolean {
     return this.#fetched?.saysSids ?? false
   }
@@ -84,6 +113,11 @@ export class SigningKeys {
     const { areUsable, fetchedAt } = this.#fetched
     return { atHand: areUsable, ...(fetchedAt !== undefined && { fetchedAt }) }
   }
+}
+
+function newKeys(source: FetchedKeysSource, clock: () => number, budgets?: LookupBudgets): FetchedKeys {
+  const { budget, isOld } = budgets?.of(source.client) ?? { budget: new LookupBudget(clock), isOld: false }
+  return new FetchedKeys(source, clock, budget, isOld)
 }
 
 /** Whether an algorithm is keyed by the client secret (OpenID Connect Core 10.1). */

@@ -10,8 +10,8 @@ export const METHOD_NOT_ALLOWED: Answer = refused(405, 'invalid_request', 'A log
 })
 
 /**
- * 400 for whatever was not done. With `transientStatus` 503, failures that a retry can cure say so instead, for OPs that
- * retry on 5xx and take 400 as final.
+ * 400 for whatever was not done. With `transientStatus` 503, failures that a retry can cure say so instead, for OPs
+ * that retry on 5xx and take 400 as final.
  */
 export function refusalAnswer(error: LogoutError, transientStatus: 400 | 503): Answer {
   switch (error.code) {

@@ -1,9 +1,10 @@
 // The one ladder of a back-channel logout (BCL 2.5 to 2.8): token read -> believed -> ended -> answered. Knows no skin.
-import { type GiveUp, milliseconds, monotonicSeconds } from '../deadline.js'
+import { type GiveUp, milliseconds } from '../deadline.js'
 import { LogoutError } from '../errors.js'
 import type { EventListener } from '../events.js'
 import type { Answer, ReceivedRequest, Respond } from '../http/answer.js'
 import type { LogoutEngine } from '../logout/engine.js'
+import { StepTimes } from '../logout/step-times.js'
 import { jtiKey, targetKey } from '../marks/target.js'
 import { KeysUnavailableError } from '../providers/keys-unavailable.js'
 import type { LogoutToken, LogoutTokens } from '../tokens/logout-token.js'
@@ -21,26 +22,35 @@ export interface BackchannelOptions {
   readonly answerDeadlineSeconds: number
 }
 
+type ReceiverSteps = StepTimes<'read' | 'verify'>
+
 /** Answers one request in time, whatever happens; never rejects. */
 export function backchannelReceiver(options: BackchannelOptions): Respond {
   const { emit } = options
   return async (request) => {
-    const started = monotonicSeconds()
-    const answer = request.method === 'POST' ? await answerTo(request, started, options) : METHOD_NOT_ALLOWED
-    emit({ type: 'answer', status: answer.status, durationSeconds: monotonicSeconds() - started })
+    const steps: ReceiverSteps = new StepTimes()
+    const answer = request.method === 'POST' ? await answerTo(request, steps, options) : METHOD_NOT_ALLOWED
+    emit({ type: 'answer', status: answer.status, durationSeconds: steps.elapsedSeconds(), steps: steps.taken })
     return answer
   }
 }
 
-async function answerTo(request: ReceivedRequest, started: number, options: BackchannelOptions): Promise<Answer> {
+async function answerTo(request: ReceivedRequest, steps: ReceiverSteps, options: BackchannelOptions): Promise<Answer> {
   const { emit, answerDeadlineSeconds } = options
-  const remaining = () => answerDeadlineSeconds - (monotonicSeconds() - started)
+  const remaining = () => answerDeadlineSeconds - steps.elapsedSeconds()
   let token: string | undefined
+  let over: ((failed: boolean) => void) | undefined = steps.begin('read')
   try {
     token = await request.readField('logout_token')
+    over(false)
+    over = steps.begin('verify')
     const tokens = await options.verify(token, () => AbortSignal.timeout(milliseconds(remaining())))
+    over(false)
+    over = undefined
+    options.kept.prove(tokens, request.sender)
     return await endEach(tokens, remaining, options)
   } catch (thrown) {
+    over?.(true)
     const error = asError(thrown)
     const mayBeGood = error instanceof KeysUnavailableError
     if (mayBeGood && token !== undefined) options.kept.keep(token, error, request.sender)
@@ -72,16 +82,20 @@ function replayAnswer({ provider }: LogoutToken, emit: EventListener): Answer {
   return answer
 }
 
-/** What the engine is to end. */
-export function orderOf({ provider, target, issuedAt, jti, replayUntil, revokeOfflineAccess }: LogoutToken) {
+/** What the engine is to end: what the token names, or more of the same subject where the provider's policy says so. */
+export function orderOf({ provider, target: named, issuedAt, jti, replayUntil, revokeOfflineAccess }: LogoutToken) {
+  const { client, policy } = provider
+  const { sub } = named
+  const target = policy.logoutToken.sessions === 'of-subject' && sub !== undefined ? { ...client, sub } : named
   return {
-    client: provider.client,
+    client,
     key: targetKey(target),
     target,
     issuedAt,
     jti: { key: jtiKey(provider.client, jti), expiresAt: replayUntil },
     reason: 'logout-token',
     revokeOfflineAccess,
+    refreshTokens: policy.logoutToken.refreshTokens,
   }
 }
 

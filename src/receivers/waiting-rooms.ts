@@ -1,13 +1,25 @@
-// Where tokens wait: rooms of bounded size, each token once, and who has to go when one is full. Knows no keys and no time.
+// Where tokens wait: rooms of bounded size, each token once, and who has to go when one is full. Knows no keys and no
+// time.
 import { randomInt } from 'node:crypto'
+import { networksOf } from '../http/address-networks.js'
 import type { AwaitedKeys } from '../tokens/keys-awaited.js'
+
+/** Tokens that displace each other, and no others while there is room in all. */
+export interface Room {
+  readonly id: string
+  /** How much speaks for the tokens in it: where there is no room in all, the lowest rank goes first. */
+  readonly rank: number
+}
 
 /** A token that waits. */
 export interface Kept {
   /** Of its bytes. */
   readonly id: string
   readonly token: string
-  readonly room: string
+  /** That it claims; nobody has verified it. Empty where it cannot be read. */
+  readonly issuer: string
+  readonly room: Room
+  /** The address it came from; empty where that is not known. */
   readonly sender: string
   /** Epoch seconds. */
   readonly cameAt: number
@@ -24,15 +36,19 @@ const MAX_TOKEN_LENGTH = 16_384
 const ROOM_LENGTH = 4 * 1024 * 1024
 /** … and in all of them, however many clients there are. */
 const TOTAL_LENGTH = 32 * 1024 * 1024
+/** Who fills more than this part of a room is taken for a flood. */
+const FLOOD_PART = 1 / 8
 
-interface Room {
-  readonly bySender: Map<string, Kept[]>
+/** Those of one network: of the narrowest are tokens in it, of the others networks. */
+interface Crowd {
   length: number
+  readonly crowds: Map<string, Crowd>
+  readonly tokens: Set<Kept>
 }
 
 /** All rooms of one receiver. */
 export class Rooms {
-  readonly #rooms = new Map<string, Room>()
+  readonly #rooms = new Map<string, { readonly room: Room; readonly crowd: Crowd }>()
   readonly #byId = new Map<string, Kept>()
   #length = 0
 
@@ -44,43 +60,30 @@ export class Rooms {
     return this.#byId.has(id)
   }
 
-  ids(): readonly string[] {
-    return [...this.#rooms.keys()]
+  /** Those that wait, by room. */
+  all(): readonly (readonly Kept[])[] {
+    return [...this.#rooms.values()].map(({ crowd }) => tokensIn(crowd))
   }
 
-  in(room: string): readonly Kept[] {
-    return [...(this.#rooms.get(room)?.bySender.values() ?? [])].flat()
+  /** `added`: it waits now, and did not before. `displaced`: how many had to go for it, perhaps itself. */
+  add(kept: Kept): { readonly added: boolean; readonly displaced: number } {
+    if (this.#byId.has(kept.id)) return { added: false, displaced: 0 }
+    if (kept.token.length > MAX_TOKEN_LENGTH) return { added: false, displaced: 1 }
+    const { crowd } = this.#put(kept)
+    const before = this.#byId.size
+    while (crowd.length > ROOM_LENGTH) this.remove(chosenFrom(crowd))
+    while (this.#length > TOTAL_LENGTH) this.remove(chosenFrom(this.#crowdOfLeast()))
+    return { added: this.#byId.has(kept.id), displaced: before - this.#byId.size }
   }
 
-  /** `added`: it waits now, and did not before. `displaced`: who had to go for it, perhaps itself. */
-  add(kept: Kept): { readonly added: boolean; readonly displaced?: Kept } {
-    if (this.#byId.has(kept.id)) return { added: false }
-    if (kept.token.length > MAX_TOKEN_LENGTH) return { added: false, displaced: kept }
-    this.#put(kept)
-    let displaced: Kept | undefined
-    while ((this.#rooms.get(kept.room)?.length ?? 0) > ROOM_LENGTH)
-      displaced = this.#displaceFrom(kept.room) ?? displaced
-    while (this.#length > TOTAL_LENGTH) displaced = this.#displaceFrom(this.#longestRoom()) ?? displaced
-    return { added: this.#byId.has(kept.id), ...(displaced !== undefined && { displaced }) }
-  }
-
-  /** Its provider is known now. */
-  move(kept: Kept, awaited: AwaitedKeys, room: string): void {
-    this.remove(kept)
-    this.add({ ...kept, awaited, room })
-  }
-
-  remove(kept: Kept): void {
-    const room = this.#rooms.get(kept.room)
-    const waiting = room?.bySender.get(kept.sender)
-    const at = waiting?.findIndex(({ id }) => id === kept.id) ?? -1
-    if (room === undefined || waiting === undefined || at < 0) return
-    waiting.splice(at, 1)
-    room.length -= kept.token.length
+  remove({ id }: Kept): void {
+    const kept = this.#byId.get(id)
+    const entry = kept && this.#rooms.get(kept.room.id)
+    if (kept === undefined || entry === undefined) return
+    this.#byId.delete(id)
     this.#length -= kept.token.length
-    this.#byId.delete(kept.id)
-    if (waiting.length === 0) room.bySender.delete(kept.sender)
-    if (room.bySender.size === 0) this.#rooms.delete(kept.room)
+    takeFrom(entry.crowd, networksOf(kept.sender), kept)
+    if (entry.crowd.length === 0) this.#rooms.delete(kept.room.id)
   }
 
   clear(): void {
@@ -89,28 +92,68 @@ export class Rooms {
     this.#length = 0
   }
 
-  #put(kept: Kept): void {
-    const room = this.#rooms.get(kept.room) ?? { bySender: new Map<string, Kept[]>(), length: 0 }
-    this.#rooms.set(kept.room, room)
-    const waiting = room.bySender.get(kept.sender) ?? []
-    waiting.push(kept)
-    room.bySender.set(kept.sender, waiting)
-    room.length += kept.token.length
-    this.#length += kept.token.length
+  #put(kept: Kept) {
+    const entry = this.#rooms.get(kept.room.id) ?? { room: kept.room, crowd: newCrowd() }
+    this.#rooms.set(kept.room.id, entry)
     this.#byId.set(kept.id, kept)
+    this.#length += kept.token.length
+    let { crowd } = entry
+    crowd.length += kept.token.length
+    for (const network of networksOf(kept.sender)) {
+      const narrower = crowd.crowds.get(network) ?? newCrowd()
+      crowd.crowds.set(network, narrower)
+      narrower.length += kept.token.length
+      crowd = narrower
+    }
+    crowd.tokens.add(kept)
+    return entry
   }
 
-  /** One by chance, of the sender who has the most there. */
-  #displaceFrom(id: string): Kept | undefined {
-    const senders = [...(this.#rooms.get(id)?.bySender.values() ?? [])]
-    const [most = []] = senders.sort((a, b) => b.length - a.length)
-    const chosen = most.length === 0 ? undefined : most[randomInt(most.length)]
-    if (chosen !== undefined) this.remove(chosen)
-    return chosen
+  /** The longest of the lowest rank that is there. */
+  #crowdOfLeast(): Crowd {
+    const [least] = [...this.#rooms.values()].sort(
+      (a, b) => a.room.rank - b.room.rank || b.crowd.length - a.crowd.length,
+    )
+    return least?.crowd ?? newCrowd()
   }
+}
 
-  #longestRoom(): string {
-    const [longest] = [...this.#rooms].sort(([, a], [, b]) => b.length - a.length)
-    return longest?.[0] ?? ''
+function newCrowd(): Crowd {
+  return { length: 0, crowds: new Map(), tokens: new Set() }
+}
+
+function tokensIn({ crowds, tokens }: Crowd): readonly Kept[] {
+  return [...tokens, ...[...crowds.values()].flatMap(tokensIn)]
+}
+
+function takeFrom(crowd: Crowd, [network, ...narrower]: readonly string[], kept: Kept): void {
+  crowd.length -= kept.token.length
+  crowd.tokens.delete(kept)
+  const within = network === undefined ? undefined : crowd.crowds.get(network)
+  if (network === undefined || within === undefined) return
+  takeFrom(within, narrower, kept)
+  if (within.length === 0) crowd.crowds.delete(network)
+}
+
+/**
+ * The token that has to go. A network that fills more than an eighth of the room displaces its own, whichever has most;
+ * so on down, through the networks in it. Where none does, by chance, a character as likely as another: to call the
+ * one that has most a flood would give a busy OP away to thousands of addresses that send one token each. The price:
+ * such a crowd thins out what waits there, and an OP that is seen for the first time has nothing but chance against it.
+ */
+function chosenFrom(crowd: Crowd): Kept {
+  const [first, ...others] = crowd.crowds.values()
+  if (first === undefined) return byChance(crowd.tokens, ({ token }) => token.length, crowd.length)
+  const most = others.reduce((longest, each) => (each.length > longest.length ? each : longest), first)
+  if (most.length > crowd.length * FLOOD_PART) return chosenFrom(most)
+  return chosenFrom(byChance(crowd.crowds.values(), ({ length }) => length, crowd.length))
+}
+
+function byChance<T>(from: Iterable<T>, lengthOf: (each: T) => number, length: number): T {
+  let left = randomInt(length)
+  for (const each of from) {
+    left -= lengthOf(each)
+    if (left < 0) return each
   }
+  throw new RangeError('nothing waits there')
 }

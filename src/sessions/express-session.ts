@@ -1,8 +1,9 @@
 // express-session as a session backend: any of its stores, and the requests that went through `session()`.
 // Knows the store contract of express-session 1.x and nothing of any driver.
+import { within } from '../deadline.js'
 import { assertOptions } from '../option-checks.js'
 import type { LocalSession, SessionBackend } from './session-backend.js'
-import { capCookie, rowExpiry, type StoredSession, stamp } from './session-row.js'
+import { keepCookieCapped, namesIn, rowExpiry, type StoredSession, stamp } from './session-row.js'
 import { type ExpressSessionStore, protectionOf } from './store-protection.js'
 
 export type { ExpressSessionStore } from './store-protection.js'
@@ -58,26 +59,33 @@ export function expressSessions(
   }
   const protection = protectionOf(store)
   return {
+    sessionStore: store,
     outlivesProcess: SHARED_STORES.includes(store.constructor?.name),
     sessionOf: (req) => {
       assertSameStore(req, store)
       return localSessionOf(req)
     },
+    refuse: endInItsOwnStore,
     destroy: (sessionId) => protection.destroyRow(sessionId, verifyDestroyed),
+    read: (sessionId) => protection.readRow(sessionId),
+    namesOf: async (sessionId) => namesIn((await protection.readRow(sessionId)) ?? {}),
     protect: (guard) => {
       if (mustBeBound !== undefined) protection.addRule(mustBeBound)
       protection.add(guard)
     },
-    bound: (req, limits = {}) => {
+    bound: (req, limits = {}, names) => {
       if (!('session' in req) || !req.session) return
-      stamp(req.session)
-      capCookie(req.session, limits)
+      stamp(req.session, names)
+      keepCookieCapped(req.session, limits)
     },
-    released: (req, guard) => protection.release(req, guard),
+    released: (req, guard) => protection.release(req, localSessionOf(req)?.sessionId, guard),
   }
 }
 
-/** Class names of the stores whose rows outlive the process: connect-redis, connect-pg-simple, connect-mongo and their like. */
+/**
+ * Class names of the stores whose rows outlive the process: connect-redis, connect-pg-simple, connect-mongo and their
+ * like.
+ */
 const SHARED_STORES: readonly (string | undefined)[] = [
   'RedisStore',
   'PGStore',
@@ -110,6 +118,17 @@ function assertSameStore(req: SessionRequest, store: ExpressSessionStore): void 
       'give one and the same store object to expressSessions(store) and to session({ store })',
   )
 }
+
+/** Passport has saved the user before `bind` can be called: by the session's own means, since its store is not ours. */
+async function endInItsOwnStore(req: SessionRequest): Promise<void> {
+  const session: { destroy?: (done: () => void) => unknown } = Object('session' in req ? req.session : undefined)
+  if (typeof session.destroy !== 'function') return
+  const gone = new Promise<void>((resolve) => session.destroy?.(resolve))
+  await within(REFUSE_SECONDS, gone).catch(() => {})
+}
+
+/** The request that waits is one of a program that was put together wrongly. */
+const REFUSE_SECONDS = 1
 
 function localSessionOf(req: SessionRequest): LocalSession | undefined {
   // A request may carry a property named `sessionId` for reasons of its own: express-session's own name comes first.

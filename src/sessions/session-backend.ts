@@ -9,18 +9,44 @@ export interface LocalSession {
 
 /** Where the local sessions are, and how one of them is destroyed. `Req` is the request of its framework. */
 export interface SessionBackend<Req> {
-  /** True where other processes share these sessions, or a restart leaves them: the logout store must be shared as well then. */
+  /**
+   * The same object for every backend over the same sessions: receivers over them share what this process knows of
+   * these. Absent: each knows its own.
+   */
+  readonly sessionStore?: object
+  /**
+   * True where other processes share these sessions, or a restart leaves them: the logout store must be shared as well
+   * then.
+   */
   readonly outlivesProcess?: boolean
   /** The session of a request; `undefined` if it has none. */
   sessionOf(req: Req): LocalSession | undefined
+  /**
+   * A login of this request cannot be bound here: its session is of another store. What it has saved already must not
+   * stand. Never rejects.
+   */
+  refuse?(req: Req): Promise<void>
   /** Destroys one session. Resolves only if it is gone; an unknown id is success. */
   destroy(sessionId: string): Promise<void>
+  /**
+   * The data of one session as its own store has them, dead or alive; `undefined` if it is gone. Needed by `recordIn`
+   * of `rpInitiatedLogout` alone.
+   */
+  read?(sessionId: string): Promise<object | undefined>
+  /** What `bound` was told of this session, as its own store has it. Needed by `onLogout` alone. */
+  namesOf?(sessionId: string): Promise<SignOnNames | undefined>
   /** Called once when the receiver is created: from then on the backend keeps dead sessions dead. */
   protect(guard: SessionGuard): void
-  /** A login was bound to this request's session: from now on, a session whose binding was lost is not believed. */
-  bound(req: Req, limits?: SessionLimits): void
-  /** `guard` ended this request's sign-on on purpose: a later change of its session id has nothing of it to carry on. */
-  released(req: Req, guard: SessionGuard): void
+  /**
+   * A login was bound to this request's session: from now on, a session whose binding was lost is not believed.
+   * `names`: whose it is, where `onLogout` wants to know, to be kept with the session for `namesOf`.
+   */
+  bound(req: Req, limits?: SessionLimits, names?: SignOnNames): void
+  /**
+   * `guard` is about to end this request's sign-on on purpose: a later change of its session id has nothing of it to
+   * carry on. Never rejects.
+   */
+  released(req: Req, guard: SessionGuard): void | Promise<void>
 }
 
 /**
@@ -31,6 +57,14 @@ export type SessionVerdict = 'ended' | 'bound' | 'unbound'
 
 /** Until when a session's own store may keep it (epoch seconds); absent where it does not say. */
 export type KeptUntil = number | undefined | Promise<number | undefined>
+
+/** Whose sign-on a session is, in plain text. */
+export interface SignOnNames {
+  readonly issuer: string
+  readonly clientId: string
+  readonly sub: string
+  readonly sid?: string | undefined
+}
 
 /** When a session ends by itself. */
 export interface SessionLimits {
@@ -49,10 +83,18 @@ export interface JudgedSession extends SessionLimits {
 
 /** What a protected session store asks before it believes a session. */
 export interface SessionGuard {
-  /** The same for receivers of the same clients, of which a session store needs the latest only; absent where not known. */
+  /**
+   * The same for receivers of the same clients, of which a session store needs the latest only; absent where not known.
+   */
   readonly identity?: string | undefined
-  /** Its receiver was closed: it may be dropped as soon as another takes its place. */
+  /** Guards with the same one know the same sign-ons. */
+  readonly logoutStore: object
+  /** Its receiver was closed: it may be dropped as soon as another takes its place that denies the same. */
   isClosed(): boolean
+  /** A logout is not finished here: it is denied by this guard, and perhaps by no store. No look-up. */
+  hasUnfinished(): boolean
+  /** Its receiver was closed, and nothing is remembered for it any more. No look-up. */
+  isOver(): boolean
   /**
    * What is known of this session. Rejects with `NoVerdictError` where that cannot be found out. One look-up.
    * `keptUntil` (epoch seconds): how long the session's own store may keep it from now on; its binding is made to last
@@ -61,6 +103,11 @@ export interface SessionGuard {
   verdictOn(sessionId: string, keptUntil?: KeptUntil): Promise<SessionVerdict>
   /** The same, with when it ends by itself. */
   judge(sessionId: string, keptUntil?: KeptUntil): Promise<JudgedSession>
+  /**
+   * By what the logout store knows this session's sign-on: the same text from guards that look into the same data, and
+   * from no others. Never rejects.
+   */
+  signOnUnder(sessionId: string): Promise<string | undefined>
   /** Whether this process ended it a short while ago. No look-up. */
   wasEndedHere(sessionId: string): boolean
   /**

@@ -1,5 +1,7 @@
 // What this package reads from and writes into a row of an express-session store. Knows neither store nor receiver.
-import type { SessionLimits } from './session-backend.js'
+import { isJsonObject } from '../json-object.js'
+import { isText } from '../option-checks.js'
+import type { SessionLimits, SignOnNames } from './session-backend.js'
 
 /** A session's data as express-session hands it to its store: of it, only the cookie matters here. */
 export interface StoredSession {
@@ -18,8 +20,23 @@ export interface StoredSession {
  */
 const STAMP = 'oidcBackchannelLogout'
 
-export function stamp(session: object): void {
-  Reflect.set(session, STAMP, 'bound')
+export function stamp(session: object, names?: SignOnNames): void {
+  // What names nobody takes no name away: an application may have copied the row's data to the next id.
+  if (names !== undefined || !isStamped(session)) Reflect.set(session, STAMP, names ?? 'bound')
+}
+
+/** Whose sign-on the row says that it is. */
+export function namesIn(row: object): SignOnNames | undefined {
+  const value: unknown = Reflect.get(row, STAMP)
+  if (!isJsonObject(value)) return undefined
+  const { issuer, clientId, sub, sid } = value
+  if (!isText(issuer) || !isText(clientId) || !isText(sub)) return undefined
+  return { issuer, clientId, sub, ...(isText(sid) && { sid }) }
+}
+
+/** The session is nobody's sign-on any more, also where its data go along to the next id. */
+export function unstamp(session: object): void {
+  Reflect.deleteProperty(session, STAMP)
 }
 
 export function isStamped(session: object): boolean {
@@ -54,8 +71,9 @@ export function looksSignedIn(session: object): boolean {
 }
 
 /**
- * Lets cookie and row end when their session does: express-session makes the end of both of `originalMaxAge` at each request, so
- * that is what may be no longer than what is left, nor than the session may go unused. Returns whether anything was changed.
+ * Lets cookie and row end when their session does: express-session makes the end of both of `originalMaxAge` at each
+ * request, so that is what may be no longer than what is left, nor than the session may go unused. Returns whether
+ * anything was changed.
  */
 export function capCookie({ cookie }: StoredSession, { secondsLeft, idleSeconds }: SessionLimits): boolean {
   if (cookie === undefined) return false
@@ -70,6 +88,32 @@ export function capCookie({ cookie }: StoredSession, { secondsLeft, idleSeconds 
   Reflect.set(cookie, 'expires', new Date(Date.now() + capped))
   Reflect.set(cookie, 'originalMaxAge', capped)
   return true
+}
+
+/**
+ * The same for as long as a request goes on: an application that gives the cookie another lifetime meanwhile ("remember
+ * me", at each request) gives it no longer one. express-session makes both ends of `originalMaxAge` once more, last of
+ * all.
+ */
+export function keepCookieCapped(session: StoredSession, limits: SessionLimits): void {
+  const { secondsLeft, idleSeconds } = limits
+  const { cookie } = session
+  if (cookie === undefined || (secondsLeft === undefined && idleSeconds === undefined)) return
+  capCookie(session, limits)
+  const endsAt = secondsLeft === undefined ? Number.POSITIVE_INFINITY : Date.now() + Math.floor(secondsLeft * 1000)
+  const idle = idleSeconds === undefined ? Number.POSITIVE_INFINITY : idleSeconds * 1000
+  let lifetime = cookie.originalMaxAge
+  Object.defineProperty(cookie, 'originalMaxAge', {
+    configurable: true,
+    enumerable: true,
+    get: () => {
+      if (typeof lifetime !== 'number' && idleSeconds === undefined) return lifetime
+      return Math.min(lifetime ?? idle, idle, Math.max(0, endsAt - Date.now()))
+    },
+    set: (value: number | null | undefined) => {
+      lifetime = value
+    },
+  })
 }
 
 /** Until when the store may keep the row (epoch seconds), reading what a touch would make of it. */

@@ -1,9 +1,21 @@
-// An express-session store, patched in place so that a dead session stays dead. Asks its guards, decides nothing by itself.
+// An express-session store, patched in place so that a dead session stays dead. Asks its guards, and
+// weighs their verdicts with what the row itself says.
 import { AsyncLocalStorage } from 'node:async_hooks'
 import { within } from '../deadline.js'
 import { LogoutError } from '../errors.js'
-import type { JudgedSession, SessionGuard } from './session-backend.js'
-import { capCookie, isStamped, looksSignedIn, rowExpiry, type StoredSession, stamp } from './session-row.js'
+import { mayAskItself } from './asks-itself.js'
+import type { JudgedSession, SessionGuard, SessionLimits, SignOnNames } from './session-backend.js'
+import {
+  capCookie,
+  isStamped,
+  keepCookieCapped,
+  looksSignedIn,
+  namesIn,
+  rowExpiry,
+  type StoredSession,
+  stamp,
+  unstamp,
+} from './session-row.js'
 
 // biome-ignore lint/suspicious/noExplicitAny: the stores' own types disagree on callbacks, promises and session data.
 type StoreMethod = (...args: any[]) => unknown
@@ -15,6 +27,7 @@ export interface ExpressSessionStore {
   destroy: StoreMethod
   touch?: StoreMethod
   regenerate?: StoreMethod
+  createSession?: StoreMethod
   generate?: StoreMethod
 }
 
@@ -37,7 +50,9 @@ export function protectionOf(store: ExpressSessionStore): StoreProtection {
 /** How long a request waits for a dead session's row to be removed: it is dead with or without it. */
 const DESTROY_QUIETLY_SECONDS = 1
 
-/** `lost`: dead as well, since it says that a login was bound to it, and nobody knows of that; `over`: dead by itself. */
+/**
+ * `lost`: dead as well, since it says that a login was bound to it, and nobody knows of that; `over`: dead by itself.
+ */
 type Verdict = 'alive' | 'dead' | 'over' | 'lost' | 'not bound yet'
 
 /** A row that is kept so much longer than its sign-on has left is not worth a second write. */
@@ -52,36 +67,45 @@ interface Destroying {
 }
 
 /**
- * The row that a store's own `destroy` is at: what it asks itself about that row is not a request's question. One for all stores,
- * since each of these costs every promise of the process a little.
+ * The row that a store's own `destroy` is at: what it asks itself about that row is not a request's question. One for
+ * all stores, and used for those alone whose `destroy` may ask: on Node 20 and 22 every promise of the process pays.
  */
 const destroying = new AsyncLocalStorage<Destroying>()
 
 class StoreProtection {
   readonly #store: ExpressSessionStore
   readonly #inner: Pick<ExpressSessionStore, 'get' | 'set' | 'destroy' | 'touch'>
-  #guards: readonly SessionGuard[] = []
+  readonly #mayAskItself: boolean
+  #all: readonly SessionGuard[] = []
+  /** Another came after they were closed. */
+  readonly #succeeded = new WeakSet<SessionGuard>()
   #isPatched = false
   readonly #rules = new Set<MustBeBound>()
   /** Requests whose sign-on was ended on purpose, and by which receivers. */
   readonly #released = new WeakMap<object, Set<SessionGuard>>()
+  /** When sessions end by themselves that were read, by what was read. */
+  readonly #limits = new WeakMap<object, readonly SessionLimits[]>()
   readonly #destroyedQuietly = new Set<string>()
+  /** Of sessions that were given their id by a change, and are not saved yet. */
+  readonly #namesToCarry = new WeakMap<object, SignOnNames>()
 
   constructor(store: ExpressSessionStore) {
     this.#store = store
+    this.#mayAskItself = mayAskItself(store)
     const { get, set, destroy, touch } = store
     this.#inner = touch === undefined ? { get, set, destroy } : { get, set, destroy, touch }
   }
 
   /**
-   * A receiver that was closed, or was made once more for the same clients (a hot reload), makes room for this one.
-   * A closed one goes on guarding until then: requests are still under way while an application shuts down.
+   * A receiver that was made once more for the same clients (a hot reload), or was closed and remembered the same as
+   * this one does, makes room for it. Any other that was closed is kept while it remembers something: what it could not
+   * finish it alone denies.
    */
   add(guard: SessionGuard): void {
-    const { identity } = guard
     const isReplaced = (other: SessionGuard) =>
-      other.isClosed() || (identity !== undefined && other.identity === identity)
-    this.#guards = [...this.#guards.filter((other) => !isReplaced(other)), guard]
+      hasSameClients(guard, other) || (other.isClosed() && (denySame(guard, other) || other.isOver()))
+    this.#all = [...this.#all.filter((other) => !isReplaced(other)), guard]
+    for (const other of this.#all) if (other.isClosed()) this.#succeeded.add(other)
     if (!this.#isPatched) this.#patch()
     this.#isPatched = true
   }
@@ -90,8 +114,20 @@ class StoreProtection {
     this.#rules.add(mustBeBound)
   }
 
-  release(req: object, guard: SessionGuard): void {
-    this.#released.set(req, (this.#released.get(req) ?? new Set()).add(guard))
+  /** With each guard that knows this very sign-on: it is ended for all of them. */
+  async release(req: object, sessionId: string | undefined, guard: SessionGuard): Promise<void> {
+    const released = (this.#released.get(req) ?? new Set()).add(guard)
+    this.#released.set(req, released)
+    const others = this.#guards.filter((other) => !released.has(other))
+    for (const other of others) if (isSame(guard, other)) released.add(other)
+    const unlike = others.filter((other) => !released.has(other))
+    if (unlike.length > 0 && sessionId !== undefined) {
+      const signOn = await guard.signOnUnder(sessionId)
+      const isTheirs = async (other: SessionGuard) =>
+        signOn !== undefined && (await other.signOnUnder(sessionId)) === signOn
+      for (const other of unlike) if (await isTheirs(other)) released.add(other)
+    }
+    if (this.#guards.every((each) => released.has(each))) unstamp(Object(Reflect.get(req, 'session')))
   }
 
   /** A store may say by an error that there is no such row: then it is as good as destroyed. */
@@ -107,10 +143,36 @@ class StoreProtection {
     }
   }
 
+  /**
+   * One that was closed after another had come that denies the same makes room for that. Any other that was closed goes
+   * on guarding (requests are still under way while an application shuts down) until another stands in its place, by
+   * its logout store or since it came afterwards. From then on it is asked only while it has something unfinished: its
+   * store may be gone.
+   */
+  get #guards(): readonly SessionGuard[] {
+    if (!this.#all.some((guard) => guard.isClosed())) return this.#all
+    const isReplaced = (guard: SessionGuard) =>
+      guard.isClosed() && this.#all.some((other) => !other.isClosed() && denySame(guard, other))
+    if (this.#all.some(isReplaced)) this.#all = this.#all.filter((guard) => !isReplaced(guard))
+    const isIdle = (guard: SessionGuard) =>
+      guard.isClosed() &&
+      !guard.hasUnfinished() &&
+      (this.#succeeded.has(guard) ||
+        this.#all.some((other) => !other.isClosed() && other.logoutStore === guard.logoutStore))
+    return this.#all.filter((guard) => !isIdle(guard))
+  }
+
+  /** As the store itself has it, dead or alive. */
+  async readRow(sessionId: string): Promise<object | undefined> {
+    const row = await this.#call('get', sessionId)
+    return typeof row === 'object' && row !== null ? row : undefined
+  }
+
   /** On the instance: a Proxy breaks stores with private fields, a wrapper loses their events and own methods. */
   #patch(): void {
     const store = this.#store
     const isOwnCall = (sessionId: string) => {
+      if (!this.#mayAskItself) return false
       const current = destroying.getStore()
       return current?.isUnderWay === true && current.store === store && current.sessionId === sessionId
     }
@@ -123,6 +185,14 @@ class StoreProtection {
     if (store.touch !== undefined) {
       store.touch = (sessionId: string, session: StoredSession, callback?: Callback) =>
         answerBy(this.#touch(sessionId, session), callback)
+    }
+    const { createSession } = store
+    if (createSession !== undefined) {
+      store.createSession = (req: unknown, row: object) => {
+        const session: unknown = Reflect.apply(createSession, store, [req, row])
+        for (const limits of this.#limits.get(row) ?? []) keepCookieCapped(Object(session), limits)
+        return session
+      }
     }
     if (store.regenerate !== undefined) {
       store.regenerate = (req: { sessionID: string }, callback?: Callback) => answerBy(this.#regenerate(req), callback)
@@ -172,7 +242,8 @@ class StoreProtection {
   /** Writes, then asks, then undoes: a check before the write would leave a window. */
   async #set(sessionId: string, session: StoredSession): Promise<void> {
     if (this.#wasEndedHere(sessionId)) return this.#keepDead(sessionId, session)
-    for (const guard of this.#guards) if (await guard.finishChange(sessionId)) stamp(session)
+    for (const guard of this.#guards)
+      if (await guard.finishChange(sessionId)) stamp(session, this.#namesToCarry.get(session))
     try {
       await this.#call('set', sessionId, session)
     } catch (error) {
@@ -195,6 +266,7 @@ class StoreProtection {
    */
   async #touch(sessionId: string, session: StoredSession): Promise<void> {
     if (this.#wasEndedHere(sessionId)) return this.#keepDead(sessionId, session)
+    for (const limits of this.#limits.get(session) ?? []) capCookie(session, limits)
     try {
       await this.#call('touch', sessionId, session)
     } catch (error) {
@@ -210,9 +282,12 @@ class StoreProtection {
     await endAll()
   }
 
-  /** What express-session's own `regenerate` does, and the sign-on goes along: the old id is marked before its row goes. */
+  /**
+   * What express-session's own `regenerate` does, and the sign-on goes along: the old id is marked before its row goes.
+   */
   async #regenerate(req: { sessionID: string; session?: StoredSession }): Promise<void> {
     const from = req.sessionID
+    const names = namesIn(Object(req.session))
     let failure: unknown
     const change = async () => {
       try {
@@ -229,15 +304,16 @@ class StoreProtection {
       .filter((guard) => !released?.has(guard))
       .reduce((next, guard) => () => guard.changeSessionId(from, next), change)
     await changeAll()
+    if (names !== undefined && req.session) this.#namesToCarry.set(req.session, names)
     // Its cookie is sent before anything of it is saved.
-    for (const guard of this.#guards) capCookie(Object(req.session), guard.limitsOfChange(req.sessionID) ?? {})
+    for (const guard of this.#guards) keepCookieCapped(Object(req.session), guard.limitsOfChange(req.sessionID) ?? {})
     if (failure !== undefined) throw failure
   }
 
   async #verdictOn(sessionId: string, session: StoredSession): Promise<Verdict> {
     const judged: JudgedSession[] = []
     for (const guard of this.#guards) {
-      if (guard.wasEndedHere(sessionId)) return 'dead'
+      if (this.#wasEndedHere(sessionId)) return 'dead'
       judged.push(await guard.judge(sessionId, rowExpiry(session)))
     }
     return this.#weigh(session, judged)
@@ -248,6 +324,7 @@ class StoreProtection {
     const ended = judged.filter(({ verdict }) => verdict === 'ended')
     if (ended.length > 0) return ended.every(({ isOver }) => isOver) ? 'over' : 'dead'
     for (const limits of judged) capCookie(session, limits)
+    this.#limits.set(session, judged)
     if (judged.some(({ verdict }) => verdict === 'bound')) return 'alive'
     if (isStamped(session)) return 'lost'
     return [...this.#rules].some((rule) => says(rule, session)) ? 'not bound yet' : 'alive'
@@ -262,7 +339,7 @@ class StoreProtection {
   }
 
   #wasEndedHere(sessionId: string): boolean {
-    return this.#guards.some((guard) => guard.wasEndedHere(sessionId))
+    return this.#all.some((guard) => guard.wasEndedHere(sessionId))
   }
 
   /** The request that ended its own session still saves it at the end of its response: nothing to report. */
@@ -308,14 +385,35 @@ class StoreProtection {
     const call = (done: (error: unknown, value?: unknown) => void): unknown =>
       this.#inner[method]?.call(this.#store, ...args, done)
     // A connection that is opened meanwhile keeps this context for all its later callbacks: so it ends with the call.
-    const context = { store: this.#store, sessionId: args[0], isUnderWay: true }
+    const context =
+      method === 'destroy' && this.#mayAskItself
+        ? { store: this.#store, sessionId: args[0], isUnderWay: true }
+        : undefined
     const settled = new Promise((resolve, reject) => {
       const done = (error: unknown, value?: unknown) => (error ? reject(error) : resolve(value))
-      const returned = method === 'destroy' ? destroying.run(context, call, done) : call(done)
+      const returned = context === undefined ? call(done) : destroying.run(context, call, done)
       if (returned instanceof Promise) returned.catch(reject)
     })
-    return method === 'destroy' ? settled.finally(() => (context.isUnderWay = false)) : settled
+    return context === undefined ? settled : settled.finally(() => (context.isUnderWay = false))
   }
+}
+
+/** The same clients, as far as they are known. */
+function hasSameClients(guard: SessionGuard, other: SessionGuard): boolean {
+  return guard.identity !== undefined && guard.identity === other.identity
+}
+
+/** Made once more for the same clients, or looking into the same logout store. */
+function isSame(guard: SessionGuard, other: SessionGuard): boolean {
+  return hasSameClients(guard, other) || guard.logoutStore === other.logoutStore
+}
+
+/**
+ * What the store could not be told is known to each receiver alone, and to those that share its memory (`deniedBy`):
+ * the same logout store is not enough.
+ */
+function denySame(guard: SessionGuard, other: SessionGuard): boolean {
+  return guard.identity === other.identity && (guard.identity !== undefined || guard.logoutStore === other.logoutStore)
 }
 
 /** A rule that cannot say is not one that says no. */
@@ -332,7 +430,9 @@ function saysMissing(error: unknown): boolean {
   return error instanceof Error && 'code' in error && error.code === 'ENOENT'
 }
 
-/** Answers by callback as the contract has it, outside of the promise so that a throwing callback is the caller's own. */
+/**
+ * Answers by callback as the contract has it, outside of the promise so that a throwing callback is the caller's own.
+ */
 function answerBy(work: Promise<unknown>, callback: Callback): Promise<unknown> | undefined {
   if (callback === undefined) {
     work.catch(() => {}) // A caller who wants neither callback nor promise must not be ended by an unhandled rejection.

@@ -1,8 +1,8 @@
-// A login that could not be bound does not stand: its session is denied here and destroyed, and if that fails too, kept and
-// tried again, with a mark that every node reads. Knows nothing of why the login failed.
+// A login that could not be bound does not stand: its session is denied here and destroyed, and if that fails too, kept
+// and tried again, with a mark that every node reads. Knows nothing of why the login failed.
 import { LogoutError } from '../errors.js'
 import { Background, type Turns } from '../logout/background.js'
-import { type SignOnsOptions, step } from './options.js'
+import { type SignOnsOptions, sessionMarksExpireAt, step } from './options.js'
 
 interface FailedLogin {
   readonly sessionId: string
@@ -60,12 +60,15 @@ export class FailedLogins {
     if (this.#byId.get(failed.sessionId) === failed) this.#byId.delete(failed.sessionId)
   }
 
-  /** Marked first: a node that reads the row meanwhile finds it dead. Neither store has to wait for the other to be back. */
+  /**
+   * Marked first: a node that reads the row meanwhile finds it dead. Neither store has to wait for the other to be
+   * back.
+   */
   async #endOnEveryNode(failed: FailedLogin, turns: Turns): Promise<boolean> {
-    const { store, storeClock, deniedHere, destroySession, sessionLifetimeSeconds } = this.#options
+    const { store, deniedHere, destroySession } = this.#options
     const { sessionId } = failed
     deniedHere.sessionEnded(sessionId)
-    const mark = () => step(this.#options, store.endSessions([sessionId], storeClock.expiry(sessionLifetimeSeconds)))
+    const mark = () => step(this.#options, store.endSessions([sessionId], sessionMarksExpireAt(this.#options)))
     const marked = await turns(() => mark().then(yes, no))
     const destroyed = await step(this.#options, destroySession(sessionId)).then(yes, no)
     // The attempt to bind may have been written after all, and only its answer was lost.

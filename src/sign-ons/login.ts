@@ -2,9 +2,12 @@
 // library.
 import { LogoutError } from '../errors.js'
 import { type Client, tokenKey } from '../marks/target.js'
+import { assertOptions, isText, type OptionNames } from '../option-checks.js'
 import type { ProviderDirectory } from '../providers/directory.js'
+import { isOidc } from '../providers/known-target.js'
 import { clientIdRemedy, issuerRemedy } from '../providers/remedies.js'
 import type { SignOnLimits } from '../stores/logout-store.js'
+import { isUsableId, MAX_SID_LENGTH, MAX_SUB_LENGTH } from '../tokens/logout-token-claims.js'
 import { limitsOfLogin } from './session-limits.js'
 
 /** What the ID Token of a login says of the sign-on. */
@@ -31,12 +34,14 @@ export interface AboutLogin extends LoginTokens {
    */
   readonly startedAt?: number | undefined
   /**
-   * When this login must be over whatever happens, in epoch seconds: SAML's `SessionNotOnOrAfter`, the end of a contract. The
-   * claim `session_expiry` of the ID Token (IPSIE SL1) and the provider's `sessionMaxAgeSeconds` count as well; the earliest holds,
-   * through every refresh and every change of the session id.
+   * When this login must be over whatever happens, in epoch seconds: SAML's `SessionNotOnOrAfter`, the end of a
+   * contract. The claim `session_expiry` of the ID Token (IPSIE SL1) and the provider's `sessionMaxAgeSeconds` count as
+   * well; the earliest holds, through every refresh and every change of the session id.
    */
   readonly sessionExpiresAt?: number | undefined
-  /** A few words by which the user knows this session again in a list, e.g. `Firefox on Linux`. At most 200 characters. */
+  /**
+   * A few words by which the user knows this session again in a list, e.g. `Firefox on Linux`. At most 200 characters.
+   */
   readonly label?: string | undefined
 }
 
@@ -45,11 +50,18 @@ export interface LoginTokens {
   readonly accessToken?: string | undefined
 }
 
+const ABOUT: OptionNames<AboutLogin> = { startedAt: true, sessionExpiresAt: true, label: true, accessToken: true }
+
+/** @throws TypeError for another name: a token under it would outlive the session */
+export function assertLoginTokens(tokens: LoginTokens): void {
+  assertOptions('addTokens()', tokens, { accessToken: true } satisfies OptionNames<LoginTokens>)
+}
+
 /**
  * `onWarning` hears of a login that cannot be dated. One without a `sid` does not stand where the provider's Logout
  * Tokens are said to name a `sid`: none of them would find it.
  *
- * @throws LogoutError `ERR_ID_TOKEN`, with the claim
+ * @throws LogoutError `ERR_ID_TOKEN`, with the claim; TypeError for what `about` cannot mean
  */
 export async function loginOf(
   claims: Readonly<Record<string, unknown>> | undefined,
@@ -58,6 +70,7 @@ export async function loginOf(
   clock: () => number,
   onWarning: (error: LogoutError) => void,
 ): Promise<Login> {
+  if (about !== undefined) assertOptions('bind()', about, ABOUT)
   if (typeof claims !== 'object' || claims === null) throw notAnIdToken('claims_missing', undefined)
   const { iss, aud, sub, sid, iat } = claims
   if (typeof iss !== 'string') throw notAnIdToken('iss_missing', 'iss')
@@ -74,9 +87,15 @@ export async function loginOf(
     throw notAnIdToken('aud_unknown', 'aud', clientIdRemedy(candidates.map(({ client }) => client)))
   }
   if (Object.hasOwn(claims, 'events')) throw notAnIdToken('logout_token', 'events')
-  if (typeof sub !== 'string' || sub === '') throw notAnIdToken('sub_missing', 'sub')
-  if (sid !== undefined && sid !== null && (typeof sid !== 'string' || sid === ''))
+  if (!isText(sub)) throw notAnIdToken('sub_missing', 'sub')
+  if (sid !== undefined && sid !== null && !isText(sid)) {
     throw notAnIdToken('sid_invalid', 'sid')
+  }
+  // Whoever is signed in by what no Logout Token may name, no logout finds.
+  if (isOidc(provider)) {
+    if (!isUsableId(sub, MAX_SUB_LENGTH)) throw notAnIdToken('sub_invalid', 'sub')
+    if (isText(sid) && !isUsableId(sid, MAX_SID_LENGTH)) throw notAnIdToken('sid_invalid', 'sid')
+  }
   if (provider.backchannelLogoutSessionRequired && typeof sid !== 'string') throw notAnIdToken('sid_missing', 'sid')
   // Milliseconds, or a clock far ahead: such a login would be newer than every logout.
   const canBeTrue = typeof iat === 'number' && iat <= clock() + provider.clockToleranceSeconds
@@ -95,8 +114,8 @@ export async function loginOf(
 }
 
 /**
- * A login whose ID Token names no `sid`, at a provider whose metadata say that its Logout Tokens can: those with a `sid` and no
- * `sub` will not find it.
+ * A login whose ID Token names no `sid`, at a provider whose metadata say that its Logout Tokens can: those with a
+ * `sid` and no `sub` will not find it.
  */
 export function sidExpected(): LogoutError {
   return notAnIdToken('sid_expected', 'sid')
@@ -138,7 +157,8 @@ const SENTENCES = {
   sid_expected:
     'The ID Token has no sid, and the metadata of its provider say that Logout Tokens can name one: ' +
     'a Logout Token that names nothing else will not find this login',
-  sid_invalid: 'The sid of the ID Token is not a string',
+  sid_invalid: 'The sid of the ID Token must be a string of at most 1,024 characters, without control characters',
+  sub_invalid: 'The sub of the ID Token must be a string of at most 255 characters, without control characters',
 } as const
 
 function notAnIdToken(reason: keyof typeof SENTENCES, claim: string | undefined, remedy?: string): LogoutError {

@@ -20,33 +20,26 @@
 // dies in between, the old id is marked, the new one has no row, and the binding under the interim id expires like any
 // other.
 import { LogoutError, NoVerdictError } from '../errors.js'
-import { ExpiringMap } from '../expiring-map.js'
 import { interimId } from '../logout/interim-ids.js'
 import type { SessionLimits } from '../sessions/session-backend.js'
 import type { Binding, SessionState } from '../stores/logout-store.js'
-import { type SignOnsOptions, step } from './options.js'
+import { type SignOnsOptions, sessionMarksExpireAt, step } from './options.js'
+import { type PendingChange, SessionStoreMemory } from './session-store-memory.js'
 import type { Verdicts } from './verdicts.js'
 
-/** A session id was left, and the new one is not written yet. */
-interface PendingChange {
-  /** The id under which the logout store knows the sign-on meanwhile. */
-  readonly interimId: string
-  readonly signOn: Binding | undefined
-  readonly expiresAt: number
-  finishing?: Promise<void>
-}
-
+/**
+ * The changes that this receiver makes in its logout store. Which of them are pending all receivers over one session
+ * store know: a login that is bound by one of them takes the new id from all.
+ */
 export class SessionIdChanges {
   readonly #options: SignOnsOptions
   readonly #verdicts: Verdicts
-  /** By new session id. */
-  readonly #pending = new ExpiringMap<PendingChange>()
-  /** By session id: those that its sign-on had before, as far as it changed in this process. */
-  readonly #earlier = new ExpiringMap<{ readonly ids: readonly string[]; readonly expiresAt: number }>()
+  readonly #memory: SessionStoreMemory
 
   constructor(options: SignOnsOptions, verdicts: Verdicts) {
     this.#options = options
     this.#verdicts = verdicts
+    this.#memory = options.memory ?? new SessionStoreMemory()
   }
 
   /** First half: the old id is marked before its row goes. See `SessionGuard`. */
@@ -56,47 +49,53 @@ export class SessionIdChanges {
     let state: SessionState
     try {
       await this.finish(fromSessionId)
-      state = await step(this.#options, store.rebind(fromSessionId, interim, clock() + sessionLifetimeSeconds))
+      state = await step(this.#options, store.rebind(fromSessionId, interim, sessionMarksExpireAt(this.#options)))
     } catch (cause) {
       deniedHere.sessionEnded(await change())
       throw new NoVerdictError(cause)
     }
     const wasEnded = deniedHere.wasEnded(fromSessionId)
     const toSessionId = await change()
-    if (wasEnded || this.#verdicts.isDead(state)) deniedHere.sessionEnded(toSessionId)
+    // As it is now: a logout may have come in the meantime. Where nobody can tell, the next read will be told.
+    if (wasEnded || (await this.#verdicts.isDead(state).catch(() => false))) deniedHere.sessionEnded(toSessionId)
     if (state.ended || state.binding !== undefined) {
       if (toSessionId === fromSessionId) throw idReused()
       const now = clock()
-      const pending = { interimId: interim, signOn: state.binding, expiresAt: now + sessionLifetimeSeconds }
-      this.#pending.set(toSessionId, pending, now)
-      const ids = [fromSessionId, ...this.earlierIds(fromSessionId)]
-      this.#earlier.set(toSessionId, { ids, expiresAt: pending.expiresAt }, now)
-      this.#earlier.delete(fromSessionId)
+      const expiresAt = now + sessionLifetimeSeconds
+      this.#memory.addChange(toSessionId, this.#pendingChange(interim, toSessionId, state.binding), expiresAt, now)
+      const ids = [fromSessionId, ...this.earlierIds(fromSessionId), ...this.earlierIds(toSessionId)]
+      this.#memory.earlierIds.set(toSessionId, { ids: [...new Set(ids)], expiresAt }, now)
+      this.#memory.earlierIds.delete(fromSessionId)
     }
     return toSessionId
   }
 
   /**
-   * Second half: the new id is about to be written, or asked about. Resolves to whether a change was pending. See
-   * `SessionGuard`.
+   * Second half: the new id is about to be written, or asked about. Resolves to whether a change was pending, of this
+   * receiver or another. See `SessionGuard`.
    */
   async finish(sessionId: string): Promise<boolean> {
-    const pending = this.#pending.get(sessionId, this.#options.clock())
-    if (pending === undefined) return false
-    pending.finishing ??= this.#finish(pending.interimId, sessionId)
-    await pending.finishing
-    return true
+    const changes = this.#changesTo(sessionId)
+    for (const change of changes) await change.finish()
+    return changes.length > 0
   }
 
   /** When the sign-on ends by itself that is on its way to this id. */
   limitsOf(sessionId: string): SessionLimits | undefined {
-    const signOn = this.#pending.get(sessionId, this.#options.clock())?.signOn
-    return signOn && this.#verdicts.limitsOf(signOn)
+    const limits = this.#changesTo(sessionId).flatMap((change) => change.limits() ?? [])
+    if (limits.length === 0) return undefined
+    return {
+      secondsLeft: least(limits.map(({ secondsLeft }) => secondsLeft)),
+      idleSeconds: least(limits.map(({ idleSeconds }) => idleSeconds)),
+    }
   }
 
-  /** The ids that this session's sign-on had before, as far as this process changed them: connections may still bear them. */
+  /**
+   * The ids that this session's sign-on had before, as far as this process changed them: connections may still bear
+   * them.
+   */
   earlierIds(sessionId: string): readonly string[] {
-    return this.#earlier.get(sessionId, this.#options.clock())?.ids ?? []
+    return this.#memory.earlierIds.get(sessionId, this.#options.clock())?.ids ?? []
   }
 
   /**
@@ -105,36 +104,63 @@ export class SessionIdChanges {
    * rejects.
    */
   async leaveBehind(sessionId: string, login: Pick<Binding, 'subKey' | 'sidKey'>): Promise<void> {
-    const pending = this.#pending.get(sessionId, this.#options.clock())
-    if (pending === undefined) return
-    const { signOn } = pending
-    const isSame = signOn?.subKey === login.subKey && signOn.sidKey === login.sidKey
-    if (isSame) return void (await this.finish(sessionId).catch(() => {}))
-    this.#pending.delete(sessionId)
-    this.#earlier.delete(sessionId)
-    try {
-      if (pending.finishing !== undefined) await pending.finishing
-      else await step(this.#options, this.#options.store.unbind([pending.interimId]))
-    } catch {
-      // It has no row, and expires like any other binding.
+    const changes = this.#changesTo(sessionId)
+    if (changes.length === 0) return
+    const isSame = ({ signOn }: PendingChange) => signOn?.subKey === login.subKey && signOn.sidKey === login.sidKey
+    if (!changes.some(isSame)) this.#memory.earlierIds.delete(sessionId)
+    for (const change of changes) {
+      if (isSame(change)) await change.finish().catch(() => {})
+      else await change.leave()
     }
   }
 
-  async #finish(interimId: string, sessionId: string): Promise<void> {
-    const { store, deniedHere, clock, sessionLifetimeSeconds } = this.#options
+  #changesTo(sessionId: string): readonly PendingChange[] {
+    return this.#memory.changesTo(sessionId, this.#options.clock())
+  }
+
+  #pendingChange(interim: string, sessionId: string, signOn: Binding | undefined): PendingChange {
+    let finishing: Promise<void> | undefined
+    const remove = () => this.#memory.removeChange(sessionId, pending, this.#options.clock())
+    const pending: PendingChange = {
+      signOn,
+      finish: () => {
+        finishing ??= this.#finish(interim, sessionId).finally(remove)
+        return finishing
+      },
+      leave: async () => {
+        remove()
+        try {
+          if (finishing !== undefined) await finishing
+          else await step(this.#options, this.#options.store.unbind([interim]))
+        } catch {
+          // It has no row, and expires like any other binding.
+        }
+      },
+      limits: () => signOn && this.#verdicts.limitsOf(signOn),
+    }
+    return pending
+  }
+
+  async #finish(interim: string, sessionId: string): Promise<void> {
+    const { store, deniedHere } = this.#options
     try {
-      const state = await step(this.#options, store.rebind(interimId, sessionId, clock() + sessionLifetimeSeconds))
-      if (this.#verdicts.isDead(state)) deniedHere.sessionEnded(sessionId)
+      const state = await step(this.#options, store.rebind(interim, sessionId, sessionMarksExpireAt(this.#options)))
+      if (await this.#verdicts.isDead(state).catch(() => false)) deniedHere.sessionEnded(sessionId)
     } catch (cause) {
       deniedHere.sessionEnded(sessionId)
       throw new NoVerdictError(cause)
-    } finally {
-      this.#pending.delete(sessionId)
     }
   }
 }
 
-/** With a `genid` that makes ids of something that stays the same, a user or a device; or where the id was not changed. */
+function least(seconds: readonly (number | undefined)[]): number | undefined {
+  const known = seconds.filter((each) => each !== undefined)
+  return known.length === 0 ? undefined : Math.min(...known)
+}
+
+/**
+ * With a `genid` that makes ids of something that stays the same, a user or a device; or where the id was not changed.
+ */
 export function idReused(): LogoutError {
   return new LogoutError(
     'ERR_SESSIONS',

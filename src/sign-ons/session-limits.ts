@@ -1,5 +1,5 @@
-// When a login must be over by itself: by the OP's word, by the application's, and by its settings for the provider. Knows no
-// session.
+// When a login must be over by itself: by the OP's word, by the application's, and by its settings for the provider.
+// Knows no session.
 import { LogoutError } from '../errors.js'
 import type { Provider } from '../providers/provider.js'
 import type { SignOnLimits } from '../stores/logout-store.js'
@@ -8,8 +8,8 @@ import type { SignOnLimits } from '../stores/logout-store.js'
 const LATEST_END_SECONDS = 315_360_000
 
 /**
- * The earliest end of all that name one. A value that cannot be an end, milliseconds for instance, is refused: to take it for
- * "no end" would let the login live on for the reason that its end was not understood.
+ * The earliest end of all that name one. A value that cannot be an end, milliseconds for instance, is refused: to take
+ * it for "no end" would let the login live on for the reason that its end was not understood.
  *
  * @throws LogoutError `ERR_ID_TOKEN` with reason `session_expiry_untrue`, and the claim or the option
  */

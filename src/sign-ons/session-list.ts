@@ -1,14 +1,14 @@
-// The sessions of a target as a user may see them, and how one of them, or all but one, is ended. Knows no request, and shows no
-// session id: that is a credential.
-import { hash } from 'node:crypto'
+// The sessions of a target as a user may see them, and how one of them, or all but one, is ended. Knows no request, and
+// shows no session id: that is a credential.
 import { monotonicSeconds, within } from '../deadline.js'
 import { LogoutError } from '../errors.js'
 import type { LogoutEvent, LogoutReason } from '../events.js'
 import { inParallel } from '../logout/background.js'
 import { notDoneInTime } from '../logout/engine.js'
+import { isOfLateTokens } from '../logout/interim-ids.js'
 import type { LogoutResult } from '../logout/logout-order.js'
-import { type LogoutTarget, type TargetKey, targetKey } from '../marks/target.js'
-import type { Binding } from '../stores/logout-store.js'
+import { type LogoutTarget, sha256, type TargetKey, targetKey } from '../marks/target.js'
+import type { Binding, SessionState } from '../stores/logout-store.js'
 import type { LocalLogout } from './local-logout.js'
 import type { Login } from './login.js'
 import { type SignOnsOptions, step } from './options.js'
@@ -46,6 +46,8 @@ interface Found {
 
 /** Sessions asked about, or ended, at one time. */
 const AT_ONCE = 16
+/** A session that changes its id so often while it is looked for is no browser's. */
+const MOST_WALKS = 8
 
 export class SessionList {
   readonly #options: SignOnsOptions
@@ -65,6 +67,7 @@ export class SessionList {
     if (currentId !== undefined) await this.#changes.finish(currentId)
     const { found, next } = await this.#page(targetKey(target), cursor)
     const sessions = found
+      .filter(isSession)
       .map((each) => listed(each, currentId))
       .sort((one, other) => Number(other.current) - Number(one.current) || other.boundAt - one.boundAt)
     return { sessions, ...(next !== undefined && { cursor: next }) }
@@ -72,8 +75,8 @@ export class SessionList {
 
   async count(target: LogoutTarget): Promise<number> {
     const handles = new Set<string>()
-    for await (const found of this.#all(targetKey(target))) {
-      for (const { sessionId } of found) handles.add(handleOf(sessionId))
+    for await (const found of this.#all(targetKey(target), 'as far as they hold still')) {
+      for (const { sessionId } of found.filter(isSession)) handles.add(handleOf(sessionId))
     }
     return handles.size
   }
@@ -87,14 +90,20 @@ export class SessionList {
     for await (const found of this.#all(targetKey(target))) {
       const session = found.find(({ sessionId }) => handleOf(sessionId) === handle)
       if (session === undefined) continue
-      await this.#localLogout.end(session.sessionId, () => this.#options.destroySession(session.sessionId), { target })
+      const { sessionId } = session
+      const siblings = await this.#siblingsOf(session)
+      const sparedIds = siblings.filter(isSession).map((sibling) => sibling.sessionId)
+      await this.#localLogout.end(sessionId, () => this.#options.destroySession(sessionId), { target, sparedIds })
+      if (sparedIds.length > 0) return true
+      for (const late of siblings) await this.#localLogout.end(late.sessionId, async () => {}, { target })
       return true
     }
     return false
   }
 
   /**
-   * Ends every session of the target but one, each by its own mark, so that the one that is spared needs no exception from any.
+   * Ends every session of the target but one, each by its own mark, so that the one that is spared needs no exception
+   * from any. It is spared with its sign-on, under whatever id another request of its browser brings that to meanwhile.
    * A login that is bound meanwhile may be spared as well. What is late goes on in the background. Never rejects.
    */
   async endOthers(
@@ -119,13 +128,16 @@ export class SessionList {
     const order = { client, reason, ended: (sessionIds: readonly string[]) => void endedIds.push(...sessionIds) }
     let error: LogoutError | undefined
     try {
-      await this.#changes.finish(sparedId)
+      const spared = await this.#signOnOf(sparedId)
       for await (const found of this.#all(targetKey(target))) {
-        const others = found.filter(({ sessionId }) => sessionId !== sparedId)
+        const others: Found[] = []
+        for (const each of found) if (!(await this.#isSpared(each, sparedId, spared))) others.push(each)
         counts.found += others.length
-        await inParallel(AT_ONCE, others, async ({ sessionId }) => {
+        await inParallel(AT_ONCE, others, async ({ sessionId, binding }) => {
+          const sparedIds = spared !== undefined && isSameSignOn(binding, spared) ? [sparedId] : []
           try {
-            await this.#localLogout.end(sessionId, () => this.#options.destroySession(sessionId), { order })
+            const destroyRow = () => this.#options.destroySession(sessionId)
+            await this.#localLogout.end(sessionId, destroyRow, { order, sparedIds })
             counts.destroyed++
           } catch (cause) {
             error ??= asError(cause)
@@ -142,35 +154,109 @@ export class SessionList {
     return error === undefined ? { complete: true, ...result } : { complete: false, ...result, error }
   }
 
-  async *#all(key: TargetKey): AsyncGenerator<readonly Found[]> {
-    let cursor: string | undefined
-    do {
-      const page = await this.#page(key, cursor)
-      yield page.found
-      cursor = page.next
-    } while (cursor !== undefined)
+  /** Whatever else hangs on its sign-on: sessions that came from the same id, and tokens that came too late. */
+  async #siblingsOf({ sessionId, binding }: Found): Promise<readonly Found[]> {
+    const { subKey, sidKey } = binding
+    const key: TargetKey = sidKey === undefined ? { scope: 'sub', key: subKey } : { scope: 'sid', key: sidKey, subKey }
+    const siblings: Found[] = []
+    for await (const found of this.#all(key, 'as far as they hold still')) {
+      siblings.push(...found.filter((each) => each.sessionId !== sessionId && isSameSignOn(each.binding, binding)))
+    }
+    return siblings
   }
 
-  /** Each is asked about as if it were presented: what no request would find is not in the list. */
+  /** What is spared: absent where nobody bound that session. */
+  async #signOnOf(sessionId: string): Promise<Binding | undefined> {
+    await this.#changes.finish(sessionId)
+    const { binding, ended } = await this.#read(sessionId)
+    // Where its sign-on is now nobody says, so that it would be ended with the others.
+    if (binding === undefined && ended)
+      throw new LogoutError('ERR_SESSIONS', 'The session that is to be spared has ended, or changed its id: ask again')
+    return binding
+  }
+
+  async #isSpared({ sessionId, binding }: Found, sparedId: string, spared: Binding | undefined): Promise<boolean> {
+    if (sessionId === sparedId) return true
+    if (spared === undefined || !isSameSignOn(binding, spared)) return false
+    if (isOfLateTokens(sessionId)) return true
+    // It has moved only if it is gone there: two requests that change one id at the same time make two sessions of one
+    // sign-on, and two logins without a sid look the same by a clock that stands.
+    return (await this.#read(sparedId)).binding === undefined
+  }
+
+  async #read(sessionId: string): Promise<SessionState> {
+    try {
+      return await step(this.#options, this.#options.store.read(sessionId))
+    } catch (cause) {
+      throw new LogoutError('ERR_STORE', 'Whether a session is to be spared could not be found out', { cause })
+    }
+  }
+
+  /**
+   * Each once. A session whose id changes meanwhile may be where the list has passed already: so it is walked again
+   * where one was met that had just been left, or where it has pages and any of them had news. Throws where the last
+   * walk that is made had news: there may be more.
+   */
+  async *#all(
+    key: TargetKey,
+    which: 'every one' | 'as far as they hold still' = 'every one',
+  ): AsyncGenerator<readonly Found[]> {
+    const met = new Set<string>()
+    for (let walk = 0, goesOn = true; goesOn; walk++) {
+      if (walk === MOST_WALKS) {
+        if (which === 'as far as they hold still') return
+        throw new LogoutError('ERR_STORE', 'The sessions changed as fast as they were listed: ask again')
+      }
+      goesOn = false
+      let cursor: string | undefined
+      do {
+        const page = await this.#pageOnce(key, cursor)
+        const found = page.found.filter(({ sessionId }) => !met.has(sessionId))
+        const left = page.left.filter((sessionId) => !met.has(sessionId))
+        cursor = page.next
+        goesOn ||= left.length > 0 || (found.length > 0 && (cursor !== undefined || walk > 0))
+        for (const id of [...found.map(({ sessionId }) => sessionId), ...left]) met.add(id)
+        yield found
+      } while (cursor !== undefined)
+    }
+  }
+
+  /** Once more where somebody's id has just changed: the new one is in the index before the old one is left. */
   async #page(key: TargetKey, cursor: string | undefined) {
+    let page = await this.#pageOnce(key, cursor)
+    const left = new Set<string>()
+    for (let walk = 1; walk < MOST_WALKS && page.left.some((id) => !left.has(id)); walk++) {
+      for (const id of page.left) left.add(id)
+      page = await this.#pageOnce(key, cursor)
+    }
+    return page
+  }
+
+  /**
+   * Each is asked about as if it were presented: what no request would find is not in the list. `left`: ids that were
+   * listed, and whose sign-on was gone when they were asked about.
+   */
+  async #pageOnce(key: TargetKey, cursor: string | undefined) {
     const { store, deniedHere } = this.#options
     try {
       const page = await step(this.#options, store.list({ scope: key.scope, key: key.key }, cursor))
       const found: Found[] = []
+      const left: string[] = []
       const failures: unknown[] = []
       await inParallel(AT_ONCE, page.sessions, async ({ sessionId, about }) => {
         try {
           const state = await step(this.#options, store.read(sessionId))
           const { binding } = state
+          if (binding === undefined && state.ended) left.push(sessionId)
           if (binding === undefined || !isNamed(key, binding)) return
-          if (!this.#verdicts.isDead(state) && !deniedHere.wasEnded(sessionId))
+          if (!(await this.#verdicts.isDead(state)) && !deniedHere.wasEnded(sessionId))
             found.push({ sessionId, binding, about })
         } catch (cause) {
           failures.push(cause)
         }
       })
       if (failures.length > 0) throw failures[0]
-      return { found, next: page.cursor }
+      return { found, left, next: page.cursor }
     } catch (cause) {
       throw new LogoutError('ERR_STORE', 'The sessions could not be listed', { cause })
     }
@@ -191,7 +277,7 @@ function listed({ sessionId, binding, about }: Found, currentId: string | undefi
 
 /** A session id is random enough that nobody finds it by its hash; and one that is not would be guessed without it. */
 function handleOf(sessionId: string): string {
-  return hash('sha256', `session handle ${sessionId}`, 'base64url')
+  return sha256(`session handle ${sessionId}`)
 }
 
 /** As of any logout without a Logout Token. */
@@ -203,7 +289,7 @@ function eventOf(
 ): LogoutEvent {
   const counts = { found, destroyed, failed, mismatched: 0, withoutSid: 0, notDeleted: 0 }
   const scope: 'sub' | 'sid' = sid === undefined ? 'sub' : 'sid'
-  const about = { issuer, clientId, scope, reason, ...counts, durationSeconds, background: false }
+  const about = { issuer, clientId, scope, reason, ...counts, durationSeconds, background: false, steps: [] }
   if (error === undefined) return { type: 'logout', ...about, revokeOfflineAccess: false }
   return { type: 'logout-failed', ...about, error, retrying: false }
 }
@@ -211,6 +297,15 @@ function eventOf(
 function isNamed({ scope, key, subKey }: TargetKey, binding: Binding): boolean {
   if (scope === 'sub') return binding.subKey === key
   return binding.sidKey === key && (subKey === undefined || subKey === binding.subKey)
+}
+
+function isSession({ sessionId }: Found): boolean {
+  return !isOfLateTokens(sessionId)
+}
+
+/** These go along when the session id changes. */
+function isSameSignOn(one: Binding, other: Binding): boolean {
+  return one.boundAt === other.boundAt && one.subKey === other.subKey && one.sidKey === other.sidKey
 }
 
 function asError(cause: unknown): LogoutError {

@@ -1,7 +1,7 @@
 // What lives: a login is tied to its local session. Writes first and then looks, so that no interleaving with a logout
 // is unsafe; where it cannot look, it says so and lets nobody in.
 import { LogoutError } from '../errors.js'
-import { interimId } from '../logout/interim-ids.js'
+import { idOfLateTokens } from '../logout/interim-ids.js'
 import { sidKey, subKey } from '../marks/target.js'
 import type {
   JudgedSession,
@@ -11,12 +11,12 @@ import type {
   SessionLimits,
   SessionVerdict,
 } from '../sessions/session-backend.js'
-import type { SessionState } from '../stores/logout-store.js'
+import type { LogoutStore, SessionState } from '../stores/logout-store.js'
 import { endTokens } from './end-tokens.js'
 import { FailedLogins } from './failed-logins.js'
 import { LocalLogout } from './local-logout.js'
 import type { Login } from './login.js'
-import { type SignOnsOptions, step } from './options.js'
+import { type SignOnsOptions, sessionMarksExpireAt, step } from './options.js'
 import { idReused, SessionIdChanges } from './session-id-change.js'
 import { aboutOf, SessionList } from './session-list.js'
 import { endSignOn, isLive, type StatelessSignOn, signOn } from './stateless.js'
@@ -55,6 +55,7 @@ export class SignOns implements SessionGuard {
     }
     await this.#changes.leaveBehind(sessionId, keys)
     let state: SessionState
+    let ended: boolean
     try {
       const expiresAt = this.#verdicts.outlasting(session.expiresAt)
       const startedAt = await startedAtStore(login.startedAt, this.#options)
@@ -63,19 +64,20 @@ export class SignOns implements SessionGuard {
       const about = aboutOf(login)
       const dates = { issuedAt, startedAt, expiresAt }
       const binding = { sessionId, ...keys, ...dates, tokenKeys, ...limits, ...(about !== undefined && { about }) }
-      const begun = storeClock.begin()
+      const begun = storeClock.moment()
       const bound = await step(this.#options, store.bind(binding))
       storeClock.learn(bound.now, begun)
       state = bound
+      ended = await this.#verdicts.isDead(state)
     } catch (cause) {
       deniedHere.sessionEnded(sessionId)
       throw new LogoutError('ERR_STORE', 'The login could not be bound to its session', { cause })
     }
-    const ended = this.#verdicts.isDead(state)
     if (ended) await this.#endNow(sessionId, state, login.tokenKeys)
     else {
       this.#failedLogins.succeeded(sessionId)
       deniedHere.sessionLives(sessionId)
+      this.#options.memory?.sessionLives(sessionId)
       this.#options.seen?.(sessionId)
     }
     const { issuer, clientId } = login.client
@@ -101,7 +103,7 @@ export class SignOns implements SessionGuard {
     try {
       await this.#changes.finish(sessionId)
       const state = await step(this.#options, store.addTokens(sessionId, tokenKeys))
-      if (!this.#verdicts.isDead(state)) return { ended: false }
+      if (!(await this.#verdicts.isDead(state))) return { ended: false }
       if (state.binding === undefined && (await this.#addToMoved(sessionId, tokenKeys))) return { ended: false }
       deniedHere.sessionEnded(sessionId)
       await endTokens(tokenKeys, this.#options)
@@ -118,11 +120,11 @@ export class SignOns implements SessionGuard {
    */
   async #addToMoved(sessionId: string, tokenKeys: readonly string[]): Promise<boolean> {
     const { store, storeClock, sessionLifetimeSeconds } = this.#options
-    const ownId = interimId()
+    const ownId = idOfLateTokens()
     const expiresAt = storeClock.expiry(sessionLifetimeSeconds)
     const moved = await step(this.#options, store.rebind(sessionId, ownId, expiresAt))
-    if (moved.binding === undefined || this.#verdicts.isDead(moved)) return false
-    return !this.#verdicts.isDead(await step(this.#options, store.addTokens(ownId, tokenKeys)))
+    if (moved.binding === undefined || (await this.#verdicts.isDead(moved))) return false
+    return !(await this.#verdicts.isDead(await step(this.#options, store.addTokens(ownId, tokenKeys))))
   }
 
   signOn(login: Login): Promise<StatelessSignOn | undefined> {
@@ -156,11 +158,34 @@ export class SignOns implements SessionGuard {
     return this.#options.identity
   }
 
+  get logoutStore(): LogoutStore {
+    return this.#options.store
+  }
+
   isClosed(): boolean {
     return this.#isClosed
   }
 
+  hasUnfinished(): boolean {
+    return this.#options.deniedHere.hasDenials()
+  }
+
+  isOver(): boolean {
+    return this.#isClosed && this.#options.deniedHere.isOver()
+  }
+
+  async signOnUnder(sessionId: string): Promise<string | undefined> {
+    try {
+      await this.#changes.finish(sessionId)
+      const { binding } = await step(this.#options, this.#options.store.read(sessionId))
+      return binding && JSON.stringify([binding.boundAt, binding.subKey, binding.sidKey])
+    } catch {
+      return undefined
+    }
+  }
+
   close(): void {
+    if (!this.#isClosed) this.#options.deniedHere.closed()
     this.#isClosed = true
     this.#failedLogins.close()
   }
@@ -199,9 +224,9 @@ export class SignOns implements SessionGuard {
    * A session id that was ended already has its mark, and where its former sign-on moved to is nothing to this login.
    */
   async #endNow(sessionId: string, { ended }: SessionState, loginTokenKeys: readonly string[]): Promise<void> {
-    const { store, storeClock, deniedHere, destroySession, sessionLifetimeSeconds } = this.#options
+    const { store, deniedHere, destroySession } = this.#options
     deniedHere.sessionEnded(sessionId)
-    const end = () => step(this.#options, store.endSessions([sessionId], storeClock.expiry(sessionLifetimeSeconds)))
+    const end = () => step(this.#options, store.endSessions([sessionId], sessionMarksExpireAt(this.#options)))
     try {
       const tokenKeys = ended ? loginTokenKeys : (await end()).tokenKeys
       await step(this.#options, destroySession(sessionId))

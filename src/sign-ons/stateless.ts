@@ -1,5 +1,5 @@
-// Sign-ons that a cookie carries: no session id and no row, so each record is judged by its own dates, and by its own id
-// where it alone was ended. Knows no cookie.
+// Sign-ons that a cookie carries: no session id and no row, so each record is judged by its own dates, and by its own
+// id where it alone was ended. Knows no cookie.
 import { randomUUID } from 'node:crypto'
 import { LogoutError, NoVerdictError } from '../errors.js'
 import { covers, type SignOn } from '../marks/covering.js'
@@ -8,7 +8,7 @@ import { isWholeSignOn } from '../sessions/stateless-guard.js'
 import type { Login } from './login.js'
 import { type SignOnsOptions, step } from './options.js'
 import { isOver } from './session-limits.js'
-import { askStoreTime, startedAtStore } from './store-time.js'
+import { askStoreTime, denialsUnder, startedAtStore } from './store-time.js'
 
 /** A sign-on as a stateless session carries it: plain JSON, to be kept where the user cannot change it. */
 export interface StatelessSignOn extends Client {
@@ -21,7 +21,10 @@ export interface StatelessSignOn extends Client {
   readonly startedAt?: number
   /** The store's clock when it was made; after `sessionLifetimeSeconds` it is over, since marks are kept no longer. */
   readonly boundAt: number
-  /** From then on it is over, whatever its cookie says: give the cookie the same end. Epoch seconds; absent where nothing caps it. */
+  /**
+   * From then on it is over, whatever its cookie says: give the cookie the same end. Epoch seconds; absent where
+   * nothing caps it.
+   */
   readonly endsAt?: number
 }
 
@@ -58,7 +61,9 @@ export async function signOn(login: Login, options: SignOnsOptions): Promise<Sta
   return ended ? undefined : record
 }
 
-/** Whether a stateless sign-on still lives. Rejects with `NoVerdictError` where that cannot be found out. One look-up. */
+/**
+ * Whether a stateless sign-on still lives. Rejects with `NoVerdictError` where that cannot be found out. One look-up.
+ */
 export async function isLive(record: StatelessSignOn, options: SignOnsOptions): Promise<boolean> {
   if (!isWholeSignOn(record) || isOver(record, options.clock())) return false
   if (options.deniedHere.wasEnded(signOnKey(record))) return false
@@ -71,7 +76,7 @@ export async function isLive(record: StatelessSignOn, options: SignOnsOptions): 
 
 /** Whether marks would still be there, and none of them covers it. */
 async function isUnmarked(record: StatelessSignOn, options: SignOnsOptions): Promise<boolean> {
-  const { store, storeClock, deniedHere, sessionLifetimeSeconds } = options
+  const { store, storeClock, sessionLifetimeSeconds } = options
   const judged: SignOn = {
     subKey: subKey(record, record.sub),
     sidKey: record.sid === undefined ? undefined : sidKey(record, record.sid),
@@ -80,11 +85,13 @@ async function isUnmarked(record: StatelessSignOn, options: SignOnsOptions): Pro
     boundAt: record.boundAt,
   }
   const keys = [judged.sidKey, judged.subKey, signOnKey(record)].filter((key) => key !== undefined)
-  const begun = storeClock.begin()
-  const { now, marks } = await step(options, store.marks(keys))
-  storeClock.learn(now, begun)
+  // One that is released while the store answers has a mark there that the answer may not have.
+  const before = options.deniedHere.under(keys)
+  const begun = storeClock.moment()
+  const { now, marks, lags } = await step(options, store.marks(keys))
+  if (lags !== true) storeClock.learn(now, begun)
   if (!(record.boundAt > now - sessionLifetimeSeconds)) return false
-  const standing = [...marks, ...deniedHere.marksUnder(keys)]
+  const standing = [...marks, ...(await denialsUnder(keys, options, before))]
   return !standing.some((mark) => covers(mark, judged))
 }
 

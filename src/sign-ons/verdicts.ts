@@ -1,10 +1,12 @@
 // Whether a session that is presented again still lives. A verdict that cannot be had is never "it lives".
+import { isToCome } from '../deadline.js'
 import { LogoutError, NoVerdictError } from '../errors.js'
-import { covers } from '../marks/covering.js'
+import { covers, type Mark } from '../marks/covering.js'
 import type { JudgedSession, KeptUntil, SessionLimits, SessionVerdict } from '../sessions/session-backend.js'
 import type { SessionState, SignOnLimits } from '../stores/logout-store.js'
 import { type SignOnsOptions, step } from './options.js'
 import { isOver } from './session-limits.js'
+import { denialsUnder } from './store-time.js'
 
 export class Verdicts {
   readonly #options: SignOnsOptions
@@ -21,13 +23,16 @@ export class Verdicts {
   /** See `SessionGuard`. */
   async judge(sessionId: string, keptUntil?: KeptUntil): Promise<JudgedSession> {
     let state: SessionState
+    let denials: readonly Mark[]
     try {
       state = await step(this.#options, this.#options.store.read(sessionId))
+      const denied = this.#denials(state)
+      denials = isToCome(denied) ? await denied : denied
     } catch (cause) {
       throw new NoVerdictError(cause)
     }
     const { binding } = state
-    if (this.#wasEnded(state)) return { verdict: 'ended' }
+    if (wasEnded(state, denials)) return { verdict: 'ended' }
     if (binding === undefined) return { verdict: 'unbound' }
     if (this.isOver(state)) return { verdict: 'ended', isOver: true }
     if (keptUntil instanceof Promise) void keptUntil.then((until) => this.#renew(state, until)).catch(() => {})
@@ -35,9 +40,12 @@ export class Verdicts {
     return { verdict: 'bound', ...this.limitsOf(binding) }
   }
 
-  /** Over by itself, dead by its id, by a mark in the store, or by a logout that this process could not finish yet. */
-  isDead(state: SessionState): boolean {
-    return this.#wasEnded(state) || this.isOver(state)
+  /**
+   * Over by itself, dead by its id, by a mark in the store, or by a logout that this process could not finish yet.
+   * Rejects where the store is to say when that logout came, and does not.
+   */
+  async isDead(state: SessionState): Promise<boolean> {
+    return this.isOver(state) || wasEnded(state, await this.#denials(state))
   }
 
   /** Nobody ended it: its time was over. */
@@ -50,11 +58,9 @@ export class Verdicts {
     return { secondsLeft: endsAt && endsAt - this.#options.clock(), idleSeconds }
   }
 
-  #wasEnded({ ended, binding, marks }: SessionState): boolean {
-    if (ended) return true
-    if (binding === undefined) return false
-    const denied = this.#options.deniedHere.marksUnder([binding.sidKey, binding.subKey])
-    return [...marks, ...denied].some((mark) => covers(mark, binding))
+  #denials({ ended, binding }: SessionState): readonly Mark[] | Promise<readonly Mark[]> {
+    if (ended || binding === undefined) return []
+    return denialsUnder([binding.sidKey, binding.subKey], this.#options)
   }
 
   /**
@@ -82,4 +88,9 @@ export class Verdicts {
       emit({ type: 'warning', error })
     })
   }
+}
+
+function wasEnded({ ended, binding, marks }: SessionState, denials: readonly Mark[]): boolean {
+  if (ended) return true
+  return binding !== undefined && [...marks, ...denials].some((mark) => covers(mark, binding))
 }

@@ -1,9 +1,9 @@
-// Reading marks without asking the store each time: a replica that follows its log, and the rule for when it may be believed.
-// Knows no database; everything that is written goes to the store at once.
-import { monotonicSeconds, within } from '../deadline.js'
+// Reading marks without asking the store each time: a replica that follows its log, and the rule for when it may be
+// believed. Knows no database; everything that is written goes to the store at once.
+import { isLate, LONGEST_DELAY_SECONDS, monotonicSeconds, within } from '../deadline.js'
 import { MarksByKey } from '../marks/marks-by-key.js'
 import type { TargetKey } from '../marks/target.js'
-import { assertOptions, type OptionNames } from '../option-checks.js'
+import { assertNumber, assertOptions, type OptionNames } from '../option-checks.js'
 import type { LogPage, LogStore } from './log-store.js'
 import type {
   BeginLogout,
@@ -22,15 +22,18 @@ import type {
 export interface BoundedReadsOptions {
   /** B: for how long after the store acknowledged a logout this node may still answer as before. Above 0; default 5. */
   readonly seconds?: number
-  /** The pause between pulls. Above 0; default a fifth of `seconds`, so that some pulls may fail before the node goes strict. */
+  /**
+   * The pause between pulls. Above 0; default a fifth of `seconds`, so that some pulls may fail before the node goes
+   * strict.
+   */
   readonly pullEverySeconds?: number
   /** Bindings kept in memory at most; the oldest go first and are asked for again. Default 100,000. */
   readonly maxSessions?: number
   /** A pull failed; the next one is tried all the same, and after `seconds` each read asks the store. */
   readonly onPullFailed?: (error: unknown) => void
   /**
-   * Follow the store only to hear, within `seconds`, of what other nodes end (`onSessionsEnded`); each read asks the store all
-   * the same. Default `false`.
+   * Follow the store only to hear, within `seconds`, of what other nodes end (`onSessionsEnded`); each read asks the
+   * store all the same. Default `false`.
    */
   readonly strict?: boolean
   /** Seconds of a clock that never goes back. Default `performance.now()`. */
@@ -43,9 +46,14 @@ export interface BoundedReadsOptions {
 export interface BoundedReads extends LogStore {
   /** B, as configured. */
   readonly staleSeconds: number
-  /** The doorbell: pull soon. Wire it to Redis pub/sub or `LISTEN`; nothing depends on it. */
+  /**
+   * The doorbell: pull at once, or where the last pull began less than a tenth of a second ago, then. Wire it to Redis
+   * pub/sub or `LISTEN`; nothing depends on it.
+   */
   readonly ring: () => void
-  /** Each page of the log is handed to this as well, once it counts here: what other nodes ended, and what this one did. */
+  /**
+   * Each page of the log is handed to this as well, once it counts here: what other nodes ended, and what this one did.
+   */
   hear(listener: (page: Pick<LogPage, 'reset' | 'endedIds' | 'moves'>) => void): void
   /** Pulls now; rejects if that fails. */
   refresh(): Promise<void>
@@ -63,8 +71,18 @@ const NAMES: OptionNames<BoundedReadsOptions> = {
   clock: true,
 }
 
-/** How long a pull is waited for. A pull of a store that answers is done long before. */
+/**
+ * How long a pull is waited for before another is begun beside it. One of a store that answers is done long before; but
+ * one that reads very many marks is not, so after each that is late the next has twice as long.
+ */
 const PATIENCE_SECONDS = 60
+const LONGEST_PATIENCE_SECONDS = 480
+
+/**
+ * From the start of a pull to that of one for which the doorbell rings. Each logout rings at every node: without a
+ * pause a hundred logouts in a second are a hundred pulls in that second for each node there is.
+ */
+const DOORBELL_SECONDS = 0.1
 
 interface Moment {
   readonly monotonic: number
@@ -81,15 +99,17 @@ interface Followed {
 }
 
 /**
- * Wraps a store so that `read` and `marks` are answered from memory while the replica is fresh, and by the store otherwise.
+ * Wraps a store so that `read` and `marks` are answered from memory while the replica is fresh, and by the store
+ * otherwise.
  *
- * **The bound.** Let a logout be acknowledged at time *a*, and a read at time *t* be answered from memory as if it had not been.
- * Let *s* be when the last successful pull began; memory is used only if *t - s <= B*. If *a < s*, that pull, or one before it,
- * returned the logout's marks and session ids, since a pull returns everything acknowledged before it began: marks are in the
- * replica, and what was remembered of these sessions was dropped. A binding read from the store *before* the logout but stored
- * here *after* that pull was applied cannot exist: it is stored only if no pull was applied while it was being read. So
- * *a >= s*, and *t - a <= t - s <= B*. Doorbells, other nodes and synchronised clocks do not occur in this argument;
- * only that this node measures elapsed time truly, for which the larger of a monotonic and a wall clock difference is taken.
+ * **The bound.** Let a logout be acknowledged at time *a*, and a read at time *t* be answered from memory as if it had
+ * not been. Let *s* be when the last successful pull began; memory is used only if *t - s <= B*. If *a < s*, that pull,
+ * or one before it, returned the logout's marks and session ids, since a pull returns everything acknowledged before it
+ * began: marks are in the replica, and what was remembered of these sessions was dropped. A binding read from the store
+ * *before* the logout but stored here *after* that pull was applied cannot exist: it is stored only if no pull was
+ * applied while it was being read. So *a >= s*, and *t - a <= t - s <= B*. Doorbells, other nodes and synchronised
+ * clocks do not occur in this argument; only that this node measures elapsed time truly, for which the larger of a
+ * monotonic and a wall clock difference is taken.
  *
  * Not covered: reads from a replica of the database, and a fail-over that loses what was acknowledged.
  *
@@ -98,11 +118,13 @@ interface Followed {
 export function boundedReads(store: LogStore, options: BoundedReadsOptions = {}): BoundedReads {
   assertOptions('boundedReads()', options, NAMES)
   const { seconds = 5, pullEverySeconds = seconds / 5, maxSessions = 100_000 } = options
-  assertDelay('seconds', seconds, 'for no bound at all use the store itself')
-  assertDelay('pullEverySeconds', pullEverySeconds, 'leave it out to pull five times within the bound')
-  if (!(maxSessions >= 1)) {
-    throw new TypeError('boundedReads: maxSessions must be 1 or more; leave it out to keep at most 100,000')
-  }
+  const delay = { above: 0, most: LONGEST_DELAY_SECONDS }
+  assertNumber('boundedReads: seconds', seconds, { ...delay, remedy: 'for no bound at all use the store itself' })
+  assertNumber('boundedReads: pullEverySeconds', pullEverySeconds, {
+    ...delay,
+    remedy: 'leave it out to pull five times within the bound',
+  })
+  assertNumber('boundedReads: maxSessions', maxSessions, { least: 1, remedy: 'leave it out to keep at most 100,000' })
   return new Replica(store, {
     seconds,
     pullEverySeconds,
@@ -112,16 +134,6 @@ export function boundedReads(store: LogStore, options: BoundedReadsOptions = {})
     monotonic: options.monotonic ?? monotonicSeconds,
     clock: options.clock ?? (() => Date.now() / 1000),
   })
-}
-
-/** A timer fires at once where its delay is no number, or is more milliseconds than 31 bits hold. */
-const LONGEST_DELAY_SECONDS = 2_147_483
-
-function assertDelay(option: string, seconds: number, remedy: string): void {
-  if (seconds > 0 && seconds <= LONGEST_DELAY_SECONDS) return
-  throw new TypeError(
-    `boundedReads: ${option} must be a number above 0 and at most ${LONGEST_DELAY_SECONDS}; ${remedy}`,
-  )
 }
 
 class Replica implements BoundedReads {
@@ -139,16 +151,20 @@ class Replica implements BoundedReads {
   #pulling: Promise<void> | undefined
   #next: Promise<void> | undefined
   #timer: NodeJS.Timeout | undefined
+  /** Of a doorbell that rang too soon after a pull. */
+  #rung: NodeJS.Timeout | undefined
+  #lastBegun = Number.NEGATIVE_INFINITY
   #isClosed = false
   /** All marks were read, and that took longer than the bound: what happened meanwhile is to be read at once. */
   #isBehind = false
+  #patienceSeconds = PATIENCE_SECONDS
   readonly staleSeconds: number
 
   constructor(store: LogStore, options: Required<BoundedReadsOptions>) {
     this.#store = store
     this.#options = options
     this.staleSeconds = options.seconds
-    this.ring()
+    this.#pullSoon()
   }
 
   async read(sessionId: string): Promise<SessionState> {
@@ -163,10 +179,11 @@ class Replica implements BoundedReads {
     return state
   }
 
-  async marks(keys: readonly string[]): Promise<FoundMarks> {
-    if (!this.#isFresh()) return this.#store.marks(keys)
+  marks(keys: readonly string[]): FoundMarks | Promise<FoundMarks> {
+    // Who asks for no marks wants to know the time, which is not known here to less than a pull takes.
+    if (keys.length === 0 || !this.#isFresh()) return this.#store.marks(keys)
     const now = this.#storeNow()
-    return { now, marks: this.#marks.underAll(keys, now) }
+    return { now, marks: this.#marks.underAll(keys, now), lags: true }
   }
 
   bind(binding: NewBinding): Promise<BoundState> {
@@ -194,8 +211,8 @@ class Replica implements BoundedReads {
     return this.#store.isBound(key)
   }
 
-  async endSessions(sessionIds: readonly string[], expiresAt: number): Promise<LocallyEnded> {
-    const ended = await this.#forgetting(sessionIds, () => this.#store.endSessions(sessionIds, expiresAt))
+  async endSessions(...ending: Parameters<LogStore['endSessions']>): Promise<LocallyEnded> {
+    const ended = await this.#forgetting(ending[0], () => this.#store.endSessions(...ending))
     this.#forget(ended.sessionIds)
     return ended
   }
@@ -211,7 +228,8 @@ class Replica implements BoundedReads {
       // Also after a failure: the mark may have been written.
       this.#changes++
       this.#ownLogouts++
-      this.ring()
+      // Without the doorbell's pause: until that pull each read asks the store.
+      this.#pullSoon()
     }
   }
 
@@ -224,10 +242,10 @@ class Replica implements BoundedReads {
   }
 
   readonly ring = (): void => {
-    if (this.#isClosed) return
-    this.refresh().catch(() => {
-      // Told to onPullFailed already, and tried again by the timer.
-    })
+    if (this.#isClosed || this.#rung !== undefined) return
+    const early = this.#lastBegun + DOORBELL_SECONDS - this.#options.monotonic()
+    if (early > 0) this.#rung = setTimeout(this.#pullSoon, early * 1000).unref()
+    else this.#pullSoon()
   }
 
   hear(listener: Parameters<BoundedReads['hear']>[0]): void {
@@ -249,6 +267,14 @@ class Replica implements BoundedReads {
   close(): void {
     this.#isClosed = true
     clearTimeout(this.#timer)
+    clearTimeout(this.#rung)
+  }
+
+  readonly #pullSoon = (): void => {
+    if (this.#isClosed) return
+    this.refresh().catch(() => {
+      // Told to onPullFailed already, and tried again by the timer.
+    })
   }
 
   #startPull(): Promise<void> {
@@ -257,28 +283,43 @@ class Replica implements BoundedReads {
       this.#pulling = undefined
       if (this.#isClosed) return
       const pause = this.#isBehind ? 0 : this.#options.pullEverySeconds
-      this.#timer = setTimeout(this.ring, pause * 1000).unref()
+      this.#timer = setTimeout(this.#pullSoon, pause * 1000).unref()
     })
     return this.#pulling
   }
 
   async #pullOnce(): Promise<void> {
     const begun = this.#moment()
+    this.#lastBegun = begun.monotonic
+    // What rang was acknowledged before this pull begins, so it is in it.
+    clearTimeout(this.#rung)
+    this.#rung = undefined
     const ownLogouts = this.#ownLogouts
+    const pull = this.#store.pull(this.#followed?.cursor)
     try {
-      // To its end, also where it reads all marks and that takes longer than the bound: given up and started again, it would
-      // never end. Meanwhile reads ask the store. Only one that hangs must not keep the next one from being tried.
-      const page = await within(PATIENCE_SECONDS, this.#store.pull(this.#followed?.cursor))
-      this.#apply(page)
-      this.#followed = { cursor: page.cursor, begun, storeNow: page.now, told: this.#options.monotonic() }
-      this.#ownLogoutsSeen = ownLogouts
-      this.#isBehind = page.reset && !this.#options.strict && !this.#isFresh()
-      for (const listener of this.#listeners) listener(page)
+      this.#take(await within(this.#patienceSeconds, pull), begun, ownLogouts)
     } catch (error) {
       this.#isBehind = false
+      if (isLate(error)) {
+        // One that hangs must not keep the next from being tried; one that is slow must count whenever it comes, also
+        // where it takes longer than the bound, else it would be begun again for ever. Meanwhile reads ask the store.
+        this.#patienceSeconds = Math.min(this.#patienceSeconds * 2, LONGEST_PATIENCE_SECONDS)
+        pull.then((page) => this.#take(page, begun, ownLogouts)).catch(() => {})
+      }
       this.#options.onPullFailed(error)
       throw error
     }
+  }
+
+  #take(page: LogPage, begun: Moment, ownLogouts: number): void {
+    // Overtaken: what it says is known from a pull that began later.
+    if (this.#followed !== undefined && this.#followed.begun.monotonic > begun.monotonic) return
+    this.#apply(page)
+    this.#followed = { cursor: page.cursor, begun, storeNow: page.now, told: this.#options.monotonic() }
+    this.#ownLogoutsSeen = ownLogouts
+    this.#patienceSeconds = PATIENCE_SECONDS
+    this.#isBehind = page.reset && !this.#options.strict && !this.#isFresh()
+    for (const listener of this.#listeners) listener(page)
   }
 
   #apply(page: LogPage): void {
@@ -314,8 +355,9 @@ class Replica implements BoundedReads {
   }
 
   /**
-   * Never ahead of the store, so that no mark ends early here and no token is dated after a logout that came later. Only the
-   * monotonic clock can promise that; what a suspension keeps from it, at most B seconds while fresh, only ends things later.
+   * Never ahead of the store, so that no mark ends early here and no token is dated after a logout that came later.
+   * Only the monotonic clock can promise that; what a suspension keeps from it, at most B seconds while fresh, only
+   * ends things later.
    */
   #storeNow(): number {
     if (this.#followed === undefined) return 0

@@ -23,8 +23,8 @@ export interface LogPage {
 /** A logout store with a log. */
 export interface LogStore extends LogoutStore {
   /**
-   * Everything acknowledged before this call began and after the cursor's. Rejects if it cannot say; a page is complete or
-   * it is not returned.
+   * Everything acknowledged before this call began and after the cursor's. Rejects if it cannot say; a page is complete
+   * or it is not returned.
    */
   pull(cursor?: string | undefined): Promise<LogPage>
 }

@@ -5,7 +5,10 @@ import type { TargetKey } from '../marks/target.js'
 
 /** When a sign-on ends by itself, though nobody says so. */
 export interface SignOnLimits {
-  /** From then on it is over, whatever renews its session. Epoch seconds of the RP's clock, which whoever reads it compares. */
+  /**
+   * From then on it is over, whatever renews its session. Epoch seconds of the RP's clock, which whoever reads it
+   * compares.
+   */
   readonly endsAt?: number | undefined
   /** How long its session may go unused; for the session's own store to see to. */
   readonly idleSeconds?: number | undefined
@@ -27,7 +30,10 @@ export interface NewBinding extends SignOnLimits {
   readonly subKey: string
   readonly sidKey?: string | undefined
   readonly issuedAt?: number | undefined
-  /** When the login was begun, at the earliest, by the **store's** clock: a login begun after a mark was seen is not covered by it. */
+  /**
+   * When the login was begun, at the earliest, by the **store's** clock: a login begun after a mark was seen is not
+   * covered by it.
+   */
   readonly startedAt?: number | undefined
   readonly expiresAt: number
   readonly tokenKeys?: readonly string[] | undefined
@@ -57,6 +63,8 @@ export type BoundState = SessionState & { readonly binding: Binding; readonly no
 /** Marks, unjudged, and what o'clock it was in the store when they were read (epoch seconds). */
 export interface FoundMarks {
   readonly now: number
+  /** True: a copy of the store answered, and in the store it is later, by nobody knows how much. */
+  readonly lags?: boolean
   readonly marks: readonly Mark[]
 }
 
@@ -68,17 +76,23 @@ export interface JtiKey {
 }
 
 /**
- * How much longer than asked a store remembers a jti: a token that expired by a clock that was set forward for a while, or by one
- * store's and not by another's, is valid again afterwards.
+ * How much longer than asked a store remembers a jti: a token that expired by a clock that was set forward for a while,
+ * or by one store's and not by another's, is valid again afterwards.
  */
 export const JTI_SPARE_SECONDS = 86_400
 
 /** What `begin` is told. Times are absolute epoch seconds. */
 export interface BeginLogout {
   readonly target: TargetKey
-  /** `iat` of the Logout Token (OP clock). Absent: no token is behind the logout; it ends what was bound by now, by the store's clock. */
+  /**
+   * `iat` of the Logout Token (OP clock). Absent: no token is behind the logout; it ends what was bound by now, by the
+   * store's clock.
+   */
   readonly issuedAt?: number | undefined
-  /** How long before this call the logout was first seen: a late retry is dated back, so that it ends no login made in between. */
+  /**
+   * How long before this call the logout was first seen: a late retry is dated back, so that it ends no login made in
+   * between.
+   */
   readonly seenSecondsAgo: number
   /** Absent where no token is behind the logout. */
   readonly jti?: JtiKey | undefined
@@ -103,13 +117,20 @@ export type BegunLogout =
       readonly tokenKeys: readonly string[]
       /** Sessions found by `sid` and left alone because they belong to another `sub`. */
       readonly mismatched: number
-      /** How many of these sessions were bound without any `sid`, and are ended because the target's `sub` is theirs. */
+      /**
+       * How many of these sessions were bound without any `sid`, and are ended because the target's `sub` is theirs.
+       */
       readonly withoutSid: number
       /**
-       * True: the store has itself deleted the row of every session, unbound them and remembered the jti; nothing is left to do.
-       * False: each session is to be destroyed through its own store, whatever this one may have deleted.
+       * True: the store has itself deleted the row of every session, unbound them and remembered the jti; nothing is
+       * left to do. False: each session is to be destroyed through its own store, whatever this one may have deleted.
        */
       readonly finished: boolean
+      /**
+       * True: the store has itself deleted the row of every session **of this page**, and unbound them; to be true only
+       * where `mayDestroy` was said. Absent: nothing of the kind.
+       */
+      readonly destroyed?: boolean | undefined
       /** Rows that the store was told to delete and did not find: they are somewhere else, if they are. */
       readonly notDeleted: number
       /**
@@ -135,8 +156,8 @@ export interface CompleteLogout {
   /** Sessions that were destroyed: their bindings go, their session marks stay. */
   readonly destroyedIds: readonly string[]
   /**
-   * Whether every session was destroyed: then the jti is remembered as completed. If not, a jti that was completed before is open
-   * again, with its first dates: the OP was told "failed", so its retry is no replay.
+   * Whether every session was destroyed: then the jti is remembered as completed. If not, a jti that was completed
+   * before is open again, with its first dates: the OP was told "failed", so its retry is no replay.
    */
   readonly done: boolean
 }
@@ -148,59 +169,71 @@ export interface CompleteLogout {
 export interface LogoutStore {
   /**
    * Writes the binding, replacing an older one of the same session id, and **then** reads what stands against it. Of an
-   * older one of the same `subKey` and `sidKey` the token keys are kept: the user signed in once more, and is signed out of both.
-   * So is an earlier `endsAt`, unless this login was begun (`startedAt`) after that binding was made: a refresh prolongs nothing.
-   * A session id that was ended stays ended, unless it only inherited its end by `rebind`: a fresh login is judged by its own
-   * dates. The returned binding has the store's `boundAt`.
+   * older one of the same `subKey` and `sidKey` the token keys are kept: the user signed in once more, and is signed
+   * out of both. So is an earlier `endsAt`, unless this login was begun (`startedAt`) after that binding was made: a
+   * refresh prolongs nothing. A session id that was ended stays ended, unless it only inherited its end by `rebind`: a
+   * fresh login is judged by its own dates. The returned binding has the store's `boundAt`.
    */
   bind(binding: NewBinding): Promise<BoundState>
 
   /**
    * Carries a sign-on to a new session id: copies the old id's binding, dates and token keys included, to the new id,
-   * then reads what stands against both, then marks the old id as ended and takes it out of the index.
-   * If the old id was ended by a logout, bound or not any more, the new one inherits that end; if the old id was only left behind
-   * by another change of id, the new one gets the same sign-on. Otherwise, with nothing known of the old id, nothing is written.
-   * Returns the state of the new id.
+   * then reads what stands against both, then marks the old id as ended and takes it out of the index. If the old id
+   * was ended by a logout, bound or not any more, the new one inherits that end; if the old id was only left behind by
+   * another change of id, the new one gets the same sign-on. A login that was bound under the new id later than that
+   * sign-on stays there and inherits nothing; if it is of the same `subKey` and `sidKey`, the token keys of the other
+   * one are added to its own. Otherwise, with nothing known of the old id, nothing is written. Returns the state of the
+   * new id.
    */
   rebind(fromSessionId: string, toSessionId: string, expiresAt: number): Promise<SessionState>
 
   /**
-   * What is bound under a target's key, by an index, a page at a time and in any order. Judges nothing, and what is bound or
-   * unbound meanwhile may be in it or not; what was there all the time is listed, some of it twice perhaps.
+   * What is bound under a target's key, by an index, a page at a time and in any order. Judges nothing, and what is
+   * bound or unbound meanwhile may be in it or not; what was there all the time is listed, some of it twice perhaps. A
+   * page that has all there is names a session whose id changes meanwhile by one of its ids, perhaps the one it left.
+   * Applications hand the cursor on to browsers: it is no session id.
    */
   list(target: TargetKey, cursor?: string | undefined): Promise<ListedSessions>
 
   /** Moves a binding's expiry later, never earlier. Unknown ids are ignored. */
   renew(sessionId: string, expiresAt: number): Promise<void>
 
-  /** Records further access tokens with a bound session (write), then reads what stands against it. Unknown ids are ignored. */
+  /**
+   * Records further access tokens with a bound session (write), then reads what stands against it. Unknown ids are
+   * ignored.
+   */
   addTokens(sessionId: string, tokenKeys: readonly string[]): Promise<SessionState>
 
   /** One look-up: everything a verdict on this session needs. */
   read(sessionId: string): Promise<SessionState>
 
-  /** One look-up: the live marks under these keys, and the store's clock. */
-  marks(keys: readonly string[]): Promise<FoundMarks>
+  /**
+   * One look-up: the live marks under these keys, and the store's clock. Where this process has them at hand the answer
+   * itself, and no promise of it: it is asked for with each use of an access token.
+   */
+  marks(keys: readonly string[]): FoundMarks | Promise<FoundMarks>
 
   /** One look-up: whether a session is bound under this `sidKey` or `subKey`, dead or alive. Writes nothing. */
   isBound(key: string): Promise<boolean>
 
   /**
-   * Marks session ids as ended (a local logout), without touching their bindings. Where a sign-on has moved on from such an id,
-   * it is followed: the ids that still hold it inherit the end, as they would had they been moved to after it. A fresh login
-   * under such an id lives. A repeat names again all that still hold the sign-on, with its tokens.
+   * Marks session ids as ended (a local logout), without touching their bindings. Where a sign-on has moved on from
+   * such an id, it is followed: the ids that still hold it inherit the end, as they would had they been moved to after
+   * it. A fresh login under such an id lives. A repeat names again all that still hold the sign-on, with its tokens.
+   * `sparedIds`: sessions of the same sign-on that live on. They are neither ended nor followed, and their tokens, which
+   * the others may have as well, are not named.
    */
-  endSessions(sessionIds: readonly string[], expiresAt: number): Promise<LocallyEnded>
+  endSessions(sessionIds: readonly string[], expiresAt: number, sparedIds?: readonly string[]): Promise<LocallyEnded>
 
   /** Removes bindings; session marks stay. */
   unbind(sessionIds: readonly string[]): Promise<void>
 
   /**
-   * Opens a logout. A completed jti: `replayed`, nothing happens. Otherwise writes the target's mark, beside those that do not cover
-   * all that it covers, then looks the target's bindings up, a page of them, and marks each session that this mark covers, and its
-   * tokens. A target of scope `sid` with a `subKey` also ends the bindings of that subject that were made without any `sid`, now and
-   * by a mark of scope `sidless` under that `subKey`. A jti that was opened before and not completed keeps its first dates, so that
-   * a retry never ends a login made in between.
+   * Opens a logout. A completed jti: `replayed`, nothing happens. Otherwise writes the target's mark, beside those that
+   * do not cover all that it covers, then looks the target's bindings up, a page of them, and marks each session that
+   * this mark covers, and its tokens. A target of scope `sid` with a `subKey` also ends the bindings of that subject
+   * that were made without any `sid`, now and by a mark of scope `sidless` under that `subKey`. A jti that was opened
+   * before and not completed keeps its first dates, so that a retry never ends a login made in between.
    */
   begin(logout: BeginLogout): Promise<BegunLogout>
 

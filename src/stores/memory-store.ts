@@ -60,8 +60,9 @@ interface OpenedLogout {
 const PAGE = 1000
 
 /**
- * A logout store in this process's memory. Entries end by time alone and nothing unexpired is ever dropped, so memory is
- * bounded by sessions and logouts within their lifetimes. Other processes see none of it: from the second node on, use Redis or PostgreSQL.
+ * A logout store in this process's memory. Entries end by time alone and nothing unexpired is ever dropped, so memory
+ * is bounded by sessions and logouts within their lifetimes. Other processes see none of it: from the second node on,
+ * use Redis or PostgreSQL.
  */
 export function memoryStore(options: MemoryStoreOptions = {}): LogoutStore {
   assertOptions('memoryStore()', options, { clock: true })
@@ -113,6 +114,8 @@ class MemoryStore implements LogoutStore {
     const from = this.#sessions.get(fromSessionId, now)
     const ended = this.#ended.get(fromSessionId, now)
     const signOn = from ?? ended?.movedOn
+    const there = this.#sessions.get(toSessionId, now)
+    const later = signOn !== undefined && there !== undefined && there.boundAt > signOn.boundAt ? there : undefined
     if (signOn !== undefined) {
       const moved: BoundSession = {
         ...signOn,
@@ -121,7 +124,8 @@ class MemoryStore implements LogoutStore {
         expiresAt: Math.max(signOn.expiresAt, expiresAt),
         tokenKeys: signOn.tokenKeys && new Set(signOn.tokenKeys),
       }
-      this.#put(moved, now)
+      if (later === undefined) this.#put(moved, now)
+      else if (later.subKey === signOn.subKey && later.sidKey === signOn.sidKey) addTokens(later, moved.tokenKeys ?? [])
       if (ended === undefined || ended.movedOn !== undefined) {
         const movedTo = [...(ended?.movedTo ?? []), toSessionId]
         const until = Math.max(moved.expiresAt, ended?.expiresAt ?? 0)
@@ -129,7 +133,8 @@ class MemoryStore implements LogoutStore {
       }
       if (from !== undefined) this.#remove(from)
     }
-    if (ended !== undefined && ended.movedOn === undefined && this.#ended.get(toSessionId, now) === undefined) {
+    const inherits = ended !== undefined && ended.movedOn === undefined && later === undefined
+    if (inherits && this.#ended.get(toSessionId, now) === undefined) {
       this.#ended.set(toSessionId, { expiresAt: Math.max(ended.expiresAt, expiresAt), inherited: true }, now)
     }
     return this.#stateOf(toSessionId, now)
@@ -155,10 +160,7 @@ class MemoryStore implements LogoutStore {
   async addTokens(sessionId: string, tokenKeys: readonly string[]): Promise<SessionState> {
     const now = this.#stamp()
     const session = this.#sessions.get(sessionId, now)
-    if (session !== undefined) {
-      session.tokenKeys ??= new Set()
-      for (const key of tokenKeys) session.tokenKeys.add(key)
-    }
+    if (session !== undefined) addTokens(session, tokenKeys)
     return this.#stateOf(sessionId, now)
   }
 
@@ -166,7 +168,7 @@ class MemoryStore implements LogoutStore {
     return this.#stateOf(sessionId, this.#stamp())
   }
 
-  async marks(keys: readonly string[]): Promise<FoundMarks> {
+  marks(keys: readonly string[]): FoundMarks {
     const now = this.#stamp()
     return { now, marks: this.#marks.underAll(keys, now) }
   }
@@ -179,14 +181,19 @@ class MemoryStore implements LogoutStore {
     return false
   }
 
-  async endSessions(sessionIds: readonly string[], expiresAt: number): Promise<LocallyEnded> {
+  async endSessions(
+    sessionIds: readonly string[],
+    expiresAt: number,
+    sparedIds: readonly string[] = [],
+  ): Promise<LocallyEnded> {
     const now = this.#stamp()
+    const spared = new Set(sparedIds)
     const ended: string[] = []
     const tokenKeys = new Set<string>()
-    const toEnd: { sessionId: string; movedOn?: BoundSession | undefined }[] = sessionIds.map((sessionId) => ({
-      sessionId,
-    }))
-    const seen = new Set(sessionIds)
+    const toEnd: { sessionId: string; movedOn?: BoundSession | undefined }[] = sessionIds
+      .filter((sessionId) => !spared.has(sessionId))
+      .map((sessionId) => ({ sessionId }))
+    const seen = new Set([...sessionIds, ...sparedIds])
     // Grows while it is walked; nothing is walked twice, so that circles end.
     for (const { sessionId, movedOn } of toEnd) {
       const before = this.#ended.get(sessionId, now)
@@ -202,6 +209,10 @@ class MemoryStore implements LogoutStore {
         if (!seen.has(to)) toEnd.push({ sessionId: to, movedOn: left })
         seen.add(to)
       }
+    }
+    for (const sessionId of sparedIds) {
+      const signOn = this.#sessions.get(sessionId, now) ?? this.#ended.get(sessionId, now)?.movedOn
+      for (const key of signOn?.tokenKeys ?? []) tokenKeys.delete(key)
     }
     return { sessionIds: ended, tokenKeys: [...tokenKeys] }
   }
@@ -327,6 +338,11 @@ class MemoryStore implements LogoutStore {
     this.#sessions.delete(session.sessionId)
     this.#index.remove(session)
   }
+}
+
+function addTokens(session: BoundSession, tokenKeys: Iterable<string>): void {
+  session.tokenKeys ??= new Set()
+  for (const key of tokenKeys) session.tokenKeys.add(key)
 }
 
 /** A sign-on keeps its dates when its session id changes, and no other has the same. */

@@ -3,7 +3,9 @@ import type { Mark } from '../marks/covering.js'
 import { writtenPosition } from './logout-position.js'
 import type { BegunLogout, Binding, ListedSessions, SessionState } from './logout-store.js'
 
-/** One reply. Every reader throws if the reply is not of that shape: a store that is not understood has not answered. */
+/**
+ * One reply. Every reader throws if the reply is not of that shape: a store that is not understood has not answered.
+ */
 export class Reply {
   readonly #members: ReadonlyMap<string, unknown>
 
@@ -90,6 +92,7 @@ export class Reply {
       mismatched: this.number('mismatched'),
       withoutSid: this.number('withoutSid'),
       finished: this.flag('finished'),
+      destroyed: this.flag('destroyed'),
       notDeleted: this.number('notDeleted'),
       ...this.#next(mark),
     }

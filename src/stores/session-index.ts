@@ -1,4 +1,5 @@
-// Which sessions a target names, in this process's memory. Judges nothing: whether a logout ends them is the covering rule's.
+// Which sessions a target names, in this process's memory. Judges nothing: whether a logout ends them is the covering
+// rule's.
 import type { SignOn } from '../marks/covering.js'
 import type { TargetKey } from '../marks/target.js'
 
@@ -24,8 +25,8 @@ export class SessionIndex<Session extends SignOn & object> {
   }
 
   /**
-   * The sessions that a target names, in the order of their binding within each part: those of its key, and for a `sid` with a `sub`
-   * then those of that subject that have none. Nothing may be added or removed meanwhile.
+   * The sessions that a target names, in the order of their binding within each part: those of its key, and for a `sid`
+   * with a `sub` then those of that subject that have none. Nothing may be added or removed meanwhile.
    */
   *namedBy({ scope, key, subKey }: TargetKey): Generator<readonly [part: number, session: Session]> {
     if (scope === 'token') return

@@ -1,5 +1,5 @@
-// Spans and metrics for OpenTelemetry out of the events alone, in the caller's own trace. Attributes are words of closed lists: nothing
-// of a token, a person or a session is in them.
+// Spans and metrics for OpenTelemetry out of the events alone, in the caller's own trace. Attributes are words of
+// closed lists: nothing of a token, a person or a session is in them.
 /** @module oidc-backchannel-logout/opentelemetry */
 import {
   context,
@@ -11,7 +11,11 @@ import {
   type Tracer,
   trace,
 } from '@opentelemetry/api'
-import type { EventListener, LogoutEvent } from '../events.js'
+import type { EventListener, LogoutEvent, StepTaken } from '../events.js'
+import { assertOptions } from '../option-checks.js'
+import { outboundCounts } from './outbound.js'
+
+export { type TraceStoreOptions, traceStore } from './trace-store.js'
 
 /** The tracer and the meter to write to; by default the global ones. */
 export interface OpenTelemetryOptions {
@@ -21,13 +25,24 @@ export interface OpenTelemetryOptions {
 }
 
 const NAME = 'oidc-backchannel-logout'
+const NAMES = 'oidc.backchannel_logout.'
+const EVENT_NAMES = { refused: 'refused', 'awaiting-keys': 'awaiting_keys' } as const
+
+/** What an event says of the time that its work took. */
+interface Timed {
+  readonly durationSeconds: number
+  readonly steps?: readonly StepTaken<string>[]
+}
 
 /**
- * The option `onEvent` of the receiver. Spans `oidc.backchannel_logout.receive` (a request, from its beginning to its answer) and
- * `oidc.backchannel_logout.logout` (the logout itself, also where it goes on in the background); they hang below the span that is
- * active, such as that of the HTTP instrumentation. Metrics have the unit `s` or are counts.
+ * The option `onEvent` of the receiver. Spans `oidc.backchannel_logout.receive` (a request, from its beginning to its
+ * answer) and `oidc.backchannel_logout.logout` (the logout itself, also where it goes on in the background); they hang
+ * below the span that is active, such as that of the HTTP instrumentation. Below them a span for each step: `….read`
+ * and `….verify`; `….mark`, `….evict`, `….keep_tokens`, `….destroy`, `….announce`, `….remember`, `….reopen`. What
+ * failed has the status `ERROR`. Metrics have the unit `s` or are counts.
  */
 export function openTelemetry(options: OpenTelemetryOptions = {}): EventListener {
+  assertOptions('openTelemetry()', options, { tracer: true, meter: true })
   const tracer = options.tracer ?? trace.getTracer(NAME)
   const meter = options.meter ?? metrics.getMeter(NAME)
   const duration = meter.createHistogram('oidc.backchannel_logout.duration', {
@@ -38,44 +53,59 @@ export function openTelemetry(options: OpenTelemetryOptions = {}): EventListener
   const ended = meter.createCounter('oidc.backchannel_logout.sessions_ended', { unit: '{session}' })
   const errors = meter.createCounter('oidc.backchannel_logout.errors', { unit: '{error}' })
   const deadSessions = meter.createCounter('oidc.backchannel_logout.dead_sessions_refused', { unit: '{session}' })
+  const awaiting = meter.createCounter('oidc.backchannel_logout.tokens_awaiting_keys', { unit: '{token}' })
+  const outbound = meter.createCounter('oidc.backchannel_logout.outbound', { unit: '{message}' })
   const logins = meter.createCounter('oidc.backchannel_logout.logins_bound', { unit: '{login}' })
 
-  /** A span that ends now and began when the event's work did. */
-  const span = (name: string, durationSeconds: number, kind: SpanKind): Span => {
-    const startTime = Date.now() - durationSeconds * 1000
-    return tracer.startSpan(name, { kind, startTime }, context.active())
+  /** A span that ends now and began when the event's work did, with its steps below it; to be finished by `fill`. */
+  const span = (name: string, { durationSeconds, steps = [] }: Timed, fill: (span: Span) => void): void => {
+    const now = Date.now()
+    const startTime = now - durationSeconds * 1000
+    const whole = tracer.startSpan(NAMES + name, { kind: SpanKind.INTERNAL, startTime }, context.active())
+    fill(whole)
+    // Nothing is made of the steps where nobody keeps the whole.
+    const below = whole.isRecording() ? trace.setSpan(context.active(), whole) : undefined
+    for (const { step, afterSeconds, durationSeconds, failed } of below ? steps : []) {
+      const begun = startTime + afterSeconds * 1000
+      const part = tracer.startSpan(NAMES + step.replace('-', '_'), { startTime: begun }, below)
+      if (failed) part.setStatus({ code: SpanStatusCode.ERROR })
+      part.end(Math.min(begun + durationSeconds * 1000, now))
+    }
+    whole.end(now)
   }
 
   return (event) => {
     if ('error' in event) errors.add(1, errorAttributes(event))
     if (event.type === 'resurrection-blocked') deadSessions.add(1, { 'oidc.backchannel_logout.how': event.how })
     if (event.type === 'bound') logins.add(1, { 'oidc.backchannel_logout.ended': event.ended })
-    if (event.type === 'refused')
-      trace.getActiveSpan()?.addEvent('oidc.backchannel_logout.refused', errorAttributes(event))
+    if (event.type === 'refused' || event.type === 'awaiting-keys')
+      trace.getActiveSpan()?.addEvent(`oidc.backchannel_logout.${EVENT_NAMES[event.type]}`, errorAttributes(event))
+    if (event.type === 'awaiting-keys') awaiting.add(1)
+    for (const { what, outcome } of outboundCounts(event))
+      outbound.add(1, { 'oidc.backchannel_logout.what': what, 'oidc.backchannel_logout.outcome': outcome })
     if (event.type === 'answer') {
       const attributes = { 'http.response.status_code': event.status }
       duration.record(event.durationSeconds, attributes)
-      const received = span('oidc.backchannel_logout.receive', event.durationSeconds, SpanKind.INTERNAL)
-      received.setAttributes(attributes)
-      if (event.status !== 200) received.setStatus({ code: SpanStatusCode.ERROR })
-      received.end()
+      span('receive', event, (received) => {
+        received.setAttributes(attributes)
+        if (event.status !== 200) received.setStatus({ code: SpanStatusCode.ERROR })
+      })
     }
     if (event.type === 'logout' || event.type === 'logout-failed') {
       ended.add(event.destroyed, { 'oidc.backchannel_logout.scope': event.scope })
-      const logout = span('oidc.backchannel_logout.logout', event.durationSeconds, SpanKind.INTERNAL)
-      logout.setAttributes({
-        'oidc.issuer': event.issuer,
-        'oidc.client_id': event.clientId,
-        'oidc.backchannel_logout.scope': event.scope,
-        'oidc.backchannel_logout.found': event.found,
-        'oidc.backchannel_logout.destroyed': event.destroyed,
-        'oidc.backchannel_logout.background': event.background,
-      })
-      if (event.type === 'logout-failed') {
+      span('logout', event, (logout) => {
+        logout.setAttributes({
+          'oidc.issuer': event.issuer,
+          'oidc.client_id': event.clientId,
+          'oidc.backchannel_logout.scope': event.scope,
+          'oidc.backchannel_logout.found': event.found,
+          'oidc.backchannel_logout.destroyed': event.destroyed,
+          'oidc.backchannel_logout.background': event.background,
+        })
+        if (event.type !== 'logout-failed') return
         logout.setAttributes(errorAttributes(event))
         logout.setStatus({ code: SpanStatusCode.ERROR, message: event.error.message })
-      }
-      logout.end()
+      })
     }
   }
 }

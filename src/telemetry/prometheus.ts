@@ -1,8 +1,10 @@
-// Metrics for Prometheus, by prom-client, out of the events alone. Labels are words of closed lists: nothing of a token, a person or a
-// session is in them. Knows no store and no receiver.
+// Metrics for Prometheus, by prom-client, out of the events alone. Labels are words of closed lists: nothing of a
+// token, a person or a session is in them. Knows no store and no receiver.
 /** @module oidc-backchannel-logout/prometheus */
 import { Counter, register as defaultRegister, Gauge, Histogram, type Registry } from 'prom-client'
 import type { EventListener, LogoutEvent } from '../events.js'
+import { assertOptions } from '../option-checks.js'
+import { outboundCounts } from './outbound.js'
 
 /** Where the metrics are registered, and what is read when they are scraped. */
 export interface PrometheusOptions {
@@ -23,7 +25,10 @@ export interface Watched {
 export interface PrometheusMetrics {
   /** The option `onEvent` of the receiver. */
   readonly onEvent: EventListener
-  /** Measures at each scrape what no event says: whether the store answers, what is still pending, how old the oldest keys are. */
+  /**
+   * Measures at each scrape what no event says: whether the store answers, what is still pending, how old the oldest
+   * keys are.
+   */
   watch(logout: Watched): void
 }
 
@@ -43,7 +48,9 @@ const TRANSIENT = [
 ]
 
 /** Registers the metrics; throws as prom-client does if they are registered twice. */
-export function prometheusMetrics({ register = defaultRegister }: PrometheusOptions = {}): PrometheusMetrics {
+export function prometheusMetrics(options: PrometheusOptions = {}): PrometheusMetrics {
+  assertOptions('prometheusMetrics()', options, { register: true })
+  const { register = defaultRegister } = options
   const registers = [register]
   const requests = new Counter({
     name: 'oidc_backchannel_logout_requests_total',
@@ -82,6 +89,17 @@ export function prometheusMetrics({ register = defaultRegister }: PrometheusOpti
     labelNames: ['ended'],
     registers,
   })
+  const awaiting = new Counter({
+    name: 'oidc_backchannel_logout_tokens_awaiting_keys_total',
+    help: 'Logout Tokens that were kept until keys of their provider can be had',
+    registers,
+  })
+  const outbound = new Counter({
+    name: 'oidc_backchannel_logout_outbound_total',
+    help: 'What was asked of others or told them, by what came of it',
+    labelNames: ['what', 'outcome'],
+    registers,
+  })
   const outcomes = new Outcomes((outcome) => requests.inc({ outcome }))
 
   return {
@@ -91,6 +109,8 @@ export function prometheusMetrics({ register = defaultRegister }: PrometheusOpti
       if (event.type === 'answer') duration.observe(event.durationSeconds)
       if (event.type === 'logout' || event.type === 'logout-failed') ended.inc({ scope: event.scope }, event.destroyed)
       if (event.type === 'resurrection-blocked') deadSessions.inc({ how: event.how })
+      if (event.type === 'awaiting-keys') awaiting.inc()
+      for (const { what, outcome } of outboundCounts(event)) outbound.inc({ what, outcome })
       if (event.type === 'bound') logins.inc({ ended: String(event.ended) })
     },
     watch: (logout) => watch(logout, registers),

@@ -1,5 +1,5 @@
-// The application under trial, from outside: how one signs in, whether one is, how it is told of a logout; and what it most
-// likely means where that does not work.
+// The application under trial, from outside: how one signs in, whether one is, how it is told of a logout; and what it
+// most likely means where that does not work.
 import type { TestBrowser, TestPage } from './browser.js'
 import type { Defect } from './defects.js'
 import type { EventEar } from './event-ear.js'
@@ -13,21 +13,29 @@ export interface LogoutTrialOptions {
   readonly op: FakeOp
   /** The `backchannel_logout_uri`, whole. */
   readonly url: string
-  /** The path that begins a login, such as `/login`; or what a person does in the browser, which resolves to the page it ended at. */
+  /**
+   * The path that begins a login, such as `/login`; or what a person does in the browser, which resolves to the page it
+   * ended at.
+   */
   readonly signIn: string | ((browser: TestBrowser) => Promise<TestPage>)
   /** A path that is answered 2xx to who is signed in, and anything else to who is not; or how to find out. */
   readonly isSignedIn: string | ((browser: TestBrowser) => Promise<boolean>)
-  /** The path of an event stream; or how to open a connection, whose `closed` settles when the application closes it. */
+  /**
+   * The path of an event stream; or how to open a connection, whose `closed` settles when the application closes it.
+   */
   readonly connect?: string | ((browser: TestBrowser) => Promise<{ readonly closed: Promise<unknown> }>)
   /** The application demands a `sid` in each Logout Token (`backchannelLogoutSessionRequired`). Default: false. */
   readonly sessionRequired?: boolean
-  /** Defects that the application is configured to take, beside those of the OP's `as`: `exp-absent` with `allowMissingExp`. */
+  /**
+   * Defects that the application is configured to take, beside those of the OP's `as`: `exp-absent` with
+   * `allowMissingExp`.
+   */
   readonly tolerated?: readonly Defect[]
 }
 
 /**
- * ID Tokens are dated a minute back, Logout Tokens ten seconds and new logins now, so that no verdict hangs on the second in which
- * a login and a logout happen to fall together, and nobody has to wait.
+ * ID Tokens are dated a minute back, Logout Tokens ten seconds and new logins now, so that no verdict hangs on the
+ * second in which a login and a logout happen to fall together, and nobody has to wait.
  */
 export const LOGIN_SECONDS_AGO = 60
 const LOGOUT_SECONDS_AGO = 10
@@ -114,7 +122,7 @@ export class ApplicationOnTrial {
     if (logout === undefined) {
       fail(
         seen,
-        'One of three: bind() is not called at sign-in; it is given other claims than those of the ID Token; or session({ store }) has another store than expressSessions(store).',
+        'Sessions in a store, one of three: bind() is not called at sign-in; it is given other claims than those of the ID Token; or session({ store }) has another store than expressSessions(store). Sessions in cookies: what answered isSignedIn did not ask logout.isLive(signOn), or has no logout.guard() before it.',
         '200-and-still-signed-in',
       )
     }
@@ -127,7 +135,7 @@ export class ApplicationOnTrial {
     }
     fail(
       `${seen}: ${logout.destroyed} session was destroyed, but in another store than the one the application reads`,
-      'Give the very same store object to session({ store }) and to expressSessions(store); for sessions in cookies mount logout.guard().',
+      'Give the very same store object to session({ store }) and to expressSessions(store); for sessions in cookies mount logout.guard(), or ask logout.isLive(signOn).',
       'another-store',
     )
   }

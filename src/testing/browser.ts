@@ -1,4 +1,5 @@
-// A browser without a screen: keeps cookies as browsers do, follows redirects by hand. Runs no script and presses no button.
+// A browser without a screen: keeps cookies as browsers do, follows redirects by hand. Runs no script and presses no
+// button.
 
 interface Cookie {
   readonly name: string

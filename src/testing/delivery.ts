@@ -1,5 +1,5 @@
-// How OpenID Providers deliver a Logout Token: one POST, and each known provider's habit of sending it again. Knows no receiver
-// beyond its URL, and signs nothing.
+// How OpenID Providers deliver a Logout Token: one POST, and each known provider's habit of sending it again. Knows no
+// receiver beyond its URL, and signs nothing.
 import type { Change } from './token-change.js'
 import type { TokenMint } from './token-mint.js'
 

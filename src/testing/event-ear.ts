@@ -1,4 +1,5 @@
-// Hears the events of receivers in this very process, for the words of a failed test; a receiver elsewhere is heard by HTTP alone.
+// Hears the events of receivers in this very process, for the words of a failed test; a receiver elsewhere is heard by
+// HTTP alone.
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import type { LogoutEvent } from '../events.js'
 
@@ -33,8 +34,8 @@ export class EventEar {
 }
 
 /**
- * Runs `act` and collects rejections that nobody handles meanwhile, so that a test can explain them where its runner would only
- * print them. What `isExpected` does not know is rejected again afterwards, for whoever listened before.
+ * Runs `act` and collects rejections that nobody handles meanwhile, so that a test can explain them where its runner
+ * would only print them. What `isExpected` does not know is rejected again afterwards, for whoever listened before.
  */
 export async function withRejectionsHeard<T>(
   isExpected: (reason: unknown) => boolean,

@@ -1,4 +1,5 @@
-// One document that the fake OP publishes, and the ways in which publishing it goes wrong. Knows nothing of what it says.
+// One document that the fake OP publishes, and the ways in which publishing it goes wrong. Knows nothing of what it
+// says.
 import type { IncomingMessage, ServerResponse } from 'node:http'
 
 /**

@@ -1,5 +1,6 @@
-// The half of the fake OP that signs people in: authorization code with PKCE, tokens, UserInfo, introspection, revocation and
-// end session (OpenID Connect Core 3.1, RFC 7636, 7662, 7009, RP-Initiated Logout 1.0). Asks nobody for a password.
+// The half of the fake OP that signs people in: authorization code with PKCE, tokens, UserInfo, introspection,
+// revocation and end session (OpenID Connect Core 3.1, RFC 7636, 7662, 7009, RP-Initiated Logout 1.0). Asks nobody for
+// a password.
 import { createHash, randomUUID } from 'node:crypto'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { text } from 'node:stream/consumers'

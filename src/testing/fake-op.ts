@@ -1,6 +1,7 @@
-// An OpenID Provider for tests on a free loopback port: it signs people in, publishes metadata and keys, and delivers Logout
-// Tokens as real ones do. Knows nothing of the receiver beyond its URL.
+// An OpenID Provider for tests on a free loopback port: it signs people in, publishes metadata and keys, and delivers
+// Logout Tokens as real ones do. Knows nothing of the receiver beyond its URL.
 import { createServer } from 'node:http'
+import { assertOptions, type OptionNames } from '../option-checks.js'
 import type { PresetName } from '../providers/presets.js'
 import { createTestBrowser, type TestBrowser } from './browser.js'
 import {
@@ -33,7 +34,9 @@ export interface FakeOpOptions extends Omit<TokenMintOptions, 'issuer' | 'keys'>
   readonly backchannelLogoutUri?: string
 }
 
-/** An OpenID Provider for tests, in this process: discovery, keys, login, and Logout Tokens that it signs and delivers. */
+/**
+ * An OpenID Provider for tests, in this process: discovery, keys, login, and Logout Tokens that it signs and delivers.
+ */
 export interface FakeOp {
   /** `http://127.0.0.1:<port>`, with the issuer's path. */
   readonly issuer: string
@@ -53,13 +56,14 @@ export interface FakeOp {
   /** New signing keys, used and published at once; the old ones are published no more. */
   rotateKeys(): Promise<void>
   /**
-   * A browser in which this user is signed in at the OP, so that the application's own login needs no form: `get` its `/login`.
-   * Any other browser that comes to the OP without its cookie is signed in there as the user of `login_hint`, or the mint's `sub`.
+   * A browser in which this user is signed in at the OP, so that the application's own login needs no form: `get` its
+   * `/login`. Any other browser that comes to the OP without its cookie is signed in there as the user of `login_hint`,
+   * or the mint's `sub`.
    */
   openBrowser(sub: string, options?: OpenBrowserOptions): SignedInBrowser
   /**
-   * Ends the OP's sessions of this `sid`, or all of this `sub`, and delivers one Logout Token that names what was given. Resolves
-   * to the token and what it was answered.
+   * Ends the OP's sessions of this `sid`, or all of this `sub`, and delivers one Logout Token that names what was
+   * given. Resolves to the token and what it was answered.
    */
   logOut(target: { readonly sid?: string; readonly sub?: string }, options?: LogOutOptions): Promise<LogoutDelivery>
   /** Runs once in the midst of the next login: the code was presented, its tokens are not given yet. */
@@ -101,21 +105,42 @@ export interface SignedInBrowser extends TestBrowser {
   readonly session: OpSession
 }
 
+const NAMES: OptionNames<FakeOpOptions> = {
+  issuerPath: true,
+  as: true,
+  port: true,
+  backchannelLogoutUri: true,
+  clientId: true,
+  algorithm: true,
+  now: true,
+  clientSecret: true,
+  sub: true,
+  sid: true,
+}
+
 /** Starts a fake OP. Close it when the test is over. Rejects if the port is taken. */
 export async function createFakeOp(options: FakeOpOptions): Promise<FakeOp> {
+  assertOptions('createFakeOp()', options, NAMES)
   const shape: ProviderShape = (options.as && PROVIDER_SHAPES[options.as]) ?? {}
   const { issuerPath = shape.issuerPath ?? '', as: _, backchannelLogoutUri, port = 0, ...given } = options
   const mintOptions = { ...(shape.algorithm && { algorithm: shape.algorithm }), ...given }
   const now = options.now ?? (() => Date.now() / 1000)
   const endpoints = { discovery: new FakeEndpoint(metadata), jwks: new FakeEndpoint(() => mint.jwks) }
+  // A receiver that waits for this very port may ask while the keys are being made: its answer waits for them.
+  let open = () => {}
+  const opened = new Promise<void>((resolve) => {
+    open = resolve
+  })
   const server = createServer((req, res) => {
-    const url = new URL(req.url ?? '/', 'http://127.0.0.1')
-    if (url.pathname === discoveryPath) endpoints.discovery.handle(req, res)
-    else if (url.pathname === jwksPath) endpoints.jwks.handle(req, res)
-    else {
-      const answered = login.handle(req, res, url).then((known) => known || res.writeHead(404).end())
-      answered.catch(() => res.destroy())
-    }
+    void opened.then(() => {
+      const url = new URL(req.url ?? '/', 'http://127.0.0.1')
+      if (url.pathname === discoveryPath) endpoints.discovery.handle(req, res)
+      else if (url.pathname === jwksPath) endpoints.jwks.handle(req, res)
+      else {
+        const answered = login.handle(req, res, url).then((known) => known || res.writeHead(404).end())
+        answered.catch(() => res.destroy())
+      }
+    })
   })
   await new Promise<void>((listening, failed) => {
     server.once('error', failed)
@@ -165,7 +190,10 @@ export async function createFakeOp(options: FakeOpOptions): Promise<FakeOp> {
 
   async function notify(target: { readonly sid?: string; readonly sub?: string }, about: LogOutOptions = {}) {
     const { to = op.backchannelLogoutUri, secondsAgo = 0 } = about
-    if (to === undefined) throw new TypeError('logOut() has nowhere to go: set backchannelLogoutUri, or say to')
+    if (to === undefined)
+      throw new TypeError(
+        'logOut() does not know where to deliver: createFakeOp({ backchannelLogoutUri }), or logOut(target, { to: url })',
+      )
     const peculiar = shape.logoutToken?.({ clientId: options.clientId, now: 0 }).payload ?? {}
     const named = Object.entries({ sub: target.sub, sid: target.sid }).filter(
       ([name]) => !Object.hasOwn(peculiar, name),
@@ -212,5 +240,6 @@ export async function createFakeOp(options: FakeOpOptions): Promise<FakeOp> {
         server.closeAllConnections()
       }),
   }
+  open()
   return op
 }

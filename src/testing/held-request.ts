@@ -6,7 +6,10 @@ type Callback = (...outcome: unknown[]) => void
 /** Where the request under way is stopped until the logout is over. */
 export type Stop = { readonly at: 'handler' } | { readonly at: 'before' | 'after'; readonly call: number }
 
-/** Stops one request at one place. One request is under way at a time, so calls are counted without asking whose they are. */
+/**
+ * Stops one request at one place. One request is under way at a time, so calls are counted without asking whose they
+ * are.
+ */
 export class Gate {
   #stop: Stop | undefined
   #call = 0

@@ -1,4 +1,5 @@
-// Each thing that must hold of a logout, tried from outside at a running application, and what it most likely means if it does not.
+// Each thing that must hold of a logout, tried from outside at a running application, and what it most likely means if
+// it does not.
 
 import { ApplicationOnTrial, LOGIN_SECONDS_AGO, type LogoutTrialOptions } from './application-on-trial.js'
 import { createTestBrowser, type TestBrowser } from './browser.js'
@@ -119,7 +120,10 @@ export class LogoutTrial {
     await this.#app.mustBeIn(bystander, 'a person whom the token does not name')
   }
 
-  /** An ID Token whose `sid` is no string: validators take it, `bind` does not. Whoever does not await `bind` never hears of that. */
+  /**
+   * An ID Token whose `sid` is no string: validators take it, `bind` does not. Whoever does not await `bind` never
+   * hears of that.
+   */
   async #unboundLogin(): Promise<void> {
     const { op } = this.#options
     const browser = op.openBrowser(this.#nextPerson())

@@ -1,8 +1,8 @@
-// The keys of an OP for tests, and how each of them signs: by node:crypto, because a library made for good tokens refuses
-// to make bad ones. Knows no token.
-import { constants, createHmac, generateKeyPair, generateKeyPairSync, type KeyObject, sign } from 'node:crypto'
-import { promisify } from 'node:util'
+// The keys of an OP for tests, and how each of them signs: by node:crypto, because a library made for good tokens
+// refuses to make bad ones. Knows no token.
+import { constants, createHmac, type KeyObject, sign } from 'node:crypto'
 import { calculateJwkThumbprint, exportJWK, type JWK } from 'jose'
+import { ecKeyPair, edKeyPair, type KeyPair, rsaKeyPairInThread } from './key-pair.js'
 
 /** Signature algorithms the mint can use (RFC 7518 3.1, RFC 8037, RFC 9864). */
 export type MintAlgorithm =
@@ -68,7 +68,9 @@ async function generateKeys(algorithm: MintAlgorithm): Promise<MintKeys> {
   return { own, other, foreign, published }
 }
 
-/** The base point of the curve (SEC 2, 2.4.1): a key of it that is made without knowing the curve, which Bun does not. */
+/**
+ * The base point of the curve (SEC 2, 2.4.1): a key of it that is made without knowing the curve, which Bun does not.
+ */
 const RARE_CURVE: JWK = {
   kty: 'EC',
   crv: 'secp256k1',
@@ -85,12 +87,10 @@ async function generateSigningKey(algorithm: MintAlgorithm): Promise<SigningKey>
 
 const CURVES: Readonly<Record<string, string>> = { ES256: 'P-256', ES384: 'P-384', ES512: 'P-521' }
 
-async function generatePair(algorithm: MintAlgorithm): Promise<{ privateKey: KeyObject; publicKey: KeyObject }> {
+async function generatePair(algorithm: MintAlgorithm): Promise<KeyPair> {
   const namedCurve = CURVES[algorithm]
-  if (namedCurve !== undefined) return generateKeyPairSync('ec', { namedCurve })
-  if (familyOf(algorithm) === 'OKP') return generateKeyPairSync('ed25519')
-  // The slow ones, in the threads that Node has for this.
-  return promisify(generateKeyPair)('rsa', { modulusLength: 2048 })
+  if (namedCurve !== undefined) return ecKeyPair(namedCurve)
+  return familyOf(algorithm) === 'OKP' ? edKeyPair() : rsaKeyPairInThread()
 }
 
 function familyOf(algorithm: MintAlgorithm): 'RSA' | 'EC' | 'OKP' {

@@ -1,5 +1,6 @@
-// What known OpenID Providers look like from outside: the path of their issuer, what their metadata announce, what their Logout
-// Tokens carry. Data only, read in their sources or captured from running ones; the presets are what a receiver needs for them.
+// What known OpenID Providers look like from outside: the path of their issuer, what their metadata announce, what
+// their Logout Tokens carry. Data only, read in their sources or captured from running ones; the presets are what a
+// receiver needs for them.
 import type { PresetName } from '../providers/presets.js'
 import type { Defect } from './defects.js'
 import type { MintAlgorithm } from './mint-keys.js'

@@ -1,5 +1,5 @@
-// What an answer of a backchannel_logout_uri says about how the receiver is mounted, in words and with the remedy. Knows the rule
-// (BCL 2.8) and what usually stands in a receiver's way; knows no session.
+// What an answer of a backchannel_logout_uri says about how the receiver is mounted, in words and with the remedy.
+// Knows the rule (BCL 2.8) and what usually stands in a receiver's way; knows no session.
 import type { DeliveryAnswer } from './delivery.js'
 
 /** Something is not as it should be. */

@@ -1,4 +1,5 @@
-// What a request does with its session, and how express-session is configured: the two sides of the matrix of session stores.
+// What a request does with its session, and how express-session is configured: the two sides of the matrix of session
+// stores.
 import type { IncomingMessage } from 'node:http'
 
 /** How `session()` is configured, and what that means for it. */

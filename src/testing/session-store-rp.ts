@@ -1,8 +1,10 @@
-// The Relying Party in which the matrix of session stores is run: real HTTP, the real session middleware, one store. Judges nothing.
+// The Relying Party in which the matrix of session stores is run: real HTTP, the real session middleware, one store.
+// Judges nothing.
 import { Agent, createServer, get, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { text } from 'node:stream/consumers'
-import { type BackchannelLogout, createBackchannelLogout } from '../backchannel-logout.js'
+import { createBackchannelLogout } from '../backchannel-logout.js'
+import type { BackchannelLogout } from '../logout-methods.js'
 import {
   type SessionRequest as ExpressSessionRequest,
   type ExpressSessionStore,

@@ -1,5 +1,5 @@
-// The conformance matrix of express-session stores: whatever a request does, whenever the logout comes, who is still signed in?
-// Knows the store contract of express-session, and of each store nothing but its methods.
+// The conformance matrix of express-session stores: whatever a request does, whenever the logout comes, who is still
+// signed in? Knows the store contract of express-session, and of each store nothing but its methods.
 import { AssertionError } from 'node:assert'
 import type { ExpressSessionStore } from '../sessions/express-session.js'
 import type { LogoutStore } from '../stores/logout-store.js'
@@ -30,7 +30,10 @@ export interface SessionStoreMatrix {
 export interface SessionStoreCell {
   readonly configuration: SessionConfiguration
   readonly operation: SessionOperation
-  /** When the logout came. `after set (call 2)`: the request's second call to the store was carried out, and not yet answered. */
+  /**
+   * When the logout came. `after set (call 2)`: the request's second call to the store was carried out, and not yet
+   * answered.
+   */
   readonly moment: string
   readonly logoutBy: 'sid' | 'sub'
   /** What still shows the user: a cookie that was issued for the ended sign-on, or a row of the store. */
@@ -40,9 +43,10 @@ export interface SessionStoreCell {
 }
 
 /**
- * Runs the matrix over real HTTP and the real session middleware: for each configuration and operation, a logout before the
- * handler acts, before and after each call that the request makes to the store's own methods, and after the response, by `sid`
- * and by `sub`. A store is safe if no cell has a survivor, and exact if no cell has wrongly ended anybody.
+ * Runs the matrix over real HTTP and the real session middleware: for each configuration and operation, a logout before
+ * the handler acts, before and after each call that the request makes to the store's own methods, and after the
+ * response, by `sid` and by `sub`. A store is safe if no cell has a survivor, and exact if no cell has wrongly ended
+ * anybody.
  */
 export async function runSessionStoreMatrix(matrix: SessionStoreMatrix): Promise<readonly SessionStoreCell[]> {
   const cells: SessionStoreCell[] = []
@@ -65,8 +69,8 @@ export async function runSessionStoreMatrix(matrix: SessionStoreMatrix): Promise
 }
 
 /**
- * The matrix for your own store in one line: rejects with an `AssertionError` that says which requests bring an ended session back,
- * or sign somebody out who was not named. Takes about a minute.
+ * The matrix for your own store in one line: rejects with an `AssertionError` that says which requests bring an ended
+ * session back, or sign somebody out who was not named. Takes about a minute.
  */
 export async function assertSessionStoreIsSafe(matrix: Omit<SessionStoreMatrix, 'isProtected'>): Promise<void> {
   const cells = await runSessionStoreMatrix({ ...matrix, isProtected: true })

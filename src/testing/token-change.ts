@@ -1,4 +1,5 @@
-// How a token may differ from a valid one: in its header, its claims, who signs it, or how it is wrapped. Decides nothing.
+// How a token may differ from a valid one: in its header, its claims, who signs it, or how it is wrapped. Decides
+// nothing.
 import type { JWK } from 'jose'
 import type { MintAlgorithm } from './mint-keys.js'
 
@@ -9,7 +10,8 @@ export const BACKCHANNEL_LOGOUT_EVENT = 'http://schemas.openid.net/event/backcha
  * Who signs.
  *
  * - `own`: the OP's key for the registered algorithm.
- * - `other-published`: another key of the same published set, of another algorithm; header `alg` and `kid` say so truthfully.
+ * - `other-published`: another key of the same published set, of another algorithm; header `alg` and `kid` say so
+ *   truthfully.
  * - `foreign`: a key of the right algorithm that nobody published, under the `kid` of the published one.
  * - `client-secret`: HMAC by the client secret.
  * - `public-key-as-secret`: HMAC by the PEM text of the published public key, the classic confusion of key kinds.
@@ -25,7 +27,10 @@ export interface Encryption {
   readonly alg?: string
   /** Default: `A256GCM`. */
   readonly enc?: string
-  /** Further members of the JWE header. Default: `cty: 'JWT'` and the key's `kid`, if it has one; `undefined` removes one. */
+  /**
+   * Further members of the JWE header. Default: `cty: 'JWT'` and the key's `kid`, if it has one; `undefined` removes
+   * one.
+   */
   readonly header?: Readonly<Record<string, unknown>>
   /** Encrypts the bare claims, signed by nobody at all. */
   readonly unsigned?: boolean

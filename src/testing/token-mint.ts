@@ -1,7 +1,8 @@
-// Logout Tokens for tests: a valid one, and the same one with a single change. Knows nothing of the receiver, so that it
-// cannot share its mistakes.
+// Logout Tokens for tests: a valid one, and the same one with a single change. Knows nothing of the receiver, so that
+// it cannot share its mistakes.
 import { randomUUID } from 'node:crypto'
 import { CompactEncrypt, type CompactJWEHeaderParameters, type JWK } from 'jose'
+import { assertOptions, type OptionNames } from '../option-checks.js'
 import { changeOf, type Defect } from './defects.js'
 import { hmac, type MintAlgorithm, type MintKeys, mintKeys, signature } from './mint-keys.js'
 import { BACKCHANNEL_LOGOUT_EVENT, type Change, type Encryption } from './token-change.js'
@@ -12,13 +13,13 @@ export interface TokenMint {
   readonly clientId: string
   readonly algorithm: MintAlgorithm
   /**
-   * The public set as an OP publishes it: signing keys without `alg`, the one in use and one of another algorithm, beside
-   * an encryption key and a key on a curve that few libraries know (secp256k1), as the certification suite does.
+   * The public set as an OP publishes it: signing keys without `alg`, the one in use and one of another algorithm,
+   * beside an encryption key and a key on a curve that few libraries know (secp256k1), as the certification suite does.
    */
   readonly jwks: { readonly keys: JWK[] }
   /**
-   * A Logout Token as BCL 2.4 asks for it: header `alg`, `kid`, `typ` `logout+jwt`; `iss`, `aud`, `iat` now, `exp` in 120 s,
-   * a fresh `jti`, `sub`, `sid`, `events`. With HMAC algorithms there is no `kid`.
+   * A Logout Token as BCL 2.4 asks for it: header `alg`, `kid`, `typ` `logout+jwt`; `iss`, `aud`, `iat` now, `exp` in
+   * 120 s, a fresh `jti`, `sub`, `sid`, `events`. With HMAC algorithms there is no `kid`.
    */
   logoutToken(change?: Change): Promise<string>
   /** The ID Token of a login by the same OP for the same `sub` and `sid` (OpenID Connect Core 2). */
@@ -59,12 +60,24 @@ export interface TokenMintOptions {
   readonly sid?: string
 }
 
+const NAMES: OptionNames<TokenMintOptions> = {
+  issuer: true,
+  clientId: true,
+  algorithm: true,
+  now: true,
+  clientSecret: true,
+  keys: true,
+  sub: true,
+  sid: true,
+}
+
 const DEFAULT_SUB = '248289761001'
 const DEFAULT_SID = '08a5019c-17e1-4977-8f42-65a12843ea02'
 const DEFAULT_SECRET = 'a-client-secret-of-sixty-four-characters-for-tests-and-no-others'
 
 /** An OP's token mint. Key generation is slow and happens once for each algorithm and process, see `mintKeys`. */
 export async function createTokenMint(options: TokenMintOptions): Promise<TokenMint> {
+  assertOptions('createTokenMint()', options, NAMES)
   const { issuer, clientId, algorithm = 'RS256', clientSecret = DEFAULT_SECRET } = options
   const now = options.now ?? (() => Date.now() / 1000)
   const keys = options.keys ?? (await mintKeys(algorithm))
@@ -152,9 +165,10 @@ export interface LoginTrap {
 }
 
 /**
- * The mirror duty (RFC 8725 2.8, 3.11): since errata 1 a Logout Token has `exp` and `sub`, and so every claim that a careless
- * validator wants of an ID Token. Each of these is truly signed and in date. Offer each to your own login as the `id_token` of a
- * token response; all must be refused, since none has the `nonce` you sent, each has `events`, and one says what it is in `typ`.
+ * The mirror duty (RFC 8725 2.8, 3.11): since errata 1 a Logout Token has `exp` and `sub`, and so every claim that a
+ * careless validator wants of an ID Token. Each of these is truly signed and in date. Offer each to your own login as
+ * the `id_token` of a token response; all must be refused, since none has the `nonce` you sent, each has `events`, and
+ * one says what it is in `typ`.
  */
 export async function loginTraps(mint: TokenMint): Promise<readonly LoginTrap[]> {
   const traps: readonly { readonly name: string; readonly typ: string | undefined }[] = [

@@ -1,4 +1,5 @@
-// How a step of a trial ends that did not hold, or that could not be tried: in words, with a remedy and the page about it.
+// How a step of a trial ends that did not hold, or that could not be tried: in words, with a remedy and the page about
+// it.
 import type { Explanation } from './receiver-answer.js'
 
 /** A step did not hold. */

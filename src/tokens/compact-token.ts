@@ -76,6 +76,18 @@ export function readEncryptionHeader(segments: readonly Uint8Array[]): Encryptio
   return { header, alg, enc, kid }
 }
 
+/** By whom a token was issued, as it claims itself: in its claims, or of an encrypted one in its header. Else empty. */
+export function claimedIssuerOf(token: string): string {
+  try {
+    const segments = segmentsOf(token)
+    if (segments.length === 3) return readSigned(token, segments).claimedIssuer
+    const issuer = own(readEncryptionHeader(segments).header, 'iss')
+    return typeof issuer === 'string' ? issuer : ''
+  } catch {
+    return ''
+  }
+}
+
 /** The audiences of unverified or verified claims; `undefined` if `aud` is absent or not what RFC 7519 4.1.3 allows. */
 export function audiencesOf(claims: JsonObject): readonly string[] | undefined {
   const aud = own(claims, 'aud')

@@ -1,6 +1,6 @@
 // Opening encrypted tokens (RFC 7516): by whose keys, and what was inside. What was inside is not believed for that.
-import { compactDecrypt } from 'jose'
-import type { Decryption, Provider } from '../providers/provider.js'
+import type { Decryption } from '../providers/decryption-option.js'
+import type { Provider } from '../providers/provider.js'
 import { type EncryptionHeader, MAX_PBES2_ITERATIONS } from './compact-token.js'
 import { refusal } from './token-refusal.js'
 
@@ -32,6 +32,8 @@ export async function decryptByAny(
 ): Promise<{ readonly content: string; readonly by: Decrypting }> {
   const fitting = providers.flatMap((by) => by.decryption.keys.keysFor(choice).map((key) => ({ by, key })))
   const named = fitting.filter(({ key }) => choice.kid !== undefined && key.kid === choice.kid)
+  // Loaded by whoever has a provider that encrypts.
+  const { compactDecrypt } = await import('jose/jwe/compact/decrypt')
   let cause: unknown
   for (const { by, key } of (named.length > 0 ? named : fitting).slice(0, MAX_DECRYPTIONS)) {
     try {

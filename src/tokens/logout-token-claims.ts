@@ -1,5 +1,5 @@
-// What the claims of a Logout Token must say, rule by rule in the order of BCL 2.6. Pure: the signature was verified before,
-// keys and clocks are elsewhere.
+// What the claims of a Logout Token must say, rule by rule in the order of BCL 2.6. Pure: who verifies the signature,
+// and when, is elsewhere, and so are keys and clocks.
 
 import { isJsonObject, type JsonObject, own } from '../json-object.js'
 import type { LogoutTarget } from '../marks/target.js'
@@ -13,7 +13,7 @@ import type { ClaimsContext } from './verify-token.js'
 export const LOGOUT_EVENT = 'http://schemas.openid.net/event/backchannel-logout'
 
 /** OpenID Connect Core 2: a `sub` has at most 255 characters. */
-const MAX_SUB_LENGTH = 255
+export const MAX_SUB_LENGTH = 255
 /** No specification bounds a `sid`; the longest seen is a tenth of this. */
 export const MAX_SID_LENGTH = 1024
 
@@ -40,7 +40,8 @@ export interface LogoutClaims {
 }
 
 /**
- * Applies every rule (BCL 2.4 and 2.6 steps 4 to 7); throws `ERR_TOKEN` with the first that fails. Unknown claims are ignored.
+ * Applies every rule (BCL 2.4 and 2.6 steps 4 to 7); throws `ERR_TOKEN` with the first that fails. Unknown claims are
+ * ignored.
  */
 export function checkLogoutClaims(
   claims: JsonObject,
@@ -129,7 +130,10 @@ function notTooOld(issuedAt: number, { maxAgeSeconds, clockToleranceSeconds }: C
   }
 }
 
-/** Not of BCL, yet several OPs send it: equal to `iat`, so without tolerance an OP clock ahead of ours would lose logouts. */
+/**
+ * Not of BCL, yet several OPs send it: equal to `iat`, so without tolerance an OP clock ahead of ours would lose
+ * logouts.
+ */
 function alreadyValid(claims: JsonObject, { clockToleranceSeconds }: ClaimRules, now: number): void {
   if (!Object.hasOwn(claims, 'nbf')) return
   if (numericDate(claims, 'nbf', 'nbf_invalid') > now + clockToleranceSeconds) {
@@ -137,7 +141,9 @@ function alreadyValid(claims: JsonObject, { clockToleranceSeconds }: ClaimRules,
   }
 }
 
-/** BCL 2.6 step 5. A `sid` narrows to one session, and nothing ever widens it again but the provider's own `ignoreSid`. */
+/**
+ * BCL 2.6 step 5. A `sid` narrows to one session, and nothing ever widens it again but the provider's own `ignoreSid`.
+ */
 function targetOf(claims: JsonObject, rules: ClaimRules): LogoutTarget {
   const { client } = rules
   const sub = identifier(claims, 'sub', MAX_SUB_LENGTH, 'sub_invalid')
@@ -161,10 +167,13 @@ function identifier(
 ): string | undefined {
   const value = own(claims, name)
   if (value === undefined || value === null) return undefined
-  if (typeof value !== 'string' || value === '' || value.length > maxLength || /\p{Cc}/u.test(value)) {
-    throw refusal(reason, { claim: name })
-  }
+  if (!isUsableId(value, maxLength)) throw refusal(reason, { claim: name })
   return value
+}
+
+/** Whether a Logout Token may name somebody by it. */
+export function isUsableId(value: unknown, maxLength: number): value is string {
+  return typeof value === 'string' && value !== '' && value.length <= maxLength && !/\p{Cc}/u.test(value)
 }
 
 /** BCL 2.4: the event's value is a JSON object, SHOULD be empty, and other events may stand beside it. */

@@ -5,7 +5,10 @@ import { checkLogoutClaims, type LogoutClaims } from './logout-token-claims.js'
 import { refusal } from './token-refusal.js'
 import { type TokenRules, type Verification, verifyToken } from './verify-token.js'
 
-/** A Logout Token that passed every step of BCL 2.6 but the replay check, for one of our clients. Times are epoch seconds. */
+/**
+ * A Logout Token that passed every step of BCL 2.6 but the replay check, for one of our clients. Times are epoch
+ * seconds.
+ */
 export interface LogoutToken extends LogoutClaims {
   /** Whose token it is; `provider.client` is the scope of everything that follows. */
   readonly provider: Provider
@@ -23,8 +26,9 @@ const INTEROP_TYPES = [...LOGOUT_TYPES, 'jwt']
 const LOGOUT_TOKEN: TokenRules<LogoutClaims> = { checkType: typeIsTaken, checkClaims: checkLogoutClaims }
 
 /**
- * Believes a Logout Token or says why not (BCL 2.6 steps 1 to 7; the replay check of step 8 needs a store and is the engine's).
- * Rejects with a `LogoutError` only: `ERR_TOKEN` with a `TokenRefusal` as `reason`, or `ERR_KEYS_UNAVAILABLE`.
+ * Believes a Logout Token or says why not (BCL 2.6 steps 1 to 7; the replay check of step 8 needs a store and is the
+ * engine's). Rejects with a `LogoutError` only: `ERR_TOKEN` with a `TokenRefusal` as `reason`, or
+ * `ERR_KEYS_UNAVAILABLE`.
  */
 export async function verifyLogoutToken(token: string, about: Verification): Promise<LogoutTokens> {
   const [first, ...others] = await verifyToken(token, LOGOUT_TOKEN, about)

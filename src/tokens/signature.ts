@@ -1,13 +1,15 @@
 // Whether one of a provider's keys made this signature (RFC 7515 5.2). Knows no claim.
-import { compactVerify, errors } from 'jose'
+import { JWSSignatureVerificationFailed } from 'jose/errors'
+import { compactVerify } from 'jose/jws/compact/verify'
 import type { GiveUp } from '../deadline.js'
 import { isHmac, type KeyLookup, type SigningKeys, type VerificationKey } from '../providers/signing-keys.js'
 import type { SignedToken } from './compact-token.js'
 import { refusal } from './token-refusal.js'
 
 /**
- * Resolves if so; rejects with `ERR_TOKEN`, or with `ERR_KEYS_UNAVAILABLE` where the keys cannot be had now. `asOf`: the moment in the
- * life of the keys when the token came; one that no key verifies is refused only by keys that were fetched after it.
+ * Resolves if so; rejects with `ERR_TOKEN`, or with `ERR_KEYS_UNAVAILABLE` where the keys cannot be had now. `asOf`:
+ * the moment in the life of the keys when the token came; one that no key verifies is refused only by keys that were
+ * fetched after it.
  */
 export async function verifySignature(
   signed: SignedToken,
@@ -51,15 +53,19 @@ async function verifiedBy(
   keys: SigningKeys,
 ): Promise<void> {
   const verified = await compactVerify(token, key, { algorithms: [alg] }).catch((cause: unknown) => {
-    const isForged = cause instanceof errors.JWSSignatureVerificationFailed
+    const isForged = cause instanceof JWSSignatureVerificationFailed
     if (!isForged) throw refusal('key_unusable', { cause })
     throw refusal('signature_invalid', { remedy: remedyFor(alg, keys), cause })
   })
-  // The claims were read before they were verified: they are believed if what was verified is byte for byte what was read.
+  // The claims were read before they were verified: they are believed if what was verified is byte for byte what was
+  // read.
   if (Buffer.compare(verified.payload, payload) !== 0) throw refusal('payload_invalid')
 }
 
-/** Most often it is forged, and nothing of ours is to blame; but what was configured by hand may be wrong, or old by now. */
+/**
+ * Most often it is forged, and nothing of ours is to blame; but what was configured by hand may be wrong, or old by
+ * now.
+ */
 function remedyFor(alg: string, keys: SigningKeys): string | undefined {
   if (isHmac(alg))
     return 'If the provider did send it: compare the provider option clientSecret with the registered secret'

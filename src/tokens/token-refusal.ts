@@ -3,15 +3,17 @@ import { LogoutError } from '../errors.js'
 
 /** One way in which a Logout Token can fail, with the text that forbids it. */
 interface Refusal {
-  /** The section that has the rule. `BCL`: OpenID Connect Back-Channel Logout 1.0; `policy`: a bound of this receiver. */
+  /**
+   * The section that has the rule. `BCL`: OpenID Connect Back-Channel Logout 1.0; `policy`: a bound of this receiver.
+   */
   readonly section: string
   /** The fixed sentence that becomes `message`. */
   readonly sentence: string
 }
 
 /**
- * Every reason of an `ERR_TOKEN`, in the order in which the rules are applied. `reason` of the error is a key of this table;
- * `message` is its `sentence`. Keys are stable; sentences are for people and may be reworded.
+ * Every reason of an `ERR_TOKEN`, in the order in which the rules are applied. `reason` of the error is a key of this
+ * table; `message` is its `sentence`. Keys are stable; sentences are for people and may be reworded.
  */
 export const TOKEN_REFUSALS = {
   token_too_long: { section: 'policy', sentence: 'The token is longer than this receiver reads' },
@@ -136,7 +138,10 @@ export interface RefusalDetails {
   readonly cause?: unknown
 }
 
-/** The error that refuses a Logout Token. Made, not thrown: `throw refusal(…)` lets the compiler see the end of the path. */
+/**
+ * The error that refuses a Logout Token. Made, not thrown: `throw refusal(…)` lets the compiler see the end of the
+ * path.
+ */
 export function refusal(reason: TokenRefusal, details: RefusalDetails = {}): LogoutError {
   return new LogoutError('ERR_TOKEN', TOKEN_REFUSALS[reason].sentence, { ...details, reason })
 }

@@ -1,10 +1,12 @@
-// The ladder from a raw string to a believed token: header -> issuer -> [decrypt] -> type -> claims -> key -> signature. What a
-// kind of token must say is the rule set's, which is an argument. Knows no HTTP and no sessions; nothing is acted on here.
+// The ladder from a raw string to a believed token: header -> issuer -> [decrypt] -> type -> claims -> key ->
+// signature. What a kind of token must say is the rule set's, which is an argument. Knows no HTTP and no sessions;
+// nothing is acted on here.
 import type { GiveUp } from '../deadline.js'
 import { LogoutError } from '../errors.js'
 import { type JsonObject, own } from '../json-object.js'
 import type { ProviderDirectory } from '../providers/directory.js'
 import { KeysUnavailableError } from '../providers/keys-unavailable.js'
+import { isOidc } from '../providers/known-target.js'
 import type { Provider } from '../providers/provider.js'
 import { algorithmsRemedy, clientIdRemedy, issuerRemedy } from '../providers/remedies.js'
 import { isHmac, type SigningKeys } from '../providers/signing-keys.js'
@@ -64,8 +66,8 @@ export interface BelievedToken<T> {
 export type BelievedTokens<T> = readonly [BelievedToken<T>, ...BelievedToken<T>[]]
 
 /**
- * Believes a token or says why not. Rejects with a `LogoutError` only: `ERR_TOKEN` with a `TokenRefusal` as `reason`, or
- * `ERR_KEYS_UNAVAILABLE`, which says nothing about the token.
+ * Believes a token or says why not. Rejects with a `LogoutError` only: `ERR_TOKEN` with a `TokenRefusal` as `reason`,
+ * or `ERR_KEYS_UNAVAILABLE`, which says nothing about the token.
  */
 export async function verifyToken<T>(
   token: string,
@@ -121,8 +123,9 @@ async function verifyEncrypted<T>(
 }
 
 /**
- * From here on everything is one provider's. The claims are judged before the key is looked for, so that a token which is not to be
- * taken anyhow is no reason to call the OP; they are believed only once the signature has been verified over the same bytes.
+ * From here on everything is one provider's. The claims are judged before the key is looked for, so that a token which
+ * is not to be taken anyhow is no reason to call the OP; they are believed only once the signature has been verified
+ * over the same bytes.
  */
 async function believe<T>(
   signed: SignedToken,
@@ -151,7 +154,7 @@ async function believe<T>(
 }
 
 async function trusted(issuer: string, { directory, giveUp }: Verification): Promise<readonly Provider[]> {
-  const providers = await directory.forIssuer(issuer, giveUp)
+  const providers = (await directory.forIssuer(issuer, giveUp)).filter(isOidc)
   if (providers.length === 0) throw unknownIssuer(issuer, { directory })
   return providers
 }
@@ -171,7 +174,10 @@ function unknownIssuer(issuer: string, { directory }: Pick<Verification, 'direct
   return refusal('iss_unknown', { claim: 'iss', remedy: issuerRemedy(issuer, clients) })
 }
 
-/** Several clients at one issuer may share one URI: the unverified audience chooses, and is checked again with the claims. */
+/**
+ * Several clients at one issuer may share one URI: the unverified audience chooses, and is checked again with the
+ * claims.
+ */
 function addressed<P extends Provider>(providers: readonly P[], { claims }: SignedToken): readonly P[] {
   if (providers.length === 1) return providers
   const audiences = audiencesOf(claims) ?? []

@@ -1,4 +1,5 @@
-// Tokens that are bound to a key, with the proofs of a real client (oauth4webapi); then one change each, none of which is let in.
+// Tokens that are bound to a key, with the proofs of a real client (oauth4webapi); then one change each, none of which
+// is let in.
 import { once } from 'node:events'
 import type { Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
@@ -7,7 +8,7 @@ import { calculateJwkThumbprint, exportJWK, generateKeyPair, SignJWT } from 'jos
 import { allowInsecureRequests, DPoP, protectedResourceRequest } from 'oauth4webapi'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { type ConfirmDpopOptions, confirmDpop, createClaims, createJwtCheck } from '../../src/access-tokens/index.js'
-import { tokenKey } from '../../src/marks/target.js'
+import { sha256 } from '../../src/marks/target.js'
 import { memoryStore } from '../../src/stores/memory-store.js'
 import { active, ISSUER, promptServer, RP } from './hand-run.js'
 
@@ -84,7 +85,7 @@ async function proofWith(
   path = '/api/opaque',
   token = 'opaque',
 ) {
-  const said = { jti: `proof ${++proofs}`, htm: method, htu: `${origin}${path}`, iat: seconds(), ath: tokenKey(token) }
+  const said = { jti: `proof ${++proofs}`, htm: method, htu: `${origin}${path}`, iat: seconds(), ath: sha256(token) }
   return new SignJWT({ ...said, ...payload })
     .setProtectedHeader({ alg: 'ES256', typ: 'dpop+jwt', jwk: await exportJWK(by.publicKey), ...header })
     .sign(by.privateKey)
@@ -129,6 +130,29 @@ describe.each(['opaque', 'jwt'])('a token that is bound to a key, %s', (kind) =>
   })
 })
 
+describe('who is refused', () => {
+  const challenged = async (headers: Record<string, string>) => {
+    const answer = await fetch(`${origin}/api/opaque`, { headers })
+    await answer.text()
+    return answer.headers.get('www-authenticate')
+  }
+  const ALGS = 'algs="ES256 ES384 ES512 Ed25519 EdDSA RS256 PS256"'
+
+  it('is told which proofs are taken, beside Bearer, and no error where there was no token', async () => {
+    expect(await challenged({})).toBe(`Bearer realm="api", DPoP realm="api", ${ALGS}`)
+  })
+
+  it.each([
+    ['invalid_dpop_proof', 'DPoP opaque'],
+    ['invalid_token', 'Bearer opaque'],
+    ['invalid_token', 'DPoP free'],
+  ])('hears %s: %s', async (error, authorization) => {
+    const challenge = await challenged({ Authorization: authorization })
+    expect(challenge?.match(/error="[^"]*"/g)).toEqual([`error="${error}"`, `error="${error}"`])
+    expect(challenge).toContain(`DPoP realm="api", ${ALGS}, error=`)
+  })
+})
+
 describe('a proof', () => {
   it('is good as it stands', async () => {
     expect(await get()).toBe(200)
@@ -151,7 +175,7 @@ describe('a proof', () => {
     ['is for the address that the router shows', () => ({ payload: { htu: `${origin}/opaque` } })],
     ['is for another host', () => ({ payload: { htu: 'http://other.example.com/api/opaque' } })],
     ['is for no address', () => ({ payload: { htu: 'opaque' } })],
-    ['is for another token', () => ({ payload: { ath: tokenKey('other') } })],
+    ['is for another token', () => ({ payload: { ath: sha256('other') } })],
     ['is for no token', () => ({ payload: { ath: undefined } })],
     ['has no jti', () => ({ payload: { jti: undefined } })],
     ['has an empty jti', () => ({ payload: { jti: '' } })],
@@ -232,4 +256,32 @@ it.each<readonly [string, object]>([
 ])('refuses at start-up what cannot work: %s %o', (option, bad) => {
   expect(() => confirmDpop({ origin: 'https://api.example.com', ...bad })).toThrow(TypeError)
   expect(() => confirmDpop({ origin: 'https://api.example.com', ...bad })).toThrow(option)
+})
+
+describe('a request', () => {
+  const asked = async (path: string, htu: string) => {
+    const proof = await proofWith({ payload: { htu } })
+    const confirm = confirmDpop({ origin })
+    const claims = { active: true, cnf: { jkt } } as const
+    const request = () => ({ method: 'GET', url: path, headers: { authorization: 'DPoP opaque', dpop: proof } })
+    return { ask: (req = request()) => confirm(req, claims), request }
+  }
+
+  it.each(['/api\\opaque', '\\api/opaque', '/api/opaque\\'])(
+    'to a path with a backslash, which a URL reads as another: %s',
+    async (path) => {
+      const { ask } = await asked(path, new URL(path, origin).href)
+      expect(await ask()).toBe(false)
+      const { ask: plain } = await asked('/api/opaque', `${origin}/api/opaque`)
+      expect(await plain()).toBe(true)
+    },
+  )
+
+  it('may be asked about by two guards, and its proof is good for no other request', async () => {
+    const { ask, request } = await asked('/api/opaque', `${origin}/api/opaque`)
+    const req = request()
+    expect([await ask(req), await ask(req)]).toEqual([true, true])
+    expect(await ask()).toBe(false)
+    expect(await ask({ ...req })).toBe(false)
+  })
 })

@@ -1,6 +1,6 @@
-// What a gateway must do that asks the verdict route of docs/recipes/gateways.md: the program as the page has it, a Relying Party's
-// Redis, and whichever gateway is started in front. Knows no gateway.
-import { createPublicKey, generateKeyPairSync } from 'node:crypto'
+// What a gateway must do that asks the verdict route of docs/recipes/gateways.md: the program as the page has it, a
+// Relying Party's Redis, and whichever gateway is started in front. Knows no gateway.
+import { createPublicKey } from 'node:crypto'
 import { once } from 'node:events'
 import { readFileSync, rmSync } from 'node:fs'
 import { createServer, type IncomingHttpHeaders, type Server } from 'node:http'
@@ -10,12 +10,13 @@ import { exportJWK, SignJWT } from 'jose'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { createBackchannelLogout } from '../../src/index.js'
 import { redisStore } from '../../src/stores/redis/index.js'
+import { rsaKeyPair } from '../../src/testing/key-pair.js'
 import { freePort } from '../servers/processes.js'
 import { type RunningRedis, startRedis } from '../servers/redis.js'
 import { RECIPES, unpack } from '../stacks/recipe.js'
 
 const CLIENT = { issuer: 'https://op.example.com', clientId: 'my-rp' }
-const key = generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey
+const { privateKey: key } = rsaKeyPair()
 
 export interface RunningGateway {
   stop(signal?: NodeJS.Signals): Promise<void>

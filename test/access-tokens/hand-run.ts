@@ -111,3 +111,8 @@ function targetOf(subject: Subject): LogoutTarget {
 export function settle(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve))
 }
+
+/** Whether a token is let in. */
+export async function isActive(claims: { lookup(token: string): Promise<{ active: boolean }> }, token = 'token') {
+  return (await claims.lookup(token)).active
+}

@@ -180,7 +180,6 @@ describe('a server that misbehaves', () => {
         clientAuthentication: { method: 'client_secret_basic', clientSecret: SECRET },
         introspectionEndpoint: `${endpoint}/introspect`,
         dangerouslyAllowHttp: true,
-        timeoutSeconds: 0.3,
         ...more,
       },
       clock,
@@ -224,7 +223,7 @@ describe('a server that misbehaves', () => {
     ],
   ] as const satisfies readonly (readonly [string, string, RequestListener])[]) {
     it(`gives no verdict where it ${name}, and nothing secret is said`, async () => {
-      const outcome = await ask(handler)
+      const outcome = await ask(handler, reason === 'introspection_late' ? { timeoutSeconds: 0.3 } : {})
       expect(outcome).toMatchObject({ code: 'ERR_NO_VERDICT', reason })
       expect(inspect(outcome, { depth: 20, showHidden: true })).not.toMatch(/the-secret|a secret/)
     })
@@ -235,7 +234,13 @@ describe('a server that misbehaves', () => {
     expect(outcome).toMatchObject({ code: 'ERR_NO_VERDICT', reason: 'introspection_failed' })
   })
 
-  it('is asked for its metadata again after it could not give them', async () => {
+  it('gives no verdict in time where the fetch of the options does not heed its signal', async () => {
+    const outcome = await ask(json(good), { timeoutSeconds: 0.05, fetch: () => new Promise(() => {}) })
+    expect(outcome).toMatchObject({ code: 'ERR_NO_VERDICT', reason: 'introspection_late' })
+  })
+
+  it('is asked for its metadata again a second after it could not give them, and not at each token before', async () => {
+    let now = clock()
     let calls = 0
     let issuer = ''
     const handler: RequestListener = (req, res) => {
@@ -253,9 +258,13 @@ describe('a server that misbehaves', () => {
         clientAuthentication: { method: 'client_secret_post', clientSecret: SECRET },
         dangerouslyAllowHttp: true,
       },
-      clock,
+      () => now,
     )
-    await expect(introspect(TOKEN)).rejects.toMatchObject({ reason: 'introspection_failed' })
+    for (let i = 0; i < 20; i++) {
+      await expect(introspect(TOKEN)).rejects.toMatchObject({ reason: 'introspection_failed' })
+    }
+    expect(calls).toBe(1)
+    now += 1
     expect(await introspect(TOKEN)).toEqual(good)
     expect(await introspect(TOKEN)).toEqual(good)
     expect(calls).toBe(2)
@@ -284,8 +293,10 @@ describe('metadata', () => {
 
   it('without an introspection endpoint are not kept for the life of the process', async () => {
     const { issuer, state } = await movable()
-    const introspect = introspectionClient({ issuer, ...CLIENT }, clock)
+    let now = clock()
+    const introspect = introspectionClient({ issuer, ...CLIENT }, () => now)
     await expect(introspect('token')).rejects.toMatchObject({ code: 'ERR_NO_VERDICT', reason: 'metadata_incomplete' })
+    now += 1
     state.metadata = { introspection_endpoint: `${issuer}/introspect` }
     expect(await introspect('token')).toEqual({ active: true })
   })
@@ -293,10 +304,12 @@ describe('metadata', () => {
   it('without keys are not kept where signed answers are demanded', async () => {
     const { issuer, state } = await movable()
     state.metadata = { introspection_endpoint: `${issuer}/introspect` }
-    const introspect = introspectionClient({ issuer, ...CLIENT, signed: { algorithm: 'RS256' } }, clock)
+    let now = clock()
+    const introspect = introspectionClient({ issuer, ...CLIENT, signed: { algorithm: 'RS256' } }, () => now)
     for (const fetched of [1, 2]) {
       await expect(introspect('token')).rejects.toMatchObject({ reason: 'metadata_incomplete' })
       expect(state.fetched).toBe(fetched)
+      now += 2
     }
   })
 

@@ -1,41 +1,18 @@
-// JWTs that an API verifies by itself: which of them a logout ends, what is said where they say too little, and RFC 9068 rule by rule.
-import { createHmac, createPublicKey, generateKeyPairSync, type KeyObject } from 'node:crypto'
+// JWTs that an API verifies by itself: which of them a logout ends, and what is said where they say too little.
+
 import express from 'express'
-import { createLocalJWKSet, exportJWK, type JWTPayload, SignJWT } from 'jose'
 import request from 'supertest'
-import { beforeAll, describe, expect, it } from 'vitest'
-import { createJwtCheck, type JwtCheckOptions, type RequireJwtOptions } from '../../src/access-tokens/index.js'
-import { createBackchannelLogout, expressSessions, type LogoutEvent, NoVerdictError } from '../../src/index.js'
-import { type LogoutTarget, targetKey, tokenKey } from '../../src/marks/target.js'
+import { describe, expect, it } from 'vitest'
+import { createJwtCheck, type JwtCheckOptions, withLoginRecords } from '../../src/access-tokens/index.js'
+import { createBackchannelLogout, expressSessions, NoVerdictError } from '../../src/index.js'
+import { targetKey, tokenKey } from '../../src/marks/target.js'
+import { boundedReads } from '../../src/stores/bounded-reads.js'
+import type { LogPage, LogStore } from '../../src/stores/log-store.js'
+import type { LogoutStore } from '../../src/stores/logout-store.js'
 import { memoryStore } from '../../src/stores/memory-store.js'
+import { delegate } from '../testing/logout-store/broken-stores.js'
 import { handClock, ISSUER, NOW, RP, settle } from './hand-run.js'
-
-const claimsOf = (changes: Record<string, unknown> = {}): JWTPayload => ({
-  iss: ISSUER,
-  aud: 'https://api.example.com',
-  client_id: RP.clientId,
-  sub: 'alice',
-  sid: 's1',
-  iat: NOW - 10,
-  exp: NOW + 3600,
-  ...changes,
-})
-
-function checkOver(more: Partial<JwtCheckOptions> = {}) {
-  const clock = handClock()
-  const store = memoryStore({ clock })
-  const events: LogoutEvent[] = []
-  const check = createJwtCheck({ store, clock, onEvent: (event) => void events.push(event), ...more })
-  const logOut = (subject: { sid: string; sub?: string } | { sub: string } | { token: string }, issuedAt = clock()) => {
-    const target =
-      'token' in subject
-        ? ({ scope: 'token', key: tokenKey(subject.token) } as const)
-        : targetKey({ ...RP, ...subject } as LogoutTarget)
-    const dates = { issuedAt, seenSecondsAgo: 0, marksExpireAt: clock() + 86_400 }
-    return store.begin({ target, ...dates, mayDestroy: true })
-  }
-  return { check, clock, store, events, logOut }
-}
+import { checkOver, claimsOf, orders } from './local-check.js'
 
 describe('a logout', () => {
   const tokens: Record<string, Record<string, unknown>> = {
@@ -111,6 +88,45 @@ describe('a logout', () => {
     expect(await check.isRevoked(req, { ...verified, signature: 'other' })).toBe(false)
   })
 
+  it('ends a token whose sign-on is told by signOnOf alone', async () => {
+    const ofThisServer = {
+      client_id: undefined,
+      sub: 'internal',
+      sid: undefined,
+      app: 'rp',
+      login: { user: 'alice', session: 's1' },
+    }
+    const signOnOf: JwtCheckOptions['signOnOf'] = ({ app, login }, said) => {
+      const { user, session } = Object(login)
+      return { ...said, clientId: String(app), sub: user, sid: session }
+    }
+    for (const subject of [{ sid: 's1' }, { sub: 'alice' }]) {
+      const { check, logOut } = checkOver({ signOnOf })
+      expect(await check.isRevoked(claimsOf(ofThisServer))).toBe(false)
+      await logOut(subject)
+      expect(await check.isRevoked(claimsOf(ofThisServer))).toBe(true)
+      const other = { ...ofThisServer, login: { user: 'bob', session: 's2' } }
+      expect(await check.isRevoked(claimsOf(other))).toBe(false)
+    }
+  })
+
+  it('by sid ends a token that names another sub, and that is said once', async () => {
+    const { check, logOut, events } = checkOver()
+    await logOut({ sid: 's1', sub: 'alice' })
+    for (const _ of [1, 2]) expect(await check.isRevoked(claimsOf({ sub: 'internal' }))).toBe(true)
+    expect(events).toMatchObject([{ type: 'warning', error: { reason: 'sub_differs', claim: 'sub' } }])
+    expect(JSON.stringify(events)).not.toMatch(/alice|internal|s1/)
+  })
+
+  for (const exp of [(NOW + 60) * 1000, (NOW + 60) * 1e6, new Date((NOW + 60) * 1000).toISOString()]) {
+    it(`ends a token whatever its exp: ${exp}`, async () => {
+      const { check, logOut } = checkOver()
+      expect(await check.isRevoked(claimsOf({ exp }))).toBe(false)
+      await logOut({ sid: 's1' })
+      expect(await check.isRevoked(claimsOf({ exp }))).toBe(true)
+    })
+  }
+
   it('of one token ends that token', async () => {
     const { check, logOut } = checkOver()
     await logOut({ token: 'evicted' })
@@ -175,6 +191,94 @@ describe('one request', () => {
   })
 })
 
+/** A store in memory that others follow, and what it is asked about sessions and marks. */
+function followed(clock: () => number) {
+  const truth = memoryStore({ clock })
+  const marks: LogPage['marks'][number][] = []
+  const asked: string[] = []
+  const store: LogStore = {
+    ...delegate(truth, {
+      read: (id) => {
+        asked.push('read')
+        return truth.read(id)
+      },
+      marks: (keys) => {
+        asked.push('marks')
+        return truth.marks(keys)
+      },
+      async begin(logout) {
+        const begun = await truth.begin(logout)
+        if (!begun.replayed) marks.push(begun.mark)
+        return begun
+      },
+    }),
+    pull: async () => ({
+      ...{ cursor: '1', now: clock(), reset: true, marks },
+      ...{ sessionIds: [], endedIds: [], moves: [] },
+    }),
+  }
+  return { store, asked }
+}
+
+const hour = { seconds: 3600, pullEverySeconds: 1e6 }
+
+describe.each<readonly [string, boolean, (store: LogStore) => ReturnType<typeof boundedReads>]>([
+  ['bounded reads', false, (store) => boundedReads(store, hour)],
+  ['login records over bounded reads', true, (store) => withLoginRecords(boundedReads(store, hour))],
+  ['bounded reads over login records', true, (store) => boundedReads(withLoginRecords(store), hour)],
+])('over %s that are fresh', (_name, hasRecords, made) => {
+  it('the store is not asked about a token, and no more than once about the login behind it where a mark stands', async () => {
+    const clock = handClock()
+    const { store, asked } = followed(clock)
+    const reads = made(store)
+    await reads.refresh()
+    const { check } = checkOver({ store: reads, clock })
+    const ask = (name: string, changes = {}) => check.isRevoked(claimsOf(changes), name)
+    for (const name of ['one', 'two', 'one']) expect(await ask(name)).toBe(false)
+    expect(asked).toEqual([])
+    const target = targetKey({ ...RP, sub: 'alice' })
+    await store.begin({ target, issuedAt: NOW, seenSecondsAgo: 0, marksExpireAt: NOW + 1e5, mayDestroy: false })
+    clock.advance(10)
+    const [subKey, sidKey] = [target.key, targetKey({ ...RP, sid: 's1' }).key]
+    const dates = { issuedAt: NOW + 10, expiresAt: NOW + 1e5 }
+    await reads.bind({ sessionId: 'later', subKey, sidKey, ...dates, tokenKeys: [tokenKey('later')] })
+    await reads.refresh()
+    asked.length = 0
+    for (const _ of [1, 2, 3]) expect(await ask('of bob', { sub: 'bob', sid: 's9' })).toBe(false)
+    expect(asked).toEqual([])
+    expect(await ask('one')).toBe(true)
+    // Where nobody records logins, there is nothing to remember: the store is asked each time.
+    if (!hasRecords) return reads.close()
+    asked.length = 0
+    expect(await ask('later', { iat: NOW + 10 })).toBe(false)
+    expect(asked.length).toBeLessThanOrEqual(1)
+    asked.length = 0
+    for (const _ of [1, 2, 3]) expect(await ask('later', { iat: NOW + 10 })).toBe(false)
+    expect(asked).toEqual([])
+    reads.close()
+  })
+})
+
+describe('where nobody can tell', () => {
+  it.each<readonly [string, LogoutStore['marks']]>([
+    [
+      'at once',
+      () => {
+        throw new Error('the store is away')
+      },
+    ],
+    ['later', () => Promise.reject(new Error('the store is away'))],
+  ])('isRevoked rejects, whether the store fails at once or later: %s', async (_when, marks) => {
+    const { check } = checkOver({ store: { marks, read: memoryStore().read } })
+    await expect(check.isRevoked(claimsOf())).rejects.toMatchObject({ reason: 'store_failed' })
+  })
+
+  it('isRevoked rejects for what are no claims', async () => {
+    const { check } = checkOver()
+    await expect(check.isRevoked(claimsOf({ iss: 7 }))).rejects.toMatchObject({ reason: 'claims_malformed' })
+  })
+})
+
 describe('what is said, once each', () => {
   for (const [reason, claims] of [
     ['client_id_missing', { client_id: undefined }],
@@ -234,149 +338,6 @@ it('every order of a logout and three requests: whoever begins after it is refus
     }
   }
   expect(schedules).toBe(630)
-})
-
-function* orders(left: number[], order: number[] = []): Generator<readonly number[]> {
-  if (left.every((steps) => steps === 0)) yield order
-  for (const [who, steps] of left.entries()) {
-    if (steps > 0) yield* orders(left.with(who, steps - 1), [...order, who])
-  }
-}
-
-describe('requireJwt', () => {
-  let key: KeyObject
-  let other: KeyObject
-  let route: RequireJwtOptions
-
-  beforeAll(async () => {
-    key = generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey
-    other = generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey
-    const keys = [{ ...(await exportJWK(createPublicKey(key))), kid: 'k', alg: 'RS256' }]
-    route = { issuer: ISSUER, audience: 'https://api.example.com', keys: createLocalJWKSet({ keys }) }
-  })
-
-  const signed = (payload: Record<string, unknown> = {}, header: Record<string, unknown> = {}, by = key) =>
-    new SignJWT(claimsOf(payload)).setProtectedHeader({ alg: 'RS256', typ: 'at+jwt', kid: 'k', ...header }).sign(by)
-
-  function api(more: Partial<RequireJwtOptions> = {}) {
-    const { check, logOut } = checkOver()
-    const app = express()
-    app.get('/', check.requireJwt({ ...route, ...more }), (req, res) => {
-      res.json(check.tokenOf(req)?.claims.sub)
-    })
-    const get = async (token: string) => {
-      const res = await request(app).get('/').set('Authorization', `Bearer ${token}`)
-      return res.status === 200 ? (res.body as string) : res.status
-    }
-    return { get, logOut, app }
-  }
-
-  it('lets a good token in until its logout', async () => {
-    const { get, logOut, app } = api()
-    const token = await signed()
-    expect(await get(token)).toBe('alice')
-    await logOut({ sid: 's1' })
-    expect(await get(token)).toBe(401)
-    const res = await request(app).get('/').set('Authorization', `Bearer ${token}`)
-    expect(res.headers['www-authenticate']).toMatch(/error="invalid_token"/)
-  })
-
-  it('takes the media type in full, and a typ that is named', async () => {
-    expect(await api().get(await signed({}, { typ: 'application/AT+JWT' }))).toBe('alice')
-    expect(await api({ additionalTyp: 'JWT' }).get(await signed({}, { typ: 'JWT' }))).toBe('alice')
-    expect(await api({ additionalTyp: 'JWT' }).get(await signed())).toBe('alice')
-  })
-
-  it.each<readonly [string, () => Promise<string>]>([
-    ['of another type', () => signed({}, { typ: 'JWT' })],
-    ['of no type', () => signed({}, { typ: undefined })],
-    ['that is a Logout Token', () => signed({}, { typ: 'logout+jwt' })],
-    ['with events', () => signed({ events: {} })],
-    ['with at_hash', () => signed({ at_hash: 'x' })],
-    ['of another issuer', () => signed({ iss: 'https://other.example.com' })],
-    ['of no issuer', () => signed({ iss: undefined })],
-    ['for another API', () => signed({ aud: 'another' })],
-    ['for no API', () => signed({ aud: undefined })],
-    ['that has expired', () => signed({ exp: NOW - 6 })],
-    ['without exp', () => signed({ exp: undefined })],
-    ['without iat', () => signed({ iat: undefined })],
-    ['without sub', () => signed({ sub: undefined })],
-    ['without client', () => signed({ client_id: undefined })],
-    ['not yet valid', () => signed({ nbf: NOW + 60 })],
-    ['of a foreign key', () => signed({}, {}, other)],
-    ['of an unknown key id', () => signed({}, { kid: 'unknown' })],
-    ['that is not one', async () => 'abc'],
-    ['signed by nobody', async () => unsigned('none', '')],
-    [
-      'signed by the public key as a secret',
-      async () => {
-        const pem = createPublicKey(key).export({ type: 'spki', format: 'pem' })
-        return unsigned('HS256', undefined, String(pem))
-      },
-    ],
-    ['that is bound to a key', () => signed({ cnf: { jkt: 'x' } })],
-  ])('refuses a token %s', async (_name, token) => {
-    expect(await api().get(await token())).toBe(401)
-  })
-
-  function unsigned(alg: string, signature: string | undefined, secret = ''): string {
-    const segment = (json: unknown) => Buffer.from(JSON.stringify(json)).toString('base64url')
-    const signing = `${segment({ alg, typ: 'at+jwt', kid: 'k' })}.${segment(claimsOf())}`
-    return `${signing}.${signature ?? createHmac('sha256', secret).update(signing).digest('base64url')}`
-  }
-
-  it('verifies a signature once a minute at most, asks for the mark each time, and lets in nothing at its exp', async () => {
-    let verified = 0
-    const { check, clock, logOut } = checkOver()
-    const keys: RequireJwtOptions['keys'] = (header, token) => {
-      verified += 1
-      return route.keys?.(header, token) ?? Promise.reject(new Error('no keys'))
-    }
-    const app = express().get('/', check.requireJwt({ ...route, keys, clockToleranceSeconds: 0 }), (_req, res) => {
-      res.end()
-    })
-    const get = async (token: string) => (await request(app).get('/').set('Authorization', `Bearer ${token}`)).status
-    const token = await signed({ exp: NOW + 100 })
-    expect([await get(token), await get(token), verified]).toEqual([200, 200, 1])
-    clock.advance(59)
-    expect([await get(token), verified]).toEqual([200, 1])
-    clock.advance(1)
-    expect([await get(token), verified]).toEqual([200, 2])
-    clock.advance(40)
-    expect(await get(token)).toBe(401)
-    clock.advance(-50)
-    expect([await get(token), await get(`${token.slice(0, -8)}AAAAAAAA`)]).toEqual([200, 401])
-    await logOut({ sid: 's1' })
-    expect(await get(token)).toBe(401)
-  })
-
-  it('asks for scope and proof as requireToken does', async () => {
-    expect(await api({ scope: 'write' }).get(await signed({ scope: 'read' }))).toBe(403)
-    expect(await api({ scope: 'read' }).get(await signed({ scope: 'read' }))).toBe('alice')
-    expect(await api({ confirm: () => true }).get(await signed({ cnf: { jkt: 'x' } }))).toBe('alice')
-  })
-
-  it('has no verdict where the keys cannot be had', async () => {
-    const unreachable = { keys: undefined, issuer: 'http://127.0.0.1:9', dangerouslyAllowHttp: true } as never
-    expect(await api(unreachable).get(await signed())).toBe(503)
-    const jwksUri = { keys: undefined, jwksUri: 'http://127.0.0.1:9/jwks', dangerouslyAllowHttp: true } as never
-    expect(await api(jwksUri).get(await signed())).toBe(503)
-  })
-
-  it.each<readonly [string, object]>([
-    ['issuer', { issuer: 'http://op.example.com' }],
-    ['audience', { audience: [] }],
-    ['algorithms', { algorithms: ['HS256'] }],
-    ['algorithms', { algorithms: [] }],
-    ['keys', { keys: {} }],
-    ['jwksUri', { keys: undefined, jwksUri: 'http://op.example.com/jwks' }],
-    ['additionalTyp', { additionalTyp: '' }],
-    ['clockToleranceSeconds', { clockToleranceSeconds: 3600 }],
-    ['scope', { scope: 'a"' }],
-  ])('refuses at start-up what cannot work: %s %o', (option, bad) => {
-    expect(() => api(bad)).toThrow(TypeError)
-    expect(() => api(bad)).toThrow(option)
-  })
 })
 
 it.each<readonly [string, object]>([

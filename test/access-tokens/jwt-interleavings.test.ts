@@ -1,5 +1,5 @@
-// Every order of the steps of requests, a logout and a login, for tokens that the API verifies by itself and for those it introspects:
-// the real check over a store of which each read and each write is a step of its own.
+// Every order of the steps of requests, a logout and a login, for tokens that the API verifies by itself and for those
+// it introspects: the real check over a store of which each read and each write is a step of its own.
 import { generateKeyPair, SignJWT } from 'jose'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { createClaims, createJwtCheck, type MarksStore, withLoginRecords } from '../../src/access-tokens/index.js'
@@ -16,7 +16,8 @@ const FOREVER = NOW + 1e6
 /** Further than any rule about clocks or codes that are under way reaches. */
 const APART_SECONDS = 100
 
-// A thread that verifies a signature could not be told from nothing left to do. Signatures are tried in jwt-check.test.ts.
+// A thread that verifies a signature could not be told from nothing left to do. Signatures are tried in
+// jwt-check.test.ts.
 beforeAll(() => void vi.spyOn(crypto.subtle, 'verify').mockImplementation(async () => true))
 afterAll(() => void vi.restoreAllMocks())
 
@@ -134,8 +135,8 @@ describe('two requests and a logout', () => {
 })
 
 /**
- * The one rule of both: a token that was recorded with a login lives exactly as long as the session of that login does. The Relying
- * Party ends the session by its store; the API finds the token by its claims and the records.
+ * The one rule of both: a token that was recorded with a login lives exactly as long as the session of that login does.
+ * The Relying Party ends the session by its store; the API finds the token by its claims and the records.
  */
 describe.each([
   ['verified here', verified],

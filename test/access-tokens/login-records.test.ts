@@ -1,6 +1,6 @@
-// Who is meant: a token of a later login and one that was refreshed from the ended login may say the same. Told apart by what `bind` and
-// `addTokens` knew, else by dates; one rule for tokens that are introspected and those that the API verifies by itself.
-import { createClient } from 'redis'
+// Who is meant: a token of a later login and one that was refreshed from the ended login may say the same. Told apart
+// by what `bind` and `addTokens` knew, else by dates; one rule for tokens that are introspected and those that the API
+// verifies by itself.
 import { afterAll, describe, expect, it } from 'vitest'
 import { createClaims, createJwtCheck, withLoginRecords } from '../../src/access-tokens/index.js'
 import {
@@ -11,9 +11,10 @@ import {
   type SessionBackend,
 } from '../../src/index.js'
 import { targetKey } from '../../src/marks/target.js'
-import { redisStore } from '../../src/stores/redis/index.js'
 import { createTokenMint, type TokenMint } from '../../src/testing/index.js'
-import { type RunningRedis, redisServer, startRedis } from '../servers/redis.js'
+import recordedLogins from '../conformance/recorded-logins.json' with { type: 'json' }
+import type { RecordedLogins, SaidOfToken } from '../live-providers/seen.js'
+import { type LogoutStoreServer, SHARED_STORES } from '../servers/logout-stores.js'
 import { handClock, ISSUER, NOW, promptServer, RP } from './hand-run.js'
 
 type Req = { readonly sessionId: string }
@@ -24,22 +25,32 @@ const sessions: SessionBackend<Req> = {
   released() {},
   destroy: async () => {},
 }
-const mint: TokenMint = await createTokenMint(RP)
 const AUTH_TIME = NOW - 1000
 
 interface Given {
   readonly store?: LogoutStore
   readonly clock?: ReturnType<typeof handClock>
+  readonly mint?: TokenMint
+  readonly client?: { readonly issuer: string; readonly clientId: string }
 }
 
+const ownMint: TokenMint = await createTokenMint(RP)
+
 /** A Relying Party and an API over one store, and a clock that the OP shares. */
-function scene({ clock = handClock(), store = withLoginRecords(memoryStore({ clock })) }: Given = {}) {
+function scene({
+  clock = handClock(),
+  store = withLoginRecords(memoryStore({ clock })),
+  mint = ownMint,
+  client = RP,
+}: Given = {}) {
   const events: LogoutEvent[] = []
   const onEvent = (event: LogoutEvent) => void events.push(event)
-  const rp = createBackchannelLogout({ provider: { ...RP, jwks: mint.jwks }, store, sessions, clock })
+  const rp = createBackchannelLogout({ provider: { ...client, jwks: mint.jwks }, store, sessions, clock })
   const answers = new Map<string, object>()
+  /** Of tokens that say something else to who verifies them alone. */
+  const payloads = new Map<string, object>()
   const { introspection } = promptServer((token) => Object.assign({ active: true }, answers.get(token)))
-  const claims = createClaims({ introspection, store, clock, onEvent })
+  const claims = createClaims({ introspection: { ...introspection, issuer: client.issuer }, store, clock, onEvent })
   const check = createJwtCheck({ store, clock, onEvent })
   /** A token as Keycloak makes it: `auth_time` stays that of the password, `iat` is now. */
   const issue = (name: string, changes: object = {}) => {
@@ -53,7 +64,7 @@ function scene({ clock = handClock(), store = withLoginRecords(memoryStore({ clo
       { iss: ISSUER, aud: RP.clientId, sub: 'ada', sid: 's1', iat: Math.floor(clock()), ...changes },
       { accessToken },
     )
-  const logOut = async (payload: { sub?: string; sid?: string | undefined }) => {
+  const logOut = async (payload: Readonly<Record<string, unknown>>) => {
     const iat = Math.floor(clock())
     const token = await mint.logoutToken({
       payload: { sub: undefined, sid: undefined, iat, exp: iat + 120, ...payload },
@@ -69,43 +80,78 @@ function scene({ clock = handClock(), store = withLoginRecords(memoryStore({ clo
   }
   /** At both doors; they never differ. */
   const isLetIn = async (name: string): Promise<boolean> => {
-    const revoked = await check.isRevoked({ ...answers.get(name) }, name)
+    const revoked = await check.isRevoked({ ...(payloads.get(name) ?? answers.get(name)) }, name)
     expect((await claims.lookup(name)).active).toBe(!revoked)
     return !revoked
   }
-  return { rp, terminate, clock, issue, bind, logOut, isLetIn, events, check, answers }
+  return { rp, terminate, clock, issue, bind, logOut, isLetIn, events, check, answers, payloads }
 }
 
-describe('Keycloak', () => {
+/** What `npm run providers:capture` recorded of that case. */
+function recorded(circumstance: string) {
+  const found = (recordedLogins as readonly RecordedLogins[]).find((each) => each.circumstance === circumstance)
+  if (found === undefined) throw new Error(`nothing is recorded of ${circumstance}`)
+  return found
+}
+
+/** Those tokens whose claims do not tell which of them is of the last login: the user, the `sid`, the `auth_time`. */
+function alike({ steps }: RecordedLogins): string[] {
+  const tokens = steps.filter((each) => each.step !== 'logout')
+  const last = tokens.findLast((each) => each.step === 'sign-in')?.local
+  const isAlike = ({ local }: SaidOfToken) => ['sub', 'sid', 'auth_time'].every((name) => local[name] === last?.[name])
+  return tokens.filter(isAlike).map(({ name }) => name)
+}
+
+/** The tokens that are let in after each step of a recording, which is played at its own times; or only at the end. */
+async function letIn({ issuer, clientId, steps }: RecordedLogins, asked: 'all along' | 'at the end') {
+  const client = { issuer, clientId }
+  const clock = handClock(steps[0]?.at)
+  const { rp, logOut, isLetIn, answers, payloads } = scene({ client, clock, mint: await createTokenMint(client) })
+  const served: string[][] = []
+  for (const step of steps) {
+    clock.advance(step.at - clock())
+    if (step.step === 'logout') await logOut(step.logoutToken)
+    else {
+      answers.set(step.name, step.introspected)
+      payloads.set(step.name, step.local)
+    }
+    if (step.step === 'sign-in') {
+      const { name, idToken, startedAt } = step
+      const bound = await rp.bind({ sessionId: name }, idToken, { accessToken: name, startedAt })
+      expect(bound).toEqual({ ended: false })
+    }
+    if (asked === 'at the end' && step !== steps.at(-1)) continue
+    const now: string[] = []
+    for (const name of answers.keys()) if (await isLetIn(name)) now.push(name)
+    served.push(now)
+  }
+  return served
+}
+
+describe('Keycloak, as it was recorded', () => {
   it('a silent sign-in in another browser after a logout of the user: its tokens are let in, the old ones are not', async () => {
-    const { clock, issue, bind, logOut, isLetIn } = scene()
-    issue('old', { sid: 'other browser' })
-    await bind('a', 'old', { sid: 'other browser' })
-    clock.advance(100)
-    await logOut({ sub: 'ada' })
-    clock.advance(10)
-    issue('refreshed from the old one', { sid: 'other browser' })
-    clock.advance(10)
-    issue('new', { sid: 'other browser' })
-    await bind('b', 'new', { sid: 'other browser' })
-    expect(await isLetIn('new')).toBe(true)
-    expect(await isLetIn('old')).toBe(false)
-    expect(await isLetIn('refreshed from the old one')).toBe(false)
+    const recording = recorded('a logout of the user, then a silent sign-in in another browser')
+    expect(alike(recording)).toEqual(['there', 'refreshed', 'there again', 'refreshed again'])
+    expect(await letIn(recording, 'all along')).toEqual([
+      ['here'],
+      ['here', 'there'],
+      [],
+      [],
+      ['there again'],
+      ['there again'],
+    ])
+    expect(await letIn(recording, 'at the end')).toEqual([['there again']])
   })
 
   it('a consent was revoked, and the same sid signs in again: its tokens are let in at once', async () => {
-    const { clock, issue, bind, logOut, isLetIn } = scene()
-    issue('old')
-    await bind('a', 'old')
-    clock.advance(100)
-    await logOut({ sub: 'ada', sid: 's1' })
-    clock.advance(70)
-    issue('new')
-    expect(await bind('b', 'new')).toEqual({ ended: false })
-    expect(await isLetIn('new')).toBe(true)
-    expect(await isLetIn('old')).toBe(false)
+    const recording = recorded('a revoked consent, then a sign-in with the same sid')
+    expect(alike(recording)).toEqual(['old', 'new'])
+    expect(await letIn(recording, 'all along')).toEqual([['old'], [], ['new']])
+    expect(await letIn(recording, 'at the end')).toEqual([['new']])
   })
+})
 
+describe('where less is known of a login', () => {
   it('where the Relying Party records no tokens, the sid tells, but not of tokens that are older than the login', async () => {
     const { clock, issue, bind, logOut, isLetIn } = scene()
     issue('old')
@@ -191,7 +237,10 @@ it('has no verdict where the records cannot be read', async () => {
   expect(await check.isRevoked({ ...answers.get('token') })).toBe(true)
 })
 
-/** A logout; a later login in two steps, its token and its bind; a refresh of the old login in two, its token and its record. */
+/**
+ * A logout; a later login in two steps, its token and its bind; a refresh of the old login in two, its token and its
+ * record.
+ */
 const STEPS = { logout: 1, login: 2, refresh: 2 } as const
 type Who = keyof typeof STEPS
 
@@ -236,29 +285,24 @@ describe.each(['sub', 'sid and sub'] as const)('every order of a logout by %s, a
   )
 })
 
-describe.skipIf(redisServer === undefined)('over a real Redis', () => {
-  let redis: RunningRedis | undefined
-  let client: ReturnType<typeof createClient> | undefined
-  afterAll(async () => {
-    client?.destroy()
-    await redis?.stop()
-  })
+for (const kind of SHARED_STORES) {
+  kind.describe()(`over ${kind.name}`, () => {
+    let server: LogoutStoreServer | undefined
+    afterAll(() => server?.stop())
 
-  it('tells the same', async () => {
-    redis = await startRedis()
-    client = createClient({ url: redis.url })
-    client.on('error', () => {})
-    await client.connect()
-    const clock = handClock(Math.floor(Date.now() / 1000) - 500)
-    const { issue, bind, logOut, isLetIn } = scene({ clock, store: withLoginRecords(redisStore(client)) })
-    issue('old')
-    await bind('a', 'old')
-    clock.advance(100)
-    await logOut({ sub: 'ada' })
-    clock.advance(100)
-    issue('refreshed')
-    issue('new')
-    await bind('b', 'new')
-    expect([await isLetIn('new'), await isLetIn('old'), await isLetIn('refreshed')]).toEqual([true, false, false])
+    it('tells the same', async () => {
+      server = await kind.start()
+      const clock = handClock(Math.floor(Date.now() / 1000) - 500)
+      const { issue, bind, logOut, isLetIn } = scene({ clock, store: withLoginRecords(server.open()) })
+      issue('old')
+      await bind('a', 'old')
+      clock.advance(100)
+      await logOut({ sub: 'ada' })
+      clock.advance(100)
+      issue('refreshed')
+      issue('new')
+      await bind('b', 'new')
+      expect([await isLetIn('new'), await isLetIn('old'), await isLetIn('refreshed')]).toEqual([true, false, false])
+    })
   })
-})
+}

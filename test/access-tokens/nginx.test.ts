@@ -1,4 +1,5 @@
-// The gateway of docs/recipes/gateways.md: the program and the configuration as the page has them, under the real nginx.
+// The gateway of docs/recipes/gateways.md: the program and the configuration as the page has them, under the real
+// nginx.
 import { writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { afterAll } from 'vitest'

@@ -1,4 +1,5 @@
-// Random sequences of everything that can happen to the cache, judged by a reference that knows all marks and nothing of caches.
+// Random sequences of everything that can happen to the cache, judged by a reference that knows all marks and nothing
+// of caches.
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import {
@@ -185,7 +186,10 @@ async function play(commands: readonly Command[], shared: boolean, counts: Count
   let storeUp = true
   let asked = 0
 
-  const guarded = <T>(work: () => Promise<T>): Promise<T> => (storeUp ? work() : Promise.reject(new Error('down')))
+  const guarded = async <T>(work: () => T | Promise<T>): Promise<T> => {
+    if (!storeUp) throw new Error('down')
+    return work()
+  }
   const flaky: Pick<LogoutStore, 'marks' | 'begin'> = {
     marks: (keys) => guarded(() => store.marks(keys)),
     begin: (order) => guarded(() => store.begin(order)),

@@ -1,117 +1,13 @@
-// The relay and its receiver over real HTTP: what an API knows when, what it answers while it may not know all, and which notices it
-// does not believe. Two processes that share nothing are in test/processes/relay.test.ts.
+// The relay over real HTTP: what an API knows when, and what it answers while it may not know all. Two processes that
+// share nothing are in test/processes/relay.test.ts.
 import { once } from 'node:events'
-import { createServer, type Server } from 'node:http'
+import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { createLocalJWKSet, exportJWK, generateKeyPair, type JWTPayload, SignJWT } from 'jose'
-import { afterEach, beforeAll, describe, expect, it } from 'vitest'
-import {
-  createJwtCheck,
-  createRelay,
-  createRelayReceiver,
-  type EndedClaims,
-  type RelayReceiverOptions,
-} from '../../src/access-tokens/index.js'
-import type { LogoutEvent } from '../../src/index.js'
-import type { Mark } from '../../src/marks/covering.js'
-import type { LogPage } from '../../src/stores/log-store.js'
-import { ended, ISSUER, RP } from './hand-run.js'
-
-const RELAY = 'https://rp.example.com'
-const AUDIENCE = 'https://api.example.com/relay'
-const seconds = () => Math.floor(Date.now() / 1000)
-
-let own: Awaited<ReturnType<typeof generateKeyPair>>
-let foreign: Awaited<ReturnType<typeof generateKeyPair>>
-beforeAll(async () => {
-  own = await generateKeyPair('ES256', { extractable: true })
-  foreign = await generateKeyPair('ES256', { extractable: true })
-})
-
-const closers: (() => unknown)[] = []
-afterEach(async () => {
-  for (const close of closers.splice(0)) await close()
-})
-
-/** A log as Redis and PostgreSQL keep one: its cursor is a count. */
-function log() {
-  const marks: Mark[] = []
-  const state = { up: true, pulls: 0 }
-  return {
-    marks,
-    state,
-    async pull(cursor?: string): Promise<LogPage> {
-      state.pulls += 1
-      if (!state.up) throw new Error('the store is away')
-      const since = Number(cursor ?? 0)
-      const page = { cursor: String(marks.length), now: Date.now() / 1000, sessionIds: [], endedIds: [], moves: [] }
-      return { ...page, reset: cursor === undefined, marks: marks.slice(since) }
-    },
-  }
-}
-
-/** An API of one process, whose clock moves on demand; `restart` forgets all it knew. */
-async function api(more: Partial<RelayReceiverOptions> = {}) {
-  const keys = createLocalJWKSet({ keys: [{ ...(await exportJWK(own.publicKey)), alg: 'ES256' }] })
-  let passed = 0
-  const make = () => {
-    const options = { issuer: RELAY, audience: AUDIENCE, keys, boundSeconds: 5, ...more }
-    const receiver = createRelayReceiver({ ...options, monotonic: () => performance.now() / 1000 + passed })
-    return { receive: receiver.receiver(), check: createJwtCheck({ store: receiver.store }) }
-  }
-  let current = make()
-  const state = { up: true, received: 0 }
-  const server: Server = createServer((req, res) => {
-    state.received += 1
-    if (state.up) current.receive(req, res)
-    else req.socket.destroy()
-  }).listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  closers.push(() => {
-    server.closeAllConnections()
-    server.close()
-  })
-  const { port }: AddressInfo = Object(server.address())
-  const isRevoked = (claims: JWTPayload) =>
-    current.check
-      .isRevoked({ iss: ISSUER, client_id: RP.clientId, sub: 'alice', iat: seconds() - 100, ...claims })
-      .catch((error: { reason: string }) => error.reason)
-  return {
-    endpoint: `http://127.0.0.1:${port}/relay`,
-    state,
-    isRevoked,
-    pass: (by: number) => {
-      passed += by
-    },
-    restart: () => {
-      current = make()
-    },
-  }
-}
-
-function relay(store: ReturnType<typeof log>, ...endpoints: string[]) {
-  const events: LogoutEvent[] = []
-  const made = createRelay({
-    store,
-    issuer: RELAY,
-    privateKey: own.privateKey,
-    algorithm: 'ES256',
-    apis: endpoints.map((endpoint) => ({ endpoint, audience: AUDIENCE })),
-    everySeconds: 60, // what happens, happens because of the test
-    timeoutSeconds: 0.5,
-    dangerouslyAllowHttp: true,
-    onEvent: (event) => void events.push(event),
-  })
-  closers.push(() => made.close())
-  return { ...made, events }
-}
-
-/** What the engine does: the mark is in the store, then the evictor hears of it. */
-function logOut(store: ReturnType<typeof log>, made: ReturnType<typeof relay>, subject: Parameters<typeof ended>[0]) {
-  const evicted: EndedClaims = ended(subject, seconds())
-  store.marks.push(evicted.mark)
-  return made.evict(evicted)
-}
+import { createLocalJWKSet, exportJWK } from 'jose'
+import { describe, expect, it, vi } from 'vitest'
+import { createRelay, createRelayReceiver } from '../../src/access-tokens/index.js'
+import { ended } from './hand-run.js'
+import { AUDIENCE, api, closers, log, logOut, NOTICE_SECONDS, own, RELAY, relay, relayTo, seconds } from './relayed.js'
 
 describe('a logout', () => {
   it('is known to every API before the relay is done, and no other session ends', async () => {
@@ -188,6 +84,158 @@ describe('a logout', () => {
   })
 })
 
+describe('a log of many marks', () => {
+  it('may take longer to be read than a notice may take', async () => {
+    const store = log()
+    const one = await api()
+    const cursors: unknown[] = []
+    let release = () => {}
+    const isReadable = new Promise<void>((resolve) => {
+      release = resolve
+    })
+    let begun = () => {}
+    const isBeingRead = new Promise<void>((resolve) => {
+      begun = resolve
+    })
+    const slow = {
+      ...store,
+      pull: async (cursor?: string) => {
+        cursors.push(cursor)
+        begun()
+        await isReadable
+        return store.pull(cursor)
+      },
+    }
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
+    closers.push(() => vi.useRealTimers())
+    const made = relay(slow, one.endpoint)
+    await isBeingRead
+    const logouts = [
+      { sid: 's1', sub: 'alice' },
+      { sid: 's2', sub: 'alice' },
+    ].map((each) => logOut(store, made, each))
+    // A logout waits for an API as long as a notice may take.
+    await vi.advanceTimersByTimeAsync(NOTICE_SECONDS * 1000)
+    await Promise.all(logouts)
+    release()
+    await made.refresh()
+    expect(await one.isRevoked({ sid: 's1' })).toBe(true)
+    expect(cursors.filter((cursor) => cursor === undefined)).toHaveLength(1)
+    expect(made.events).toEqual([])
+  })
+
+  /** Of one notice, whatever its shape: the hashed `sid`s that it names. */
+  function sessionsIn(notice: unknown): readonly string[] {
+    const { sub_id: subject, events } = JSON.parse(
+      Buffer.from(String(notice).split('.')[1] ?? '', 'base64url').toString(),
+    )
+    const subjects = [
+      subject,
+      ...Object.values(events)
+        .flatMap((event) => Object(event).ended ?? [])
+        .map(subIdOf),
+    ]
+    return subjects.flatMap((each) => Object(each).session?.id ?? [])
+  }
+  const subIdOf = (mark: object) => Object(mark).sub_id
+
+  /** Tells `marks` marks; each so many-th message is lost. `takes`: how many marks the API says that it takes. */
+  async function told({ marks, lostEach, takes }: { marks: number; lostEach: number; takes: string | undefined }) {
+    const store = log()
+    const one = await api()
+    for (let i = 0; i < marks; i++) store.marks.push(ended({ sid: `s${i}`, sub: 'alice' }, seconds()).mark)
+    const notices: (readonly string[])[] = []
+    let sent = 0
+    const made = relayTo({
+      store,
+      apis: [{ endpoint: one.endpoint, audience: AUDIENCE }],
+      timeoutSeconds: NOTICE_SECONDS,
+      dangerouslyAllowHttp: true,
+      fetch: async (url, init) => {
+        if (++sent % lostEach === 0) throw new Error('lost')
+        const { status, headers: given } = await fetch(url, init)
+        const headers = new Headers(given)
+        const sessions = sessionsIn(init.body)
+        if (sessions.length > 0) notices.push(sessions)
+        if (takes === undefined) headers.delete('relay-marks')
+        else headers.set('relay-marks', takes)
+        return new Response(null, { status, headers })
+      },
+    })
+    const untilTold = async () => {
+      for (let rounds = 1; ; rounds++) {
+        if (
+          await made.refresh().then(
+            () => true,
+            () => false,
+          )
+        )
+          return rounds
+      }
+    }
+    return { one, notices, untilTold }
+  }
+
+  it.each([
+    ['with the notice that was lost', { marks: 3000, lostEach: 5, takes: '256' }, 256],
+    ['one by one to an API of an earlier version', { marks: 200, lostEach: 40, takes: undefined }, 1],
+    ['one by one to an API that says nonsense', { marks: 20, lostEach: 10, takes: '-1' }, 1],
+    ['not more at once than this relay puts into a notice', { marks: 600, lostEach: 3, takes: '1000000' }, 256],
+  ])('is told on where it was left, each mark once: %s', async (_how, given, most) => {
+    const { one, notices, untilTold } = await told(given)
+    expect(await untilTold()).toBeGreaterThan(1)
+    expect(Math.max(...notices.map((sessions) => sessions.length))).toBe(most)
+    const sessions = notices.flat()
+    expect(sessions).toHaveLength(given.marks)
+    expect(new Set(sessions).size).toBe(given.marks)
+    const some = ['s0', `s${given.marks >> 1}`, `s${given.marks - 1}`]
+    for (const sid of some) expect(await one.isRevoked({ sid })).toBe(true)
+    expect(await one.isRevoked({ sid: 'another' })).toBe(false)
+    one.restart()
+    expect(await one.isRevoked({ sid: 's0' })).toBe('store_failed')
+    await untilTold()
+    for (const sid of some) expect(await one.isRevoked({ sid })).toBe(true)
+  })
+
+  it('is not held up for ever by a `fetch` that does not heed its signal', async () => {
+    const store = log()
+    const apis = [{ endpoint: 'https://api.example.com/relay' }]
+    const made = relayTo({ store, apis, timeoutSeconds: 0.05, fetch: () => new Promise(() => {}) })
+    await expect(made.refresh()).rejects.toMatchObject({ reason: 'relay_failed' })
+  })
+})
+
+it('a late answer of the process before does not make the new one believed to be told', async () => {
+  const store = log()
+  for (let i = 0; i < 20; i++) store.marks.push(ended({ sid: `s${i}`, sub: 'alice' }, seconds()).mark)
+  const told: Record<'old' | 'new', Set<string>> = { old: new Set(), new: new Set() }
+  const toldWhenComplete: number[] = []
+  let notices = 0
+  let releaseOld = () => {}
+  const newHasAnswered = new Promise<void>((resolve) => {
+    releaseOld = resolve
+  })
+  const made = relayTo({
+    store,
+    apis: [{ endpoint: 'https://api.example.com/relay' }],
+    fetch: async (_, init) => {
+      const claims = JSON.parse(Buffer.from(String(init.body).split('.')[1] ?? '', 'base64url').toString())
+      const isNotice = claims.sub_id?.session !== undefined
+      // The rolling restart: one notice of those under way reaches the new process, which answers first.
+      const process = isNotice && ++notices === 2 ? 'new' : 'old'
+      if (isNotice) told[process].add(claims.sub_id.session.id)
+      else if (notices > 0) toldWhenComplete.push(told.old.size)
+      if (process === 'new') setImmediate(releaseOld)
+      else if (isNotice) await newHasAnswered
+      return new Response(null, { status: 202, headers: { 'relay-nonce': `${process}.1_1` } })
+    },
+  })
+  await made.refresh()
+  expect(told.new.size).toBe(1)
+  expect(toldWhenComplete[0]).toBe(20)
+  expect(told.old.size).toBe(20)
+})
+
 it('an API of several processes behind one address is never believed to be told', async () => {
   const keys = createLocalJWKSet({ keys: [{ ...(await exportJWK(own.publicKey)), alg: 'ES256' }] })
   const processes = [0, 1].map(() => createRelayReceiver({ issuer: RELAY, audience: AUDIENCE, keys }).receiver())
@@ -201,92 +249,6 @@ it('an API of several processes behind one address is never believed to be told'
   const { port }: AddressInfo = Object(server.address())
   const made = relay(log(), `http://127.0.0.1:${port}`)
   await expect(made.refresh()).rejects.toMatchObject({ reason: 'relay_failed' })
-})
-
-describe('a notice', () => {
-  const SESSION_REVOKED = 'https://schemas.openid.net/secevent/caep/event-type/session-revoked'
-  const VERIFICATION = 'https://schemas.openid.net/secevent/ssf/event-type/verification'
-  const { target } = ended({ sid: 's1' }, 0)
-
-  async function scene() {
-    const one = await api()
-    const made = relay(log(), one.endpoint)
-    await made.refresh()
-    const send = async (change: { claims?: object; header?: object; by?: 'foreign'; type?: string; body?: string }) => {
-      const payload = {
-        iss: RELAY,
-        aud: AUDIENCE,
-        iat: seconds(),
-        jti: 'j',
-        sub_id: { format: 'complex', session: { format: 'opaque', id: target.key } },
-        events: { [SESSION_REVOKED]: { event_timestamp: seconds(), seen_seconds_ago: 0, lasts_seconds: 3600 } },
-        ...change.claims,
-      }
-      const notice = await new SignJWT(payload)
-        .setProtectedHeader({ alg: 'ES256', typ: 'secevent+jwt', ...change.header })
-        .sign(change.by === 'foreign' ? foreign.privateKey : own.privateKey)
-      const headers = { 'Content-Type': change.type ?? 'application/secevent+jwt' }
-      return fetch(one.endpoint, { method: 'POST', headers, body: change.body ?? notice })
-    }
-    return { ...one, send }
-  }
-
-  it('is believed as it stands, and again, to the same effect', async () => {
-    const { send, isRevoked } = await scene()
-    for (const _ of [1, 2]) expect((await send({})).status).toBe(202)
-    expect(await isRevoked({ sid: 's1' })).toBe(true)
-    expect(await isRevoked({ sid: 's2' })).toBe(false)
-  })
-
-  it.each<readonly [string, Parameters<Awaited<ReturnType<typeof scene>>['send']>[0]]>([
-    ['of a foreign key', { by: 'foreign' }],
-    ['of another type', { header: { typ: 'JWT' } }],
-    ['of another relay', { claims: { iss: 'https://other.example.com' } }],
-    ['for another API', { claims: { aud: 'https://other.example.com' } }],
-    ['without iat', { claims: { iat: undefined } }],
-    ['without jti', { claims: { jti: undefined } }],
-    ['without a subject', { claims: { sub_id: undefined } }],
-    ['about a subject in another format', { claims: { sub_id: { format: 'email', email: 'a@example.com' } } }],
-    ['of another event', { claims: { events: { 'https://example.com/event': {} } } }],
-    ['of two events', { claims: { events: { [SESSION_REVOKED]: {}, [VERIFICATION]: {} } } }],
-    ['without its spans', { claims: { events: { [SESSION_REVOKED]: { event_timestamp: 1 } } } }],
-    ['in another media type', { type: 'application/jwt' }],
-    ['that is none', { body: 'notice' }],
-    ['that is too large', { body: 'x'.repeat(20_000) }],
-  ])('%s changes nothing, and gets no nonce', async (_name, change) => {
-    const { send, isRevoked } = await scene()
-    const answer = await send(change)
-    expect(answer.status).toBe(400)
-    expect(answer.headers.get('relay-nonce')).toBeNull()
-    expect(answer.headers.get('cache-control')).toBe('no-store')
-    expect(await isRevoked({ sid: 's1' })).toBe(false)
-  })
-
-  it.each([
-    ['no nonce', undefined],
-    ['the nonce of another process', 'x.1_1'],
-    ['a nonce of the future', 'future'],
-  ])('that all has been said extends nothing with %s', async (_name, said) => {
-    const { send, isRevoked, pass } = await scene()
-    const given = (await send({})).headers.get('relay-nonce') ?? ''
-    const state = said === 'future' ? `${given.split('.')[0]}.1e12_1e12` : said
-    pass(5)
-    const events = { [VERIFICATION]: state === undefined ? {} : { state } }
-    expect((await send({ claims: { sub_id: { format: 'opaque', id: 'all' }, events } })).status).toBe(202)
-    expect(await isRevoked({ sid: 's2' })).toBe('store_failed')
-  })
-
-  it('that all has been said extends it once: the same again, later, counts from the same moment', async () => {
-    const { send, isRevoked, pass } = await scene()
-    pass(6)
-    const state = (await send({})).headers.get('relay-nonce') ?? ''
-    const all = { claims: { sub_id: { format: 'opaque', id: 'all' }, events: { [VERIFICATION]: { state } } } }
-    await send(all)
-    expect(await isRevoked({ sid: 's2' })).toBe(false)
-    pass(5)
-    await send(all)
-    expect(await isRevoked({ sid: 's2' })).toBe('store_failed')
-  })
 })
 
 it('says nothing in clear of user, session or token', async () => {
@@ -322,17 +284,4 @@ it.each<readonly [string, object]>([
   const apis = [{ endpoint: 'https://api.example.com' }]
   expect(() => createRelay({ ...good, apis, ...bad })).toThrow(TypeError)
   expect(() => createRelay({ ...good, apis, ...bad })).toThrow(option)
-})
-
-it.each<readonly [string, object]>([
-  ['issuer', { issuer: '' }],
-  ['audience', { audience: undefined }],
-  ['jwksUri', { jwksUri: 'https://rp.example.com/jwks' }],
-  ['keys', { keys: undefined }],
-  ['algorithms', { algorithms: ['HS256'] }],
-  ['boundSeconds', { boundSeconds: 0 }],
-])('createRelayReceiver refuses at start-up what cannot work: %s', (option, bad) => {
-  const good = { issuer: RELAY, audience: AUDIENCE, keys: createLocalJWKSet({ keys: [] }) }
-  expect(() => createRelayReceiver({ ...good, ...bad })).toThrow(TypeError)
-  expect(() => createRelayReceiver({ ...good, ...bad })).toThrow(option)
 })

@@ -1,9 +1,12 @@
-// The bearer check of a route, over real HTTP in Express 4 and 5: what is answered, and what the authorization server is asked.
+// The bearer check of a route, over real HTTP in Express 4 and 5: what is answered, and what the authorization server
+// is asked.
 import { createRequire } from 'node:module'
 import express from 'express'
 import request from 'supertest'
 import { describe, expect, it } from 'vitest'
 import { createClaims, type RequireTokenOptions, type TokenClaims } from '../../src/access-tokens/index.js'
+import type { LogoutStore } from '../../src/stores/logout-store.js'
+import { memoryStore } from '../../src/stores/memory-store.js'
 import { active, ended, handClock, INACTIVE, NOW, promptServer } from './hand-run.js'
 
 /** Express 4 has no types of its own here; what is used of it is the same in both. */
@@ -28,6 +31,7 @@ function api(
   return { app, claims, asked }
 }
 
+const bySid = ended({ sid: 's1' }, NOW)
 const bearer = 'Bearer abc.DEF-123_~+/=='
 
 for (const [version, make] of [
@@ -196,6 +200,77 @@ describe('scope and audience', () => {
     expect((await run(claims.requireToken({ scope: 'read' }), good)).passed).toBe(true)
     expect((await run(claims.requireToken({ scope: 'write' }), good)).status).toBe(403)
     expect(asked).toHaveLength(1)
+  })
+})
+
+describe('a token whose claims and marks are at hand', () => {
+  const req = () => ({ headers: { authorization: bearer } })
+  const res = { statusCode: 200, setHeader: () => {}, end: () => {} }
+
+  async function known(store: Pick<LogoutStore, 'marks' | 'begin'> = memoryStore({ clock: handClock() })) {
+    const { introspection } = promptServer(() => active())
+    const claims = createClaims({ introspection, store, clock: handClock() })
+    const handler = claims.requireToken()
+    await new Promise((resolve) => handler(req(), res, resolve))
+    return { claims, handler, store }
+  }
+
+  it('is let in at once, before anything else happens', async () => {
+    const { claims, handler } = await known()
+    const mine = req()
+    let passed = 0
+    handler(mine, res, () => passed++)
+    expect(passed).toBe(1)
+    expect(claims.tokenOf(mine)?.claims.sub).toBe('alice')
+    expect(claims.tokenOf(req())).toBeUndefined()
+  })
+
+  it('is kept apart from those of another cache', async () => {
+    const [one, other] = [await known(), await known()]
+    const mine = req()
+    one.handler(mine, res, () => {})
+    expect(other.claims.tokenOf(mine)).toBeUndefined()
+  })
+
+  it('is refused as soon as the mark is there', async () => {
+    const { handler, store } = await known()
+    await store.begin({
+      target: bySid.target,
+      issuedAt: NOW,
+      seenSecondsAgo: 0,
+      marksExpireAt: NOW + 60,
+      mayDestroy: true,
+    })
+    const outcome = await new Promise((resolve) =>
+      handler(req(), { ...res, end: () => resolve('refused') }, () => resolve('in')),
+    )
+    expect(outcome).toBe('refused')
+  })
+
+  it('is 503 where the store fails at once', async () => {
+    const inner = memoryStore({ clock: handClock() })
+    let isUp = true
+    const marks: LogoutStore['marks'] = (keys) => {
+      if (!isUp) throw new Error('the store is away')
+      return inner.marks(keys)
+    }
+    const { claims, handler } = await known({ marks, begin: (order) => inner.begin(order) })
+    isUp = false
+    const answer = { ...res }
+    handler(req(), answer, () => expect.unreachable())
+    expect(answer.statusCode).toBe(503)
+    await expect(claims.lookup(bearer.slice('Bearer '.length))).rejects.toMatchObject({ reason: 'store_failed' })
+  })
+
+  it('hands what the application throws to its error handler', async () => {
+    const { handler } = await known()
+    const heard: unknown[] = []
+    const broken = new Error('of the application')
+    handler(req(), res, (error) => {
+      heard.push(error)
+      if (heard.length === 1) throw broken
+    })
+    expect(heard).toEqual([undefined, broken])
   })
 })
 

@@ -1,5 +1,5 @@
-// The ways in which an API can know about access tokens, each as one question about one token; and the world around it: a clock, an
-// authorization server, a Relying Party and its store, all moved by hand. Knows no promise.
+// The ways in which an API can know about access tokens, each as one question about one token; and the world around it:
+// a clock, an authorization server, a Relying Party and its store, all moved by hand. Knows no promise.
 import { once } from 'node:events'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
@@ -150,7 +150,7 @@ export async function world(makeDoor: MakeDoor, link: Link): Promise<World> {
     await known.tell(target, begun.mark)
   }
   const guarded =
-    <Args extends unknown[], Result>(work: (...args: Args) => Promise<Result>) =>
+    <Args extends unknown[], Result>(work: (...args: Args) => Result | Promise<Result>) =>
     async (...args: Args): Promise<Result> => {
       if (!state.storeUp) throw new Error('the store is away')
       if (state.storeHangs) return new Promise(() => {})
@@ -183,7 +183,7 @@ export async function world(makeDoor: MakeDoor, link: Link): Promise<World> {
       async source(token) {
         state.sourced += 1
         await sourceGate
-        return tokens.get(token) ?? { active: false }
+        return tokens.get(asSigned(token)) ?? { active: false }
       },
       async keys() {
         state.sourced += 1
@@ -312,6 +312,12 @@ export async function world(makeDoor: MakeDoor, link: Link): Promise<World> {
       for (const close of closers) await close()
     },
   }
+}
+
+/** As it was issued: whoever verifies a JWT looks at the octets of its signature, not at how they are written. */
+function asSigned(token: string): string {
+  const dot = token.lastIndexOf('.')
+  return `${token.slice(0, dot)}.${Buffer.from(token.slice(dot + 1), 'base64url').toString('base64url')}`
 }
 
 function withResolvers<T>() {

@@ -1,9 +1,12 @@
-// The promises about access tokens, for every way in which an API can know them; and what breaks one of them, shown to break it.
+// The promises about access tokens, for every way in which an API can know them; and what breaks one of them, shown to
+// break it.
 import { decodeJwt } from 'jose'
 import { describe, expect, it } from 'vitest'
 import { createJwtCheck, type MarksStore } from '../../src/access-tokens/index.js'
+import { ownKeys } from '../../src/access-tokens/token-claims.js'
 import { LogoutError } from '../../src/errors.js'
 import type { Mark } from '../../src/marks/covering.js'
+import { sha256 } from '../../src/marks/target.js'
 import {
   type Door,
   type Given,
@@ -185,6 +188,18 @@ const BROKEN: Readonly<Record<Sentence, readonly (readonly [does: string, change
   ],
   'one token that is ended alone takes no other with it': [
     ['knows no single tokens', withMarks((marks) => marks.filter(({ scope }) => scope !== 'token'))],
+  ],
+  'what ended is ended under each spelling of its signature': [
+    [
+      'knows a token by its text',
+      ({ store, source }) => ({
+        async ask(token) {
+          await source(token)
+          const { marks } = await store.marks(ownKeys(sha256(token)))
+          return marks.length > 0 ? 'refused' : 'in'
+        },
+      }),
+    ],
   ],
   'one more logout never lets anybody in, in whatever order they come': [
     [

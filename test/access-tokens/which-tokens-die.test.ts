@@ -60,7 +60,10 @@ describeWith(redisServer, 'redis-server')('which tokens die when', () => {
   })
 
   let scenes = 0
-  /** A Relying Party, and somebody who knows of its logouts in one of the ways; `catchUp` is what the bound gives time for. */
+  /**
+   * A Relying Party, and somebody who knows of its logouts in one of the ways; `catchUp` is what the bound gives time
+   * for.
+   */
   async function scene(way: string) {
     const prefix = `${++scenes}:`
     const shared = redisStore(client, { prefix })

@@ -2,7 +2,7 @@
 import { existsSync } from 'node:fs'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { type Browser, chromium, type Page } from 'playwright-core'
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { type Listening, listen } from '../../example-app/listen.js'
 import { createRp, type Rp } from '../../example-app/relying-party.js'
 import { createFakeOp, type FakeOp } from '../../src/testing/index.js'
@@ -12,8 +12,6 @@ const installed = existsSync(CHROMIUM)
 
 if (!installed)
   console.warn(`\nSKIPPED: Back in a real browser, since there is no Chromium at ${CHROMIUM} (CHROMIUM_PATH)\n`)
-
-vi.setConfig({ testTimeout: 120_000, hookTimeout: 120_000 })
 
 // Where it must not be skipped unseen, a missing browser is a failure.
 describe.skipIf(!installed && !process.env.CI)('Back after a logout', () => {

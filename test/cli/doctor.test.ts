@@ -4,6 +4,9 @@ import { createServer, type RequestListener } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, describe, expect, it } from 'vitest'
+import { listen } from '../../example-app/listen.js'
+import { createOp } from '../../example-app/op.js'
+import { createRp } from '../../example-app/relying-party.js'
 import { createFakeOp, type FakeOp, type FakeOpOptions } from '../../src/testing/index.js'
 import { startApplication } from '../testing/application.js'
 import { run, unwrapped } from './run.js'
@@ -65,6 +68,22 @@ describe('doctor', () => {
     expect({ code, err }).toEqual({ code: 0, err: '' })
   })
 
+  it('says all right of the example and its provider', async () => {
+    const [atOp, atRp] = [await listen(0), await listen(0)]
+    toClose.push(atOp.close, atRp.close)
+    const client = { clientId: 'rp', clientSecret: 'a secret', name: 'RP', baseUrl: atRp.url }
+    const op = await createOp({ issuer: atOp.url })
+    atOp.server.on('request', op.app)
+    await op.register(client)
+    const rp = createRp({ ...client, issuer: atOp.url, sessionSecret: 'another secret', onEvent: () => {} })
+    toClose.push(async () => rp.close())
+    atRp.server.on('request', rp.app)
+    const { code, out } = await run(['doctor', atOp.url, '--uri', `${atRp.url}/backchannel-logout`])
+    expect(out).toMatch(/\nall right\n$/)
+    expect(out).not.toMatch(/^(problem|warning)/m)
+    expect(code).toBe(0)
+  })
+
   it.each<[string, () => Promise<string>, RegExp, RegExp]>([
     [
       'a slash too many',
@@ -111,6 +130,18 @@ describe('doctor', () => {
       () => opWith({ headers: { date: new Date(Date.now() + 600_000).toUTCString() } }),
       /its clock is (599|600|601) s ahead/,
       /NTP/,
+    ],
+    [
+      'keys at plain http',
+      () => opWith({ metadata: (m) => ({ ...m, jwks_uri: 'http://op.example.com/jwks' }) }),
+      /http:\/\/op\.example\.com\/jwks is not https/,
+      /The receiver fetches no keys from there unless dangerouslyAllowHttp/,
+    ],
+    [
+      'keys without an end',
+      () => opWith({ jwks: { keys: [], more: 'a'.repeat(1_100_000) } }),
+      /the answer is larger than any metadata or keys are/,
+      /every Logout Token is answered 400/,
     ],
     ['plain http beyond loopback', async () => 'http://op.example.com', /the issuer is plain http/, /https address/],
     [
@@ -171,6 +202,8 @@ describe('doctor', () => {
     expect(out).toMatch(/^problem +receiver/m)
     expect(unwrapped(out)).toMatch(words)
     expect(out.match(/^problem /gm)).toHaveLength(1)
+    // What to do about it, and where to read on.
+    expect(unwrapped(out)).toMatch(/^[\s\S]*problem receiver .+ -> \S.+\(docs\/troubleshooting\.md#[\w-]+\)/)
     expect(code).toBe(1)
   })
 

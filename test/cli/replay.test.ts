@@ -55,6 +55,30 @@ describe('replay', () => {
     expect(unwrapped(other.out)).toContain('(aud_mismatch; ')
   })
 
+  it.each<[string, Change, 1 | 2]>([
+    ['dates beyond all dates', { payload: { iat: 1e300, exp: 1e300 } }, 1],
+    ['an issuer that is no URL', { payload: { iss: '__proto__' } }, 1],
+    ['an issuer without TLS', { payload: { iss: 'http://op.example.com' } }, 2],
+    ['claims that nest without end', { rawPayload: `{"iss":${'['.repeat(9999)}${']'.repeat(9999)}}` }, 2],
+  ])('says what it makes of %s, in words', async (_what, change, code) => {
+    const outcome = await run(['replay', await captured(change)])
+    expect(outcome.code).toBe(code)
+    expect(`${outcome.out}${outcome.err}`).toMatch(/problem|--issuer|holds no Logout Token/)
+  })
+
+  it.each(['logout_token=%E0%A4%A', '%', '\u0000\u009b2J'])(
+    'says that a file holds no Logout Token: %j',
+    async (content) => {
+      const outcome = await run(['replay', file('other', content)])
+      expect(outcome).toMatchObject({ code: 2, err: expect.stringContaining('holds no Logout Token') })
+    },
+  )
+
+  it('says that a file holds no keys', async () => {
+    const outcome = await run(['replay', await captured(), '--jwks', file('keys', '{"keys":[null,1]}')])
+    expect(outcome).toMatchObject({ code: 2, err: expect.stringContaining('JSON Web Key Set') })
+  })
+
   it.each<[Change, string]>([
     [{ signer: 'nobody' }, 'alg_none'],
     [{ signer: 'other-published' }, 'alg_not_allowed'],

@@ -1,10 +1,23 @@
 // `send` against a receiver that keeps every rule, and against the one that people write by hand.
 import { createServer } from 'node:http'
+import type { Express } from 'express'
+import session from 'express-session'
 import { createRemoteJWKSet, jwtVerify } from 'jose'
-import { afterEach, describe, expect, it } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
+import { type Listening, listen } from '../../example-app/listen.js'
+import { createNaiveRp } from '../../example-app/naive-receiver.js'
+import { createRp } from '../../example-app/relying-party.js'
 import { createBackchannelLogout } from '../../src/index.js'
-import { DEFECTS } from '../../src/testing/index.js'
+import { createTokenMint, DEFECTS } from '../../src/testing/index.js'
+import { freePort } from '../servers/processes.js'
 import { run, unwrapped } from './run.js'
+
+/** The pause between two questions, over at once where a test says so. */
+const pauses = vi.hoisted(() => ({ areOver: false }))
+vi.mock(import('node:timers/promises'), async (original) => {
+  const real = await original()
+  return { ...real, setTimeout: (ms, value) => real.setTimeout(pauses.areOver ? 0 : ms, value) }
+})
 
 const toClose: (() => Promise<void>)[] = []
 afterEach(async () => {
@@ -24,6 +37,31 @@ async function serve(answer: (body: string) => Promise<Response>): Promise<strin
   return `http://127.0.0.1:${typeof address === 'object' ? address?.port : ''}/backchannel-logout`
 }
 
+/** A port at which nobody listens yet, and the issuer that will be there. */
+async function futureIssuer() {
+  const port = String(await freePort())
+  return { issuer: `http://127.0.0.1:${port}`, port }
+}
+
+const client = (baseUrl: string) => ({
+  clientId: 'my-rp',
+  clientSecret: 'a secret',
+  sessionSecret: 'another secret',
+  baseUrl,
+})
+
+/** Resolves to the receiver of the application. */
+async function serveApp(make: (baseUrl: string) => Express): Promise<string> {
+  const listening: Listening = await listen(0)
+  toClose.push(listening.close)
+  listening.server.on('request', make(listening.url))
+  return `${listening.url}/backchannel-logout`
+}
+
+async function someToken(issuer: string): Promise<string> {
+  return (await createTokenMint({ issuer, clientId: 'my-rp', sub: 'ada' })).logoutToken()
+}
+
 /** Whatever port the throw-away provider has: it is on loopback, and that is all these receivers ask. */
 const isThrowAway = (issuer: string) => /^http:\/\/127\.0\.0\.1:\d+$/.test(issuer)
 
@@ -37,7 +75,10 @@ function soundReceiver(): Promise<string> {
   })
 }
 
-/** As it stands in many a repository: the signature, the issuer and the audience are right, so it must be a Logout Token. */
+/**
+ * As it stands in many a repository: the signature, the issuer and the audience are right, so it must be a Logout
+ * Token.
+ */
 function naiveReceiver(): Promise<string> {
   return serve(async (body) => {
     const token = new URLSearchParams(body).get('logout_token') ?? ''
@@ -138,6 +179,65 @@ describe('send', () => {
     const names = broken.map(({ about }: { about: string }) => about)
     expect(names).toEqual(BROKEN_BY_THE_NAIVE)
     expect(code).toBe(1)
+  })
+
+  it('--all: the example, started before there was a provider, keeps every rule, and is waited for', async () => {
+    const { issuer, port } = await futureIssuer()
+    const uri = await serveApp((baseUrl) => {
+      const rp = createRp({ ...client(baseUrl), issuer, onEvent: () => {} })
+      toClose.push(async () => rp.close())
+      return rp.app
+    })
+    // The start of the example has asked for keys in vain, so the first token that needs them is answered "not yet".
+    await fetch(uri, { method: 'POST', body: new URLSearchParams({ logout_token: await someToken(issuer) }) })
+    const { code, out, err } = await run(['send', uri, '--sub', 'ada', '--port', port, '--all', '--json'])
+    const { findings, problems } = JSON.parse(out)
+    expect(findings.filter(({ level }: { level: string }) => level === 'problem')).toEqual([])
+    expect([problems, findings.length]).toEqual([0, DEFECTS.length + 2])
+    expect(err).toContain('the receiver answered "not yet" (logout_failed)')
+    expect(code).toBe(0)
+  })
+
+  it('--all: of Notes, the application by hand of the demo, it names exactly the rules that it breaks', async () => {
+    const { issuer, port } = await futureIssuer()
+    const uri = await serveApp((baseUrl) => {
+      const sessionStore = new session.MemoryStore()
+      const shown = { name: 'Notes', overviewUrl: baseUrl, routes: () => {}, onRefused: () => {} }
+      return createNaiveRp({ ...client(baseUrl), ...shown, issuer, sessionStore })
+    })
+    const { code, out } = await run(['send', uri, '--sub', 'ada', '--port', port, '--all', '--json'])
+    const broken = JSON.parse(out).findings.filter(({ level }: { level: string }) => level === 'problem')
+    expect(broken.map(({ about }: { about: string }) => about)).toEqual(BROKEN_BY_THE_NAIVE)
+    expect(code).toBe(1)
+  })
+
+  describe('of a receiver that goes on answering "not yet"', () => {
+    let asked = 0
+    let uri: string
+    beforeEach(async () => {
+      asked = 0
+      uri = await serve(async () => {
+        asked++
+        return new Response(JSON.stringify({ error: 'logout_failed' }), { status: 503 })
+      })
+      pauses.areOver = true
+    })
+    afterEach(() => {
+      pauses.areOver = false
+    })
+
+    it('says that it judged nothing', async () => {
+      const { code, out, err } = await run(['send', uri, ...TARGET, '--defect', 'nonce'])
+      expect(unwrapped(out)).toContain('problem verdict')
+      expect(err.match(/not yet/g)).toHaveLength(1)
+      expect([code, asked]).toEqual([1, 21])
+    })
+
+    it('--all: asks again twenty times in all, not for each token', async () => {
+      const { code, err } = await run(['send', uri, ...TARGET, '--all'])
+      expect(err.match(/not yet/g)).toHaveLength(1)
+      expect([code, asked]).toEqual([1, DEFECTS.length + 2 + 20])
+    })
   })
 
   it.each([

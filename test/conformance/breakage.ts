@@ -1,4 +1,5 @@
-// Stores that break on demand: each method can fail before or after it did its work, never answer, or wait until mended.
+// Stores that break on demand: each method can fail before or after it did its work, never answer, or wait until
+// mended.
 import session from 'express-session'
 import type { LogoutStore } from '../../src/index.js'
 
@@ -40,7 +41,7 @@ export class Breakages<Method extends string> {
   }
 
   /** The same function, breakable. */
-  wrap<A extends unknown[], R>(method: Method, work: (...args: A) => Promise<R>): (...args: A) => Promise<R> {
+  wrap<A extends unknown[], R>(method: Method, work: (...args: A) => R | Promise<R>): (...args: A) => Promise<R> {
     return async (...args) => {
       this.#calls.set(method, this.callsOf(method) + 1)
       const breakage = this.#broken.get(method)

@@ -1,5 +1,5 @@
-// The eight modules of the OpenID Foundation's suite for the RP profile "Back-Channel", under their names there and in the
-// suite's own shape. The suite judges the HTTP answer alone; here it is also looked at what died.
+// The eight modules of the OpenID Foundation's suite for the RP profile "Back-Channel", under their names there and in
+// the suite's own shape. The suite judges the HTTP answer alone; here it is also looked at what died.
 import { describe, expect, it } from 'vitest'
 import { BACKCHANNEL_LOGOUT_EVENT, type Change, type MintAlgorithm } from '../../src/testing/index.js'
 import {

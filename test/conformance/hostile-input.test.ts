@@ -1,5 +1,5 @@
-// Whatever anybody sends: no exception, no 5xx, no 200, nobody logged out. Ten thousand cases and more, most of them without a
-// socket, some through Express.
+// Whatever anybody sends: no exception, no 5xx, no 200, nobody logged out. Ten thousand cases and more, most of them
+// without a socket, some through Express.
 import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { LogoutEvent } from '../../src/index.js'
@@ -34,7 +34,9 @@ const post = (body: string | Uint8Array<ArrayBuffer>, headers: Record<string, st
 
 const postToken = (token: string): Promise<Response> => post(new URLSearchParams({ logout_token: token }).toString())
 
-/** One case: the answer is a refusal, no logout was reported, and the event is an error of the receiver's own family. */
+/**
+ * One case: the answer is a refusal, no logout was reported, and the event is an error of the receiver's own family.
+ */
 async function expectRefused(response: Response): Promise<void> {
   expect(response.status).toBe(400)
   expect(response.headers.get('cache-control')).toBe('no-store')
@@ -144,7 +146,8 @@ describe('hostile input', () => {
       RUNS.payloads,
       fc
         .oneof(
-          // Claims from nowhere, and one of the valid claims replaced by a value of a type or content that it must not have.
+          // Claims from nowhere, and one of the valid claims replaced by a value of a type or content that it must not
+          // have.
           fc.jsonValue().map((rawPayload) => ({ rawPayload: JSON.stringify(rawPayload) })),
           bytes.map((rawPayload) => ({ rawPayload })),
           fc

@@ -1,5 +1,6 @@
 // Every known shape of a Logout Token, member for member as its provider sends it, delivered to a Relying Party that is
-// configured by that provider's preset: 200, and exactly the right sessions end. What deviates is refused without the preset.
+// configured by that provider's preset: 200, and exactly the right sessions end. What deviates is refused without the
+// preset.
 import { exportJWK, generateKeyPair } from 'jose'
 import { describe, expect, it } from 'vitest'
 import { type ProviderOptions, preset } from '../../src/index.js'
@@ -22,7 +23,9 @@ interface Shape {
 
 const SHAPES: readonly Shape[] = shapes
 
-/** By the beginning of the provider's name; the suite and the specification's example are the letter and need no preset. */
+/**
+ * By the beginning of the provider's name; the suite and the specification's example are the letter and need no preset.
+ */
 const PRESET_OF: Readonly<Record<string, PresetName | undefined>> = {
   Keycloak: 'keycloak',
   'Ory Hydra': 'ory-hydra',
@@ -60,7 +63,10 @@ const OPTION_OF_NEED: readonly { readonly need: RegExp; readonly option: string;
   { need: /^decryption /, option: 'decryption', reason: 'encryption_not_configured' },
 ]
 
-/** Casdoor's need is not one of belief: by default its token is believed and, its `sid` being in no ID Token, ends nothing. */
+/**
+ * Casdoor's need is not one of belief: by default its token is believed and, its `sid` being in no ID Token, ends
+ * nothing.
+ */
 const NEEDS_IGNORED_SID = /^fall back from sid to sub/
 
 function presetOf({ provider }: Shape): PresetName | undefined {

@@ -299,7 +299,8 @@ describe('provider', () => {
     })
     await withRp({ issuer: 'https://op.example.com' }, async (rp) => {
       await rp.signInEverybody()
-      // By the other's keys in the name of the first: the other knows every claim, and its kid can be whatever it likes.
+      // By the other's keys in the name of the first: the other knows every claim, and its kid can be whatever it
+      // likes.
       const kid = JSON.parse(Buffer.from((await rp.mint.logoutToken()).split('.')[0] ?? '', 'base64url').toString()).kid
       for (const header of [{}, { kid }, { kid: undefined }]) {
         const { sub, sid } = { sub: 'alice', sid: 'alice-laptop' }

@@ -1,5 +1,5 @@
-// A second use of a token after its logout was completed is a replay; everything before that is a retry, which must end with
-// the user logged out. And whatever is repeated, a later login lives.
+// A second use of a token after its logout was completed is a replay; everything before that is a retry, which must end
+// with the user logged out. And whatever is repeated, a later login lives.
 import { describe, expect, it } from 'vitest'
 import { createBackchannelLogout, expressSessions, memoryStore, preset } from '../../src/index.js'
 import { type Change, createFakeOp, createTokenMint, type DeliveringProvider } from '../../src/testing/index.js'
@@ -265,9 +265,9 @@ describe('a retry', () => {
   })
 })
 
-/** Short deadlines, and no background work after the test: as if the process had died. */
+/** Short deadlines, in which all but what hangs is done, and no background work after the test: as if the process had died. */
 function withCrash<T>(options: RpOptions, test: (rp: Rp) => Promise<T>): Promise<T> {
-  const receiver = { answerDeadlineSeconds: 0.05, stepTimeoutSeconds: 3600, retryForSeconds: 0 }
+  const receiver = { answerDeadlineSeconds: 0.5, stepTimeoutSeconds: 3600, retryForSeconds: 0 }
   return withRp({ ...options, receiver }, test)
 }
 

@@ -1,5 +1,6 @@
-// The logout request (BCL 2.5), over real sockets: under Express 4 and 5, behind each body parser that a host application may
-// have mounted, and as a Web Request. What is refused ends nothing and never reaches Express's error handler.
+// The logout request (BCL 2.5), over real sockets: under Express 4 and 5, behind each body parser that a host
+// application may have mounted, and as a Web Request. What is refused ends nothing and never reaches Express's error
+// handler.
 import { type IncomingMessage, request } from 'node:http'
 import { gzipSync } from 'node:zlib'
 import type { RequestHandler } from 'express'

@@ -1,5 +1,6 @@
-// The modules of the OpenID Foundation's suite for the RP profiles "RP-Initiated" and "Front-Channel", under their names there,
-// against the example's RP. The suite looks at what the RP sends; here it is also looked at who is signed in afterwards.
+// The modules of the OpenID Foundation's suite for the RP profiles "RP-Initiated" and "Front-Channel", under their
+// names there, against the example's RP. The suite looks at what the RP sends; here it is also looked at who is signed
+// in afterwards.
 import { randomBytes } from 'node:crypto'
 import { createRemoteJWKSet, jwtVerify } from 'jose'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'

@@ -1,5 +1,5 @@
-// The one Relying Party of these tests: real Express, real express-session, the receiver in front; and the questions that
-// every test asks of it, above all who is still signed in.
+// The one Relying Party of these tests: real Express, real express-session, the receiver in front; and the questions
+// that every test asks of it, above all who is still signed in.
 import { createServer, type Server } from 'node:http'
 import { createRequire } from 'node:module'
 import express, { type ErrorRequestHandler, type Express, type RequestHandler } from 'express'
@@ -254,7 +254,9 @@ export async function withRp<T>(options: RpOptions, test: (rp: Rp) => Promise<T>
   }
 }
 
-/** BCL 2.8 for whatever was refused: JSON of two fixed sentences, never to be cached, no cookie, nothing of the token. */
+/**
+ * BCL 2.8 for whatever was refused: JSON of two fixed sentences, never to be cached, no cookie, nothing of the token.
+ */
 export function expectRefusal(answer: Answer, status: 400 | 503, error: 'invalid_request' | 'logout_failed'): void {
   expect(answer.status).toBe(status)
   expect(answer.headers.get('cache-control')).toBe('no-store')

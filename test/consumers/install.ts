@@ -1,4 +1,5 @@
-// A clean folder far from the repository, with what is locked here and the packed tarball, both installed by npm as a user would.
+// A clean folder far from the repository, with what is locked here and the packed tarball, both installed by npm as a
+// user would.
 import { execFile } from 'node:child_process'
 import { cpSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'

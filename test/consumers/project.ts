@@ -22,7 +22,9 @@ export function project(name: string, files: Files): string {
   return folder
 }
 
-/** Runs `node …` or a program that npm installed. Nothing of the runner around it is of any concern to what runs inside. */
+/**
+ * Runs `node …` or a program that npm installed. Nothing of the runner around it is of any concern to what runs inside.
+ */
 export function run(folder: string, command: string, env: Readonly<Record<string, string>> = {}): Promise<Outcome> {
   const [name = '', ...args] = command.split(' ')
   const file = name === 'node' ? process.execPath : path.join(inject('consumers'), 'node_modules', '.bin', name)

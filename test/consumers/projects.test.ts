@@ -1,5 +1,5 @@
-// One small project for each way in which Node programs are written, compiled and run: installed from the packed tarball, each
-// with its own settings, each doing the same as `use.ts`.
+// One small project for each way in which Node programs are written, compiled and run: installed from the packed
+// tarball, each with its own settings, each doing the same as `use.ts`.
 import { readFileSync } from 'node:fs'
 import path from 'node:path'
 import ts from 'typescript'

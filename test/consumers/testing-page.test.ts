@@ -1,4 +1,5 @@
-// docs/testing.md followed in a fresh folder: its programs under every runner it names, and each of the six mistakes planted in them.
+// docs/testing.md followed in a fresh folder: its programs under every runner it names, and each of the six mistakes
+// planted in them.
 import { readFileSync } from 'node:fs'
 import path from 'node:path'
 import { describe, expect, it } from 'vitest'

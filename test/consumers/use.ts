@@ -1,5 +1,5 @@
-// What each project does with the package: every subpath is imported with its types, and a logout is a logout. Plain enough to
-// be JavaScript once the types are gone, so that all projects share it.
+// What each project does with the package: every subpath is imported with its types, and a logout is a logout. Plain
+// enough to be JavaScript once the types are gone, so that all projects share it.
 import { createBackchannelLogout, LogoutError, type LogoutEvent, type StatelessSignOn } from 'oidc-backchannel-logout'
 import { createClaims, type TokenClaims } from 'oidc-backchannel-logout/claims'
 import { openTelemetry } from 'oidc-backchannel-logout/opentelemetry'
@@ -20,7 +20,8 @@ async function main(): Promise<void> {
   const op: FakeOp = await createFakeOp({ clientId: 'my-rp' })
   const seen: LogoutEvent['type'][] = []
   const provider = { issuer: op.issuer, clientId: 'my-rp' }
-  const patient = { answerDeadlineSeconds: 60, stepTimeoutSeconds: 60 } // a machine that runs compilers beside it is slow
+  // a machine that runs compilers beside it is slow
+  const patient = { answerDeadlineSeconds: 60, stepTimeoutSeconds: 60 }
   const logout = createBackchannelLogout({ provider, onEvent: (event) => seen.push(event.type), ...patient })
   await logout.prepare()
 

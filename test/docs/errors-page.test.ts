@@ -71,6 +71,49 @@ describe('docs/troubleshooting.md', () => {
     const links = [...read('docs/troubleshooting.md').matchAll(/\]\(#([\w-]+)\)/g)].map(([, anchor = '']) => anchor)
     expect(links.filter((anchor) => !anchors.includes(anchor))).toEqual([])
   })
+
+  /** Each place, by its heading, with what it says of event, console and remedy. */
+  const leaves = read('docs/troubleshooting.md')
+    .split(/^### /m)
+    .slice(1)
+    .map((leaf) => ({ title: leaf.split('\n')[0], text: leaf.split(/^## /m)[0] ?? '' }))
+  const said = (text: string, label: string) =>
+    text.match(new RegExp(`\\*\\*${label}:\\*\\*\\s([\\s\\S]+?)(?=\\s\\*\\*Console|\\n\\n|$)`))?.[1] ?? ''
+
+  it('says at each place which event there is, which line on the console, and what to do', () => {
+    const bare = leaves.filter(({ text }) =>
+      ['Event', 'Console', 'Remedy'].some((label) => said(text, label).length < 5),
+    )
+    expect(bare.map(({ title }) => title)).toEqual([])
+    expect(leaves.length).toBeGreaterThan(25)
+  })
+
+  it('names events, codes and reasons that the sources have', () => {
+    const types = new Set([...read('src/events.ts').matchAll(/readonly type: '([\w-]+)'/g)].map(([, type]) => type))
+    const errors = errorsPage()
+    const known = new Set([
+      ...[...errors.matchAll(/^## (ERR_\w+)/gm)].map(([, code]) => code),
+      ...[...errors.matchAll(/^\| `(\w+)` \|/gm)].map(([, reason]) => reason),
+      ...ALL_MISTAKES,
+    ])
+    const printed = new Set([...known].map((name = '') => `BCL_${name.replace(/^ERR_/, '').toUpperCase()}`))
+    const unknown = leaves.flatMap(({ title, text }) => {
+      const words = [...said(text, 'Event').matchAll(/`([\w-]+)`/g)].map(([, word = '']) => word)
+      const codes = [...text.matchAll(/\bBCL_[A-Z_]+/g)].map(([code]) => code)
+      const isName = (word: string) =>
+        types.has(word) || known.has(word) || ['bind', 'reason', 'onEvent'].includes(word)
+      return [
+        ...words.filter((word) => !isName(word) && word !== 'withoutSid'),
+        ...codes.filter((code) => !printed.has(code)),
+      ].map((word) => `${title}: ${word}`)
+    })
+    expect(unknown).toEqual([])
+  })
+
+  it('has a place for everything that is printed of a mistake', () => {
+    const page = read('docs/troubleshooting.md')
+    expect(ALL_MISTAKES.filter((mistake) => !page.includes(`BCL_${mistake.toUpperCase()}`))).toEqual([])
+  })
 })
 
 describe('links into pages', () => {

@@ -23,7 +23,7 @@ describe('docs/options.md', () => {
 
   it.each([
     ['the receiver', ofReceiver, 'src/options.ts', 'BackchannelLogoutOptions'],
-    ['a provider', ofProvider, 'src/providers/provider.ts', 'ProviderOptions'],
+    ['a provider', ofProvider, 'src/providers/provider-options.ts', 'ProviderOptions'],
   ])('has the options of %s, each once', (_, part, file, type) => {
     const names = namesIn(file, type)
     expect(names.length).toBeGreaterThan(10)

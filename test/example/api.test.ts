@@ -1,14 +1,12 @@
 import express from 'express'
 import session from 'express-session'
 import { memoryStore } from 'oidc-backchannel-logout'
-import { afterEach, describe, expect, it, vi } from 'vitest'
+import { afterEach, describe, expect, it } from 'vitest'
 import { createApi } from '../../example-app/api.js'
 import { type Listening, listen } from '../../example-app/listen.js'
 import { createOp } from '../../example-app/op.js'
 import { createRp, type Rp } from '../../example-app/relying-party.js'
 import { Browser, logOutAtOp, signIn, textOf, whoIsAt } from './browser-by-http.js'
-
-vi.setConfig({ testTimeout: 120_000 })
 
 const API = { clientId: 'api', clientSecret: 'the secret of the API: + %2F' }
 
@@ -20,7 +18,10 @@ afterEach(async () => {
   await Promise.all(listenings.splice(0).map((listening) => listening.close()))
 })
 
-/** An OP that counts what it is asked, an API, and two RPs that share the API's logout store: one may call it, one may not. */
+/**
+ * An OP that counts what it is asked, an API, and two RPs that share the API's logout store: one may call it, one may
+ * not.
+ */
 async function start() {
   const [atOp, atShop, atForum, atApi] = await Promise.all([listen(0), listen(0), listen(0), listen(0)])
   listenings.push(atOp, atShop, atForum, atApi)

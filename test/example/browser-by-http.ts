@@ -1,4 +1,5 @@
-// A browser without a screen: keeps cookies as browsers do, follows redirects by hand, presses buttons. Runs no scripts.
+// A browser without a screen: keeps cookies as browsers do, follows redirects by hand, presses buttons. Runs no
+// scripts.
 
 interface Cookie {
   readonly name: string
@@ -19,10 +20,15 @@ const MAX_REDIRECTS = 15
 
 export class Browser {
   readonly #cookies = new Map<string, Cookie>()
+  readonly #userAgent: string
+
+  constructor(userAgent = 'node') {
+    this.#userAgent = userAgent
+  }
 
   /** Another browser that has stolen, or kept, this one's cookies as they are now. */
   copy(): Browser {
-    const copy = new Browser()
+    const copy = new Browser(this.#userAgent)
     for (const [key, cookie] of this.#cookies) copy.#cookies.set(key, cookie)
     return copy
   }
@@ -30,6 +36,13 @@ export class Browser {
   /** Names of the cookies that a request to this URL would carry. */
   cookieNames(url: string): string[] {
     return this.#cookiesFor(new URL(url)).map(({ name }) => name)
+  }
+
+  /** What a request to this URL would carry. */
+  cookieHeader(url: string | URL): string {
+    return this.#cookiesFor(new URL(url))
+      .map(({ name, value }) => `${name}=${value}`)
+      .join('; ')
   }
 
   get(url: string | URL): Promise<Page> {
@@ -43,10 +56,12 @@ export class Browser {
   /** One request, no redirect followed; its cookies are kept. */
   async request(url: string | URL, init: RequestInit = {}): Promise<Response> {
     const target = new URL(url)
-    const headers = new Headers({ accept: 'text/html', ...Object.fromEntries(new Headers(init.headers)) })
-    const cookie = this.#cookiesFor(target)
-      .map(({ name, value }) => `${name}=${value}`)
-      .join('; ')
+    const headers = new Headers({
+      accept: 'text/html',
+      'user-agent': this.#userAgent,
+      ...Object.fromEntries(new Headers(init.headers)),
+    })
+    const cookie = this.cookieHeader(target)
     if (cookie !== '') headers.set('cookie', cookie)
     const response = await fetch(target, { ...init, headers, redirect: 'manual' })
     for (const line of response.headers.getSetCookie()) this.#keep(line, target)

@@ -11,9 +11,6 @@ import { redisServer, startRedis } from '../servers/redis.js'
 import { Browser, logOutAtOp, signIn, whoIsAt } from './browser-by-http.js'
 import { type Program, startProgram } from './program.js'
 
-// Each test starts processes, on two cores, beside the other test files.
-vi.setConfig({ testTimeout: 120_000, hookTimeout: 120_000 })
-
 const CLIENT = { clientId: 'rp', clientSecret: 'a secret' }
 const SETTINGS = {
   CLIENT_ID: CLIENT.clientId,
@@ -28,10 +25,14 @@ const NOBODY = { status: 401 }
 const programs: Program[] = []
 const listenings: Listening[] = []
 
-afterEach(async () => {
-  await Promise.all(programs.splice(0).map((program) => program.stop('SIGKILL')))
-  await Promise.all(listenings.splice(0).map((listening) => listening.close()))
-})
+/** How many of each outlive a test, since they are of all tests of their `describe`. */
+const shared = { programs: 0, listenings: 0 }
+
+async function endAllButShared(): Promise<void> {
+  await Promise.all(programs.splice(shared.programs).map((program) => program.stop('SIGKILL')))
+  await Promise.all(listenings.splice(shared.listenings).map((listening) => listening.close()))
+}
+afterEach(endAllButShared)
 
 function start(file: 'rp.ts' | 'start.ts', env: Record<string, string>): Program {
   const program = startProgram(file, env)
@@ -117,38 +118,75 @@ for (const kind of [REDIS, POSTGRES]) {
       await server?.stop()
     })
 
-    it('are one RP: a logout that reaches either of them ends the session on both, and no other', async () => {
-      const { issuer, nodes, urls, events } = await startNodes(server.env)
-      const elsewhere = new Browser()
-      await signIn(elsewhere, urls[1], 'Ada')
+    describe('that run', () => {
+      let site: Awaited<ReturnType<typeof startNodes>>
 
-      // Whoever signed in where: the Logout Token goes to the first node, then to the second, and so on.
-      for (const [signedInAt, receiver] of [
-        [urls[0], urls[0]],
-        [urls[0], urls[1]],
-        [urls[1], urls[0]],
-        [urls[1], urls[1]],
-      ]) {
-        const browser = new Browser()
-        await signIn(browser, signedInAt ?? '', 'Ada')
-        const old = browser.copy()
-        for (const url of urls) expect(await whoIsAt(browser, url)).toMatchObject({ status: 200, sub: 'ada' })
-        const before = await kind.sessions(server.env)
+      beforeAll(async () => {
+        site = await startNodes(server.env)
+        Object.assign(shared, { programs: programs.length, listenings: listenings.length })
+      })
 
-        await logOutAtOp(browser, issuer)
+      afterAll(async () => {
+        Object.assign(shared, { programs: 0, listenings: 0 })
+        await endAllButShared()
+      })
 
-        expect(receivers(events).at(-1)).toBe(receiver)
-        expect(events.at(-1)).toMatchObject({ type: 'logged-out', confirmedBy: ['rp'], refusedBy: [] })
-        expect(await kind.sessions(server.env)).toBe(before - 1)
-        for (const url of urls) {
-          expect(await whoIsAt(old, url)).toEqual(NOBODY)
-          expect(await whoIsAt(elsewhere, url)).toMatchObject({ status: 200, sub: 'ada' })
+      it('are one RP: a logout that reaches either of them ends the session on both, and no other', async () => {
+        const { issuer, nodes, urls, events } = site
+        const elsewhere = new Browser()
+        await signIn(elsewhere, urls[1], 'Ada')
+
+        // Whoever signed in where: the Logout Token goes to the first node, then to the second, and so on.
+        for (const [signedInAt, receiver] of [
+          [urls[0], urls[0]],
+          [urls[0], urls[1]],
+          [urls[1], urls[0]],
+          [urls[1], urls[1]],
+        ]) {
+          const browser = new Browser()
+          await signIn(browser, signedInAt ?? '', 'Ada')
+          const old = browser.copy()
+          for (const url of urls) expect(await whoIsAt(browser, url)).toMatchObject({ status: 200, sub: 'ada' })
+          const before = await kind.sessions(server.env)
+
+          await logOutAtOp(browser, issuer)
+
+          expect(receivers(events).at(-1)).toBe(receiver)
+          expect(events.at(-1)).toMatchObject({ type: 'logged-out', confirmedBy: ['rp'], refusedBy: [] })
+          expect(await kind.sessions(server.env)).toBe(before - 1)
+          for (const url of urls) {
+            expect(await whoIsAt(old, url)).toEqual(NOBODY)
+            expect(await whoIsAt(elsewhere, url)).toMatchObject({ status: 200, sub: 'ada' })
+          }
         }
-      }
-      for (const node of nodes) {
-        expect(await node.stop()).toEqual({ code: 0, signal: null })
-        expect(node.stderr).toBe('')
-      }
+        for (const { stderr } of nodes) expect(stderr).toBe('')
+      })
+
+      it('let nobody in and confirm no logout while the server is down, and go on when it is back', async () => {
+        const { issuer, urls, events } = site
+        const ada = new Browser()
+        await signIn(ada, urls[0], 'Ada')
+        const old = ada.copy()
+
+        await server.kill()
+        for (const url of urls) expect((await ada.request(`${url}/me`)).status).toBe(503)
+        await logOutAtOp(ada, issuer)
+        expect(events.at(-1)).toMatchObject({ type: 'logged-out', confirmedBy: [], refusedBy: ['rp'] })
+        await server.restart()
+
+        for (const url of urls) {
+          // The drivers connect again by themselves, a little later than the server is there.
+          await vi.waitFor(async () => expect(await whoIsAt(old, url)).toEqual(NOBODY), {
+            timeout: 30_000,
+            interval: 200,
+          })
+          const browser = new Browser()
+          await signIn(browser, url, 'Linus')
+          for (const each of urls) expect(await whoIsAt(browser, each)).toMatchObject({ status: 200, sub: 'linus' })
+          await logOutAtOp(browser, issuer)
+          for (const each of urls) expect(await whoIsAt(browser, each)).toEqual(NOBODY)
+        }
+      })
     })
 
     it('keep old cookies dead when they start again, and new sign-ins alive', async () => {
@@ -166,33 +204,8 @@ for (const kind of [REDIS, POSTGRES]) {
       await op.register({ ...CLIENT, name: 'RP', baseUrl: url })
       await logOutAtOp(stays, issuer)
       expect(await whoIsAt(stays, url)).toEqual(NOBODY)
-    })
-
-    it('let nobody in and confirm no logout while the server is down, and go on when it is back', async () => {
-      const { issuer, nodes, urls, events } = await startNodes(server.env)
-      const ada = new Browser()
-      await signIn(ada, urls[0], 'Ada')
-      const old = ada.copy()
-
-      await server.kill()
-      for (const url of urls) expect((await ada.request(`${url}/me`)).status).toBe(503)
-      await logOutAtOp(ada, issuer)
-      expect(events.at(-1)).toMatchObject({ type: 'logged-out', confirmedBy: [], refusedBy: ['rp'] })
-      await server.restart()
-
-      for (const url of urls) {
-        // The drivers connect again by themselves, a little later than the server is there.
-        await vi.waitFor(async () => expect(await whoIsAt(old, url)).toEqual(NOBODY), {
-          timeout: 30_000,
-          interval: 200,
-        })
-        const browser = new Browser()
-        await signIn(browser, url, 'Linus')
-        for (const each of urls) expect(await whoIsAt(browser, each)).toMatchObject({ status: 200, sub: 'linus' })
-        await logOutAtOp(browser, issuer)
-        for (const each of urls) expect(await whoIsAt(browser, each)).toEqual(NOBODY)
-      }
-      for (const node of nodes) expect(await node.stop()).toEqual({ code: 0, signal: null })
+      expect(await again.stop()).toEqual({ code: 0, signal: null })
+      expect(again.stderr).toBe('')
     })
 
     it('are two of the Shop in npm start, one API, and an overview that shows only this run', async () => {
@@ -210,7 +223,7 @@ for (const kind of [REDIS, POSTGRES]) {
         await signIn(browser, place, 'Linus')
         const { signOns, thisBrowser } = await state()
         expect(signOns).toMatchObject([{ id: thisBrowser, name: 'Linus', signedInAt: ['shop'], hasToken: true }])
-        const call = async () => (await fetch(`${op}/call?as=${thisBrowser}`, { method: 'POST' })).json()
+        const call = async () => (await browser.request(`${op}/call`, { method: 'POST' })).json()
         expect(await call()).toEqual({ status: 200 })
 
         await logOutAtOp(browser, op)

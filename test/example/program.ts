@@ -1,8 +1,9 @@
-// Starts a program of the example as its own process, the way a user does, and waits for what it prints.
+// Starts a program of the example as its own process, and waits for what it prints.
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
+import { compiled } from '../servers/compiled.js'
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url))
 
@@ -22,10 +23,19 @@ export interface Exit {
   readonly signal: NodeJS.Signals | null
 }
 
-/** `file`: relative to `example-app/`. The environment is the given one and PATH, nothing else. */
-export function startProgram(file: string, env: Readonly<Record<string, string>> = {}): Program {
+/**
+ * `file`: relative to `example-app/`. The environment is the given one and PATH, nothing else. `how`: compiled before, or
+ * by tsx, as `npm start` and `npm run rp` do, which takes each start a second more.
+ */
+export function startProgram(
+  file: string,
+  env: Readonly<Record<string, string>> = {},
+  how: 'compiled' | 'tsx' = 'compiled',
+): Program {
   if (!existsSync(`${ROOT}dist/index.js`)) throw new Error('The example uses the built package: npm run build first')
-  const child = spawn(process.execPath, ['--import', 'tsx', `example-app/${file}`], {
+  const args =
+    how === 'tsx' ? ['--import', 'tsx', `example-app/${file}`] : [compiled(`example-app/${file}`, ['example-app'])]
+  const child = spawn(process.execPath, args, {
     cwd: ROOT,
     env: { PATH: process.env.PATH ?? '', ...env },
     stdio: ['ignore', 'pipe', 'pipe'],

@@ -1,11 +1,8 @@
-import { afterEach, describe, expect, it, vi } from 'vitest'
+import { afterEach, describe, expect, it } from 'vitest'
 import { type Listening, listen } from '../../example-app/listen.js'
 import { createOp, type Op } from '../../example-app/op.js'
 import { Browser, logOutAtOp, signIn, whoIsAt } from './browser-by-http.js'
 import { type Program, startProgram } from './program.js'
-
-// Each test starts processes, on two cores, beside the other test files.
-vi.setConfig({ testTimeout: 120_000 })
 
 const programs: Program[] = []
 const listenings: Listening[] = []
@@ -17,8 +14,8 @@ afterEach(async () => {
 
 const SECRETS = { CLIENT_ID: 'my rp: 1', CLIENT_SECRET: 'a secret: + %2F', SESSION_SECRET: 'another secret' }
 
-function startRp(env: Record<string, string>): Program {
-  const program = startProgram('rp.ts', { PORT: '0', ...env })
+function startRp(env: Record<string, string>, how?: 'tsx'): Program {
+  const program = startProgram('rp.ts', { PORT: '0', ...env }, how)
   programs.push(program)
   return program
 }
@@ -36,9 +33,9 @@ async function urlOf(rp: Program): Promise<string> {
   return url
 }
 
-async function startBoth(): Promise<{ issuer: string; url: string; rp: Program }> {
+async function startBoth(how?: 'tsx'): Promise<{ issuer: string; url: string; rp: Program }> {
   const { op, issuer } = await startOp()
-  const rp = startRp({ ISSUER: issuer, ...SECRETS })
+  const rp = startRp({ ISSUER: issuer, ...SECRETS }, how)
   const url = await urlOf(rp)
   await op.register({ clientId: SECRETS.CLIENT_ID, clientSecret: SECRETS.CLIENT_SECRET, name: 'RP', baseUrl: url })
   return { issuer, url, rp }
@@ -46,7 +43,7 @@ async function startBoth(): Promise<{ issuer: string; url: string; rp: Program }
 
 describe('npm run rp', () => {
   it('signs in and is logged out by the OP, configured by the environment alone', async () => {
-    const { issuer, url, rp } = await startBoth()
+    const { issuer, url, rp } = await startBoth('tsx')
     const [ada, adaElsewhere] = [new Browser(), new Browser()]
     expect(await whoIsAt(ada, url)).toEqual({ status: 401 })
     await signIn(ada, url, 'Ada')

@@ -1,16 +1,13 @@
 import { once } from 'node:events'
 import { createServer } from 'node:net'
-import { afterEach, describe, expect, it, vi } from 'vitest'
+import { afterEach, describe, expect, it } from 'vitest'
 import { Browser, signIn } from './browser-by-http.js'
 import { type Program, startProgram } from './program.js'
-
-// Each test starts processes, on two cores, beside the other test files.
-vi.setConfig({ testTimeout: 120_000 })
 
 const started: Program[] = []
 
 function start(env: Record<string, string> = {}): Program {
-  const program = startProgram('start.ts', env)
+  const program = startProgram('start.ts', env, 'tsx')
   started.push(program)
   return program
 }
@@ -24,8 +21,8 @@ describe('npm start', () => {
     const demo = start()
     await demo.printed(/Ctrl-C/)
     const lines = demo.stdout.trim().split('\n')
-    expect(lines).toHaveLength(7)
-    for (const name of ['overview', 'OpenID Provider', 'Shop', 'Forum', 'API']) {
+    expect(lines).toHaveLength(8)
+    for (const name of ['overview', 'OpenID Provider', 'Shop', 'Forum', 'Notes', 'API']) {
       expect(demo.stdout).toMatch(new RegExp(`^  ${name} +http://127\\.0\\.0\\.1:\\d+$`, 'm'))
     }
     expect(demo.stderr).toBe('')

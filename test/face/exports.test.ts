@@ -1,4 +1,5 @@
-// What each subpath of the package exports: named here, so that nothing joins or leaves the public face unnoticed; each with its words.
+// What each subpath of the package exports: named here, so that nothing joins or leaves the public face unnoticed; each
+// with its words.
 import { readFileSync } from 'node:fs'
 import path from 'node:path'
 import ts from 'typescript'
@@ -25,8 +26,30 @@ const VALUES: Readonly<Record<string, readonly string[]>> = {
     'createRelayReceiver',
     'withLoginRecords',
   ],
+  './saml': ['createSamlLogout', 'samlProvider'],
   './store': ['covers', 'withMark'],
   './redis': ['checkRedis', 'redisStore'],
+  './prometheus': ['prometheusMetrics'],
+  './opentelemetry': ['openTelemetry', 'traceStore'],
+  './testing': [
+    'BACKCHANNEL_LOGOUT_EVENT',
+    'DEFECTS',
+    'DELIVERY_HABITS',
+    'PROVIDER_SHAPES',
+    'SESSION_CONFIGURATIONS',
+    'SESSION_OPERATIONS',
+    'assertLogoutWorks',
+    'assertSessionStoreIsSafe',
+    'createFakeOp',
+    'createTestBrowser',
+    'createTokenMint',
+    'deliver',
+    'deliverAs',
+    'loginTraps',
+    'logoutStoreContract',
+    'mintKeys',
+    'runSessionStoreMatrix',
+  ],
   './postgres': ['applySchema', 'checkPostgres', 'postgresStore', 'prunePostgres'],
 }
 

@@ -1,4 +1,5 @@
-// The shapes that applications compile against. `npm run types` is the test: a change of one of these breaks somebody's build.
+// The shapes that applications compile against. `npm run types` is the test: a change of one of these breaks somebody's
+// build.
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { Application } from 'express'
 import { describe, expectTypeOf, it } from 'vitest'

@@ -1,5 +1,5 @@
-// Redis servers among which one takes over when another dies: a cluster of three masters with a replica each, and a primary with two
-// replicas under three sentinels. Knows no driver but its own for setting up.
+// Redis servers among which one takes over when another dies: a cluster of three masters with a replica each, and a
+// primary with two replicas under three sentinels. Knows no driver but its own for setting up.
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'

@@ -1,5 +1,6 @@
-// A master dies under traffic and its replica takes over, in a cluster and under sentinels, with either driver: how long nobody gets a
-// verdict, what is denied meanwhile, and that what the OP was told is done is lost only where replication had no time.
+// A master dies under traffic and its replica takes over, in a cluster and under sentinels, with either driver: how
+// long nobody gets a verdict, what is denied meanwhile, and that what the OP was told is done is lost only where
+// replication had no time.
 import { Cluster, Redis } from 'ioredis'
 import { redisStore } from 'oidc-backchannel-logout/redis'
 import { createCluster, createSentinel } from 'redis'
@@ -10,7 +11,10 @@ import { type Logout, startTraffic, type Traffic, type View } from './traffic.js
 
 /** Redis replicates after it has answered: what was acknowledged that shortly before a death may die with it. */
 const REPLICATION_SECONDS = 1
-/** From the death to the last request that failed or waited: detection takes one, an election one, drivers and deadlines the rest. */
+/**
+ * From the death to the last request that failed or waited: detection takes one, an election one, drivers and deadlines
+ * the rest.
+ */
 const BACK_WITHIN_SECONDS = 20
 const SETTLED_SECONDS = 3
 /** A request that took longer has waited for the fail-over. */

@@ -1,5 +1,5 @@
-// Users who come back with their sign-ons and an OP that logs them out, one after another, while servers die. Writes down what each was
-// told and when; judges nothing.
+// Users who come back with their sign-ons and an OP that logs them out, one after another, while servers die. Writes
+// down what each was told and when; judges nothing.
 import { setTimeout as delay } from 'node:timers/promises'
 import { type BackchannelLogoutOptions, createBackchannelLogout } from 'oidc-backchannel-logout'
 import { createTokenMint } from 'oidc-backchannel-logout/testing'

@@ -1,4 +1,5 @@
-// `expressSessions` on a store of the real @fastify/session: requests under way when the logout comes, and what `regenerate` leaves.
+// `expressSessions` on a store of the real @fastify/session: requests under way when the logout comes, and what
+// `regenerate` leaves.
 import cookie from '@fastify/cookie'
 import session from '@fastify/session'
 import expressSession from 'express-session'

@@ -1,5 +1,5 @@
-// The APIs of docs/recipes/local-jwts.md, run as the page has them, with the Redis of a Relying Party: a token that verifies is refused
-// within one request of the logout, and no other; and where nobody can tell, the answer is 503.
+// The APIs of docs/recipes/local-jwts.md, run as the page has them, with the Redis of a Relying Party: a token that
+// verifies is refused within one request of the logout, and no other; and where nobody can tell, the answer is 503.
 import { createPublicKey, generateKeyPairSync, type KeyObject } from 'node:crypto'
 import { once } from 'node:events'
 import { readFileSync, rmSync, writeFileSync } from 'node:fs'

@@ -1,5 +1,5 @@
-// Connections that are open while a logout comes, in the recipes for server-sent events, ws and Socket.IO: they end with their
-// session, whoever comes back meets the end of it, and nobody else notices.
+// Connections that are open while a logout comes, in the recipes for server-sent events, ws and Socket.IO: they end
+// with their session, whoever comes back meets the end of it, and nobody else notices.
 import { once } from 'node:events'
 import { io } from 'socket.io-client'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'

@@ -1,4 +1,5 @@
-// The recipes whose frameworks are installed here, and how each is built and started: by its own tools, from the packed package.
+// The recipes whose frameworks are installed here, and how each is built and started: by its own tools, from the packed
+// package.
 import { execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { writeFileSync } from 'node:fs'

@@ -1,4 +1,5 @@
-// The recipes that need a framework compile; those of NestJS and Next.js are compiled by their own tools when they are run.
+// The recipes that need a framework compile; those of NestJS and Next.js are compiled by their own tools when they are
+// run.
 
 import { describeRecipeTypes } from '../stacks/describe-recipe-types.js'
 import { recipes } from '../stacks/recipe.js'

@@ -1,5 +1,5 @@
-// `logout.fetch` on Hono behind the real @hono/node-server, and called as Next.js calls a route handler: the same rules and the
-// same answers as the handler for Node.
+// `logout.fetch` on Hono behind the real @hono/node-server, and called as Next.js calls a route handler: the same rules
+// and the same answers as the handler for Node.
 import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
 import { type ServerType, serve } from '@hono/node-server'

@@ -1,36 +1,18 @@
 // The sources explain themselves: nothing refers to a numbered rule or to a page that is not in the repository.
-import { readdirSync, readFileSync } from 'node:fs'
 import path from 'node:path'
 import { describe, expect, it } from 'vitest'
-
-const ROOT = path.resolve(import.meta.dirname, '../..')
-const ROOMS = ['src', 'test', 'bench', 'example-app', 'scripts', 'docs']
-const PAGES = ['README.md', 'CHANGELOG.md', 'CONTRIBUTING.md', 'SECURITY.md']
-const TEXT = /\.(?:ts|js|mjs|lua|sql|md|json|ya?ml|html|css)$/
-
-/** What is installed, hidden or written by another test (`page-*`) is nobody's prose. */
-const FOREIGN = /^(?:node_modules|\..*|page-.*|package-lock\.json)$/
+import { files, read } from './repository.js'
 
 /** A rule or property by its number alone, also across the lines of a comment; or a folder that is elsewhere. */
 const NUMBERED = /\b[Ll]aws?[\s*/-]+\d|\b[Pp]ropert(?:y|ies)\s+P?\d|\bP1?\d\b|\bshared[/]/g
 const PAGE = /(?<![\w./:-])[\w.][\w./-]*\.md\b/g
 
-function filesUnder(folder: string): readonly string[] {
-  return readdirSync(path.join(ROOT, folder), { withFileTypes: true })
-    .filter(({ name }) => !FOREIGN.test(name))
-    .flatMap((entry) => {
-      const file = path.join(folder, entry.name)
-      return entry.isDirectory() ? filesUnder(file) : TEXT.test(file) ? [file] : []
-    })
-}
-
-const files = [...PAGES, ...ROOMS.flatMap(filesUnder)]
 const pages = new Set(files.filter((file) => file.endsWith('.md')).map((file) => path.basename(file)))
 
 const numbered = (text: string) => text.match(NUMBERED) ?? []
 const missingPages = (text: string) => (text.match(PAGE) ?? []).filter((page) => !pages.has(path.basename(page)))
 const inEachFile = (find: (text: string) => readonly string[]) =>
-  files.flatMap((file) => find(readFileSync(path.join(ROOT, file), 'utf8')).map((found) => `${file}: ${found}`))
+  files.flatMap((file) => find(read(file)).map((found) => `${file}: ${found}`))
 
 describe('the words of the repository', () => {
   it('say the sentence, never the number of a rule', () => {

@@ -68,6 +68,17 @@ describe('fetchDocument', () => {
     },
   )
 
+  it.each([
+    ['neither answers nor heeds its signal', () => new Promise<Response>(() => {})],
+    ['never ends its answer', async () => new Response(new ReadableStream())],
+  ])('does not wait for a fetch that %s', async (_, fetch) => {
+    const request = new AbortController()
+    const about = { headers: {}, signal: request.signal, fetch }
+    const fetched = fetchDocument('https://op.example.com/jwks', about)
+    request.abort(new Error('late'))
+    await expect(fetched).rejects.toThrow('late')
+  })
+
   it('gives up with its signal, also in the middle of a body', async () => {
     const request = new AbortController()
     const fetched = fetchFrom((_, res) => {

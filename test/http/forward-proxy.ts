@@ -1,5 +1,5 @@
-// A forward proxy for tests, as a company has one: CONNECT (RFC 9110 9.3.6) and requests in absolute form (RFC 9112 3.2.2). It
-// alone knows where the names lead, so whatever arrives came through it.
+// A forward proxy for tests, as a company has one: CONNECT (RFC 9110 9.3.6) and requests in absolute form (RFC 9112
+// 3.2.2). It alone knows where the names lead, so whatever arrives came through it.
 import { once } from 'node:events'
 import { createServer, request } from 'node:http'
 import { connect } from 'node:net'

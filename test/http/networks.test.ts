@@ -1,5 +1,5 @@
-// What goes out, through a real forward proxy: each request of the package, by the programs of docs/networks.md and by the
-// variables of the environment. The provider's name leads nowhere but at the proxy.
+// What goes out, through a real forward proxy: each request of the package, by the programs of docs/networks.md and by
+// the variables of the environment. The provider's name leads nowhere but at the proxy.
 import { execFile } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'

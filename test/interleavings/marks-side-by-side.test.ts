@@ -1,10 +1,11 @@
-// Random histories of logins and logouts at a store agree with a rule that remembers every logout by itself; with marks that
-// are merged to one, as they once were, they do not.
+// Random histories of logins and logouts at a store agree with a rule that remembers every logout by itself; with marks
+// that are merged to one, as they once were, they do not.
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { covers, type Mark } from '../../src/marks/covering.js'
 import type { Binding, LogoutStore } from '../../src/stores/logout-store.js'
 import { memoryStore } from '../../src/stores/memory-store.js'
+import { delegate } from '../testing/logout-store/broken-stores.js'
 
 const RUNS = 3_000
 const OP = 1_000_000
@@ -133,21 +134,11 @@ function merging(clock: () => number): LogoutStore {
   const names = ({ scope, key, subKey }: Pick<Mark, 'scope' | 'key' | 'subKey'>) => `${scope} ${key} ${subKey}`
   const judged = (binding: Binding | undefined, marks: readonly Mark[]) =>
     binding === undefined ? marks : marks.map((mark) => greatest.get(names(mark)) ?? mark)
-  return {
-    bind: (login) => store.bind(login),
-    rebind: (from, to, expiresAt) => store.rebind(from, to, expiresAt),
-    renew: (id, expiresAt) => store.renew(id, expiresAt),
-    list: (target, cursor) => store.list(target, cursor),
-    addTokens: (id, keys) => store.addTokens(id, keys),
+  return delegate(store, {
     read: async (id) => {
       const state = await store.read(id)
       return { ...state, marks: judged(state.binding, state.marks) }
     },
-    marks: (keys) => store.marks(keys),
-    endSessions: (ids, expiresAt) => store.endSessions(ids, expiresAt),
-    isBound: (key) => store.isBound(key),
-    unbind: (ids) => store.unbind(ids),
-    complete: (logout) => store.complete(logout),
     async begin(logout) {
       const older = greatest.get(names(logout.target))
       const issuedAt = logout.issuedAt ?? OP + clock() - 5_000
@@ -161,7 +152,7 @@ function merging(clock: () => number): LogoutStore {
       if (!begun.replayed && isGreater) greatest.set(names(logout.target), begun.mark)
       return begun
     },
-  }
+  })
 }
 
 const histories = fc.array(command, { minLength: 2, maxLength: 14 })

@@ -1,4 +1,5 @@
-// A logout store without any atomicity: each read and each write is a step of its own, in the order the port prescribes.
+// A logout store without any atomicity: each read and each write is a step of its own, in the order the port
+// prescribes.
 import { covers, type Mark, sidlessMark, withMark } from '../../src/marks/covering.js'
 import type { TargetKey } from '../../src/marks/target.js'
 import type {
@@ -32,18 +33,33 @@ export interface StepwiseOptions {
   readonly followsNobody?: boolean
 }
 
+/** What the nodes share. */
+export class StepwiseData {
+  readonly bindings = new Map<string, Binding>()
+  readonly ended = new Map<string, Ended>()
+  readonly marks = new Map<string, readonly Mark[]>()
+  readonly completed = new Set<string>()
+  stamp = 0
+}
+
+/** As one node sees it. */
 export class StepwiseStore implements LogoutStore {
   readonly #step: Step
   readonly #options: StepwiseOptions
-  readonly #bindings = new Map<string, Binding>()
-  readonly #ended = new Map<string, Ended>()
-  readonly #marks = new Map<string, readonly Mark[]>()
-  readonly #completed = new Set<string>()
-  #stamp = 0
+  readonly #data: StepwiseData
+  readonly #bindings: Map<string, Binding>
+  readonly #ended: Map<string, Ended>
+  readonly #marks: Map<string, readonly Mark[]>
+  readonly #completed: Set<string>
 
-  constructor(options: StepwiseOptions) {
+  constructor(options: StepwiseOptions, data = new StepwiseData()) {
     this.#options = options
     this.#step = options.step
+    this.#data = data
+    this.#bindings = data.bindings
+    this.#ended = data.ended
+    this.#marks = data.marks
+    this.#completed = data.completed
   }
 
   async bind(binding: NewBinding): Promise<BoundState> {
@@ -61,20 +77,24 @@ export class StepwiseStore implements LogoutStore {
   async rebind(from: string, to: string, expiresAt: number): Promise<SessionState> {
     await this.#step(`read ${from}`)
     const signOn = this.#bindings.get(from) ?? this.#ended.get(from)?.movedOn
+    let isThere = false
     if (signOn !== undefined) {
       await this.#step(`write binding ${to}`)
-      this.#bindings.set(to, { ...signOn, sessionId: to, expiresAt: Math.max(signOn.expiresAt, expiresAt) })
+      // A login that was bound there later has the id.
+      isThere = (this.#bindings.get(to)?.boundAt ?? 0) > signOn.boundAt
+      if (!isThere)
+        this.#bindings.set(to, { ...signOn, sessionId: to, expiresAt: Math.max(signOn.expiresAt, expiresAt) })
       await this.#step(`leave ${from}`)
       const { movedOn, movedTo = [] } = this.#ended.get(from) ?? { movedOn: signOn }
       if (movedOn !== undefined) this.#ended.set(from, { movedOn, movedTo: [...movedTo, to] })
     }
     await this.#step(`read end of ${from}`)
     const ended = this.#ended.get(from)
-    if (ended !== undefined && ended.movedOn === undefined) {
+    if (ended !== undefined && ended.movedOn === undefined && !isThere) {
       await this.#step(`inherit end ${to}`)
       if (!this.#ended.has(to)) this.#ended.set(to, { inherited: true })
     }
-    const state = await this.#standing(to, signOn && { ...signOn, sessionId: to })
+    const state = await this.#standing(to, isThere ? this.#bindings.get(to) : signOn && { ...signOn, sessionId: to })
     if (signOn !== undefined) {
       await this.#step(`remove binding ${from}`)
       this.#bindings.delete(from)
@@ -110,9 +130,10 @@ export class StepwiseStore implements LogoutStore {
     return [...this.#bindings.values()].some(({ subKey, sidKey }) => sidKey === key || subKey === key)
   }
 
-  async endSessions(given: readonly string[]): Promise<LocallyEnded> {
+  async endSessions(given: readonly string[], _until = 0, spared: readonly string[] = []): Promise<LocallyEnded> {
     const sessionIds: string[] = []
     const toEnd: { sessionId: string; of?: Binding | undefined }[] = given.map((sessionId) => ({ sessionId }))
+    const isMeant = (sessionId: string) => !spared.includes(sessionId)
     for (const { sessionId, of } of toEnd) {
       await this.#step(`end ${sessionId}`)
       const before = this.#ended.get(sessionId)
@@ -122,7 +143,7 @@ export class StepwiseStore implements LogoutStore {
       this.#ended.set(sessionId, of === undefined || isLeft ? {} : { inherited: true })
       sessionIds.push(sessionId)
       if (this.#options.followsNobody) continue
-      for (const to of before?.movedTo ?? []) toEnd.push({ sessionId: to, of: before?.movedOn })
+      for (const to of (before?.movedTo ?? []).filter(isMeant)) toEnd.push({ sessionId: to, of: before?.movedOn })
     }
     return { sessionIds, tokenKeys: [] }
   }
@@ -192,7 +213,7 @@ export class StepwiseStore implements LogoutStore {
   }
 
   #now(): number {
-    this.#stamp = Math.max(this.#options.clock(), this.#stamp + 1e-6)
-    return this.#stamp
+    this.#data.stamp = Math.max(this.#options.clock(), this.#data.stamp + 1e-6)
+    return this.#data.stamp
   }
 }

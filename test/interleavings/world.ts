@@ -1,5 +1,5 @@
-// Two nodes of one Relying Party over one row store and one logout store, with the package's own engine and protection on
-// each, and an application that does the worst: it ignores what bind says and saves whatever it holds.
+// Two nodes of one Relying Party over one row store and one logout store, with the package's own engine and protection
+// on each, and an application that does the worst: it ignores what bind says and saves whatever it holds.
 import { Store } from 'express-session'
 import type { LogoutEvent } from '../../src/events.js'
 import { DeniedHere } from '../../src/logout/denied-here.js'
@@ -12,12 +12,13 @@ import { SignOns } from '../../src/sign-ons/sign-ons.js'
 import type { LogoutStore } from '../../src/stores/logout-store.js'
 import { memoryStore } from '../../src/stores/memory-store.js'
 import { StoreClock } from '../../src/stores/store-clock.js'
-import { StepwiseStore } from './stepwise-store.js'
+import { StepwiseData, StepwiseStore } from './stepwise-store.js'
 
 type Step = (step: string) => Promise<void>
+type StepAtNode = (step: string, node: number) => Promise<void>
 
 export interface WorldOptions {
-  readonly step?: Step
+  readonly step?: StepAtNode
   /** `atomic`: a call is one step; `stepwise`: each read and write is; `check-then-write`: `bind` reads first. */
   readonly logoutStore?: 'atomic' | 'stepwise' | 'check-then-write' | 'follows nobody'
   /**
@@ -29,17 +30,27 @@ export interface WorldOptions {
   readonly lateAnswers?: boolean
   /** `touch` reads the row and writes it again, as session-file-store's does. */
   readonly touchRevives?: boolean
+  /** What is made of the store that all nodes share, where it is atomic. */
+  readonly broken?: (store: LogoutStore, clock: () => number) => LogoutStore
 }
 
 export interface SignOnOfUser {
   readonly sub: string
-  readonly sid: string
+  /** Absent: its login names none. */
+  readonly sid?: string | undefined
   readonly iat: number
+  /** When the user was sent to the OP, where the application says so. */
+  readonly startedAt?: number | undefined
+}
+
+/** Whom a session with this sign-on shows. */
+export function userOf({ sub, sid }: SignOnOfUser): string {
+  return sid ?? `${sub}, without a sid`
 }
 
 export interface Row {
   readonly cookie: { readonly originalMaxAge: null }
-  /** Who is signed in: the `sid` of the sign-on, which no two sign-ons of a scenario share. */
+  /** Who is signed in: the `sid` of the sign-on, which no two sign-ons of a scenario share, or whose it is. */
   signOn?: string
   writes?: number
 }
@@ -64,25 +75,31 @@ export class World {
   readonly rows = new Map<string, string>()
   readonly ids: string[] = []
   readonly events: LogoutEvent[] = []
-  readonly #step: Step
+  readonly #step: StepAtNode
   readonly #options: WorldOptions
-  readonly #logoutStore: LogoutStore
+  readonly #memory: LogoutStore
+  readonly #stepwise = new StepwiseData()
+  #nodes = 0
   readonly #toClose: (() => void)[] = []
 
   constructor(options: WorldOptions = {}) {
     this.#options = options
     this.#step = options.step ?? (async () => {})
-    this.#logoutStore = this.#createLogoutStore()
+    const clock = () => this.now
+    const memory = memoryStore({ clock })
+    this.#memory = options.broken?.(memory, clock) ?? memory
   }
 
   /** A process of its own: it shares the two stores, and no memory. */
   addNode(): Node {
-    const store = new RowStore(this.rows, this.#step, () => this.#newId(), this.#options.touchRevives ?? false)
+    const number = ++this.#nodes
+    const step: Step = (name) => this.#step(name, number)
+    const store = new RowStore(this.rows, step, () => this.#newId(number), this.#options.touchRevives ?? false)
     const own = { get: store.get, set: store.set, destroy: store.destroy }
     const backend = expressSessions(store)
     const deniedHere = new DeniedHere(() => this.now)
     const shared = {
-      store: this.#logoutStore,
+      store: this.#logoutStoreAt(step),
       destroySession: (id: string) => backend.destroy(id),
       deniedHere,
       emit: (event: LogoutEvent) => void this.events.push(event),
@@ -143,9 +160,10 @@ export class World {
   }
 
   /** Resolves to whether a logout had come first. Saves nothing. */
-  async bind(request: Request, { sub, sid, iat }: SignOnOfUser): Promise<boolean> {
-    request.session.signOn = sid
-    const login = { client: CLIENT, sub, sid, issuedAt: iat, tokenKeys: [] }
+  async bind(request: Request, signOn: SignOnOfUser): Promise<boolean> {
+    const { sub, sid, iat, startedAt } = signOn
+    request.session.signOn = userOf(signOn)
+    const login = { client: CLIENT, sub, sid, issuedAt: iat, startedAt, tokenKeys: [] }
     request.node.sessions.bound(request as never)
     const { ended } = await request.node.signOns.bind({ sessionId: request.sessionID }, login)
     return ended
@@ -168,7 +186,7 @@ export class World {
   async logOut(
     node: Node,
     target: { readonly sid: string; readonly sub?: string } | { readonly sub: string },
-    iat: number,
+    iat?: number,
     jti?: string,
   ) {
     const key = targetKey({ ...CLIENT, ...target } as LogoutTarget)
@@ -216,21 +234,22 @@ export class World {
     return ((await called((done) => node.store.get(cookie, done))) ?? undefined) as Row | undefined
   }
 
-  #newId(): string {
-    const id = `s${this.ids.length + 1}`
+  /** Whatever other nodes do meanwhile. */
+  #newId(node: number): string {
+    const id = `s${node}.${this.ids.filter((each) => each.startsWith(`s${node}.`)).length + 1}`
     this.ids.push(id)
     return id
   }
 
-  #createLogoutStore(): LogoutStore {
+  #logoutStoreAt(step: Step): LogoutStore {
     const clock = () => this.now
-    const step = this.#step
     const { logoutStore = 'atomic', lateAnswers = false } = this.#options
     if (logoutStore !== 'atomic') {
       const checkThenWrite = logoutStore === 'check-then-write'
-      return new StepwiseStore({ step, clock, checkThenWrite, followsNobody: logoutStore === 'follows nobody' })
+      const followsNobody = logoutStore === 'follows nobody'
+      return new StepwiseStore({ step, clock, checkThenWrite, followsNobody }, this.#stepwise)
     }
-    return new Proxy(memoryStore({ clock }), {
+    return new Proxy(this.#memory, {
       get: (store, method) => {
         const call: unknown = Reflect.get(store, method)
         if (typeof call !== 'function') return call

@@ -3,10 +3,11 @@ import { copyFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { freePort } from '../servers/processes.js'
 import { cached, run } from './cache.js'
+import { clientsOf } from './live.js'
 import { LiveBrowser } from './live-browser.js'
 import type { LiveRps, RunningProvider, User } from './live-provider.js'
 import { answers, startProgram } from './program.js'
-import { clientsOf, describeProvider } from './scenarios.js'
+import { describeProvider } from './scenarios.js'
 
 const VERSION = '1.7.5'
 const SOURCE = join(import.meta.dirname, 'better-auth')
@@ -68,12 +69,12 @@ describeProvider({
     triesOn400: 1,
     triesOnFailure: 1,
     codeAfterLogout: 'refused by the provider',
+    newKey: 'taken',
   },
   acts: {
     'sign-out': 'session',
     'revoke-sessions': 'user',
     'change-password, other sessions not revoked': 'nothing',
   },
-  rotatesKeys: true,
   start,
 })

@@ -1,4 +1,5 @@
-// What is downloaded or built once and kept outside the tree, and what is said when a runtime is missing. Knows no provider.
+// What is downloaded or built once and kept outside the tree, and what is said when a runtime is missing. Knows no
+// provider.
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync, mkdirSync, renameSync, rmSync } from 'node:fs'
@@ -13,8 +14,8 @@ const ROOT = join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'oidc
 const PAUSES_SECONDS = [2, 15]
 
 /**
- * The folder of that name, made by `make` if it is not there yet. `make` is tried three times, each time in an empty folder; what is
- * begun and fails leaves nothing behind.
+ * The folder of that name, made by `make` if it is not there yet. `make` is tried three times, each time in an empty
+ * folder; what is begun and fails leaves nothing behind.
  */
 export async function cached(name: string, make: (folder: string) => Promise<void>): Promise<string> {
   const folder = join(ROOT, name)
@@ -75,12 +76,14 @@ export function isOnPath(program: string): boolean {
 
 /** What a machine that is not this year's Debian lacks. */
 export const KEY_OF_NEXT_DEBIAN = "the archive key of Debian's next release"
-/** No package of Debian has them in a version that would do, or not on every machine: in CI they may be missing as well. */
+/**
+ * No package of Debian has them in a version that would do, or not on every machine: in CI they may be missing as well.
+ */
 const MAY_BE_MISSING = new Set(['java', 'mvn', 'go', KEY_OF_NEXT_DEBIAN])
 
 /**
- * `describe` where all of these programs are; else a loud skip. In CI that is a failure, but for the runtimes that the machine itself
- * must bring.
+ * `describe` where all of these programs are; else a loud skip. In CI that is a failure, but for the runtimes that the
+ * machine itself must bring.
  */
 export function describeWhere(programs: readonly string[]): typeof describe | typeof describe.skip {
   const missing = programs.filter((program) => !isOnPath(program))

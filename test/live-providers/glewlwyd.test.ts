@@ -6,11 +6,12 @@ import { runInNewContext } from 'node:vm'
 import { gunzipSync } from 'node:zlib'
 import { dataDirectory, freePort } from '../servers/processes.js'
 import { run } from './cache.js'
+import { clientsOf } from './live.js'
 import { LiveBrowser } from './live-browser.js'
 import type { LiveRps, RunningProvider, User } from './live-provider.js'
 import type { LiveRp } from './live-rp.js'
 import { answers, startProgram } from './program.js'
-import { clientsOf, describeProvider } from './scenarios.js'
+import { describeProvider } from './scenarios.js'
 
 const PASSWORD = 'password1'
 /** Letters and digits only: it does not decode what stands in an Authorization header. */
@@ -56,16 +57,14 @@ function pluginDefaults(): object {
   return runInNewContext(`(${page.slice(start, page.indexOf(';const ', start))})`)
 }
 
-async function setUp(origin: string, rps: LiveRps): Promise<void> {
-  const administrator = new LiveBrowser()
-  const api = (path: string, body: object) => administrator.send('POST', `${origin}/api${path}`, body)
-  await api('/auth', { username: 'admin', password: 'password' })
+/** The plugin with a new signing key. */
+function plugin(origin: string): object {
   const { privateKey, publicKey } = generateKeyPairSync('rsa', {
     modulusLength: 2048,
     privateKeyEncoding: { type: 'pkcs8', format: 'pem' },
     publicKeyEncoding: { type: 'spki', format: 'pem' },
   })
-  await api('/mod/plugin/', {
+  return {
     ...{ module: 'oidc', name: 'oidc', display_name: 'oidc', order_rank: 0, enabled: true },
     parameters: {
       ...pluginDefaults(),
@@ -77,7 +76,15 @@ async function setUp(origin: string, rps: LiveRps): Promise<void> {
       'session-management-allowed': true,
       'back-channel-logout-allowed': true,
     },
-  })
+  }
+}
+
+/** The administrator, signed in. */
+async function setUp(origin: string, rps: LiveRps): Promise<LiveBrowser> {
+  const administrator = new LiveBrowser()
+  const api = (path: string, body: object) => administrator.send('POST', `${origin}/api${path}`, body)
+  await api('/auth', { username: 'admin', password: 'password' })
+  await api('/mod/plugin/', plugin(origin))
   for (const username of ['alice', 'bob']) {
     await api('/user', { username, name: username, password: PASSWORD, enabled: true, scope: ['openid', 'g_profile'] })
   }
@@ -99,6 +106,7 @@ async function setUp(origin: string, rps: LiveRps): Promise<void> {
       backchannel_logout_session_required: String(sidRequired),
     })
   }
+  return administrator
 }
 
 async function start(rps: LiveRps): Promise<RunningProvider> {
@@ -115,7 +123,7 @@ async function start(rps: LiveRps): Promise<RunningProvider> {
     args: [`--config-file=${file}`],
     isReady: answers(`${origin}/config/`),
   })
-  await setUp(origin, rps)
+  const administrator = await setUp(origin, rps)
   const clientOf = (rp: LiveRp) => clientsOf(rps).find((client) => client.origin === rp.origin)?.name
   const signInThere = (browser: LiveBrowser, user: User) =>
     browser.send('POST', `${origin}/api/auth`, { username: user, password: PASSWORD })
@@ -144,6 +152,12 @@ async function start(rps: LiveRps): Promise<RunningProvider> {
     acts: {
       'the session of the login page ends': ({ browser }) => browser.send('DELETE', `${origin}/api/auth/`),
     },
+    // It is used from when the plugin is started anew.
+    async rotateKeys() {
+      const path = `${origin}/api/mod/plugin/oidc`
+      await administrator.send('PUT', path, plugin(origin))
+      for (const action of ['disable', 'enable']) await administrator.send('PUT', `${path}/${action}`)
+    },
     stop: async () => {
       await stop()
       data.remove()
@@ -165,8 +179,12 @@ describeProvider({
     triesOn400: 1,
     triesOnFailure: 1,
     codeAfterLogout: 'signed in, for nothing was sent',
+    newKey: 'taken',
   },
   acts: { 'the session of the login page ends': 'nothing' },
-  rotatesKeys: false,
+  doctorSays: [
+    'the metadata do not announce backchannel_logout_supported; glewlwyd sends Logout Tokens all the same',
+    'allowMissingExp: its Logout Tokens carry no exp',
+  ],
   start,
 })

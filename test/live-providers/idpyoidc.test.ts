@@ -4,10 +4,11 @@ import { join } from 'node:path'
 import { expect, it } from 'vitest'
 import { dataDirectory, freePort } from '../servers/processes.js'
 import { cached, run } from './cache.js'
+import { clientsOf, untilSignedOut } from './live.js'
 import { LiveBrowser } from './live-browser.js'
 import type { LiveRps, RunningProvider } from './live-provider.js'
 import { answers, startProgram } from './program.js'
-import { clientsOf, describeProvider, untilSignedOut } from './scenarios.js'
+import { describeProvider } from './scenarios.js'
 
 const VERSION = '5.0.0'
 const SOURCE = join(import.meta.dirname, 'idpyoidc')
@@ -55,11 +56,16 @@ async function start(rps: LiveRps): Promise<RunningProvider> {
     browser: (user) => browserOf(issuer, `${user} ${randomUUID()}`),
     signIn: (browser, rp) => browser.get(`${rp.origin}/login`),
     logOut: async (browser, rp) => {
-      // It takes a hint only from the client at which this browser signed in last, so the user goes there alone as well.
+      // It takes a hint only from the client at which this browser signed in last, so the user goes there alone as
+      // well.
       await rp.logOut(browser)
       return browser.get(`${issuer}/session`)
     },
     acts: {},
+    rotateKeys: async () => {
+      const { ok, status } = await fetch(`${issuer}/rotate`, { method: 'POST' })
+      if (!ok) throw new Error(`POST /rotate: ${status}`)
+    },
     stop: async () => {
       await stop()
       data.remove()
@@ -82,9 +88,10 @@ describeProvider(
       triesOn400: 1,
       triesOnFailure: 1,
       codeAfterLogout: 'signed in, for nothing was sent',
+      newKey: 'taken',
     },
     acts: {},
-    rotatesKeys: false,
+    doctorWarns: ['backchannel_logout_session_supported is not announced'],
     start,
   },
   (live) => {

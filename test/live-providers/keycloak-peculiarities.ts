@@ -1,71 +1,10 @@
 // What only Keycloak does, or does not: told by its documentation nowhere, so tried.
-import { createClaims } from 'oidc-backchannel-logout/claims'
 import { expect, it, vi } from 'vitest'
-import type { ClientToRegister, Keycloak } from './keycloak.js'
+import type { Keycloak } from './keycloak.js'
+import { withRp } from './keycloak-clients.js'
+import { answered, type Live, untilSignedOut } from './live.js'
 import { LiveBrowser } from './live-browser.js'
-import { LiveRp } from './live-rp.js'
-import { answered, type Live, untilSignedOut } from './scenarios.js'
-
-type Registration = Pick<ClientToRegister, 'attributes' | 'more' | 'sidRequired'>
-
-/** An RP of its own for one test. */
-async function withRp(
-  { issuer, register }: Keycloak,
-  registration: Registration,
-  options: Parameters<LiveRp['open']>[2],
-  test: (rp: LiveRp, clientId: string) => Promise<void>,
-): Promise<void> {
-  const rp = await LiveRp.listen()
-  const clientId = `rp ${rp.origin}`
-  try {
-    const credentials = await register({ clientId, origin: rp.origin, receiver: rp.receiver, ...registration })
-    await rp.open(issuer, credentials, options)
-    await test(rp, clientId)
-  } finally {
-    await rp.close()
-  }
-}
-
-interface Api {
-  readonly rp: LiveRp
-  readonly clientId: string
-  readonly claims: ReturnType<typeof createClaims<undefined>>
-  readonly events: readonly unknown[]
-}
-
-/** An RP, and an API that introspects its access tokens and shares its logout store. `audience`: the tokens name the API. */
-async function withApi(
-  keycloak: Keycloak,
-  { audience, more = {}, ...registration }: Registration & { readonly audience: boolean },
-  test: (api: Api) => Promise<void>,
-): Promise<void> {
-  const own = `api ${Math.random()}`
-  const { clientId, clientSecret } = await keycloak.register({
-    clientId: own,
-    origin: 'http://127.0.0.1:9',
-    receiver: '',
-  })
-  const mapper = {
-    name: 'the API',
-    protocol: 'openid-connect',
-    protocolMapper: 'oidc-audience-mapper',
-    config: { 'included.client.audience': clientId, 'access.token.claim': 'true', 'introspection.token.claim': 'true' },
-  }
-  const withMapper = { ...more, ...(audience && { protocolMappers: [mapper] }) }
-  await withRp(keycloak, { ...registration, more: withMapper }, {}, async (rp, rpClientId) => {
-    const events: unknown[] = []
-    const claims = createClaims({
-      introspection: {
-        issuer: keycloak.issuer,
-        clientId,
-        clientAuthentication: { method: 'client_secret_basic', clientSecret },
-      },
-      store: rp.logouts,
-      onEvent: (event) => events.push(event),
-    })
-    await test({ rp, clientId: rpClientId, claims, events })
-  })
-}
+import type { LiveRp } from './live-rp.js'
 
 export function describePeculiarities(live: () => Live, keycloak: () => Keycloak): void {
   const endSession = (sid: string | undefined) => keycloak().admin('DELETE', `/sessions/${sid}`)
@@ -106,18 +45,44 @@ export function describePeculiarities(live: () => Live, keycloak: () => Keycloak
       expect(await rp.me(browser)).toBeDefined()
     }))
 
-  it('an offline session: its end says that offline access is revoked, where the client is set up so', () =>
-    withRp(keycloak(), { attributes: { 'backchannel.logout.revoke.offline.tokens': 'true' } }, {}, async (rp) => {
-      const browser = new LiveBrowser((url) => {
-        if (url.searchParams.get('scope') === 'openid') url.searchParams.set('scope', 'openid offline_access')
-        return url
-      })
+  /** A browser in which this RP asks for offline access as well. */
+  const offlineAt = ({ origin }: LiveRp) =>
+    new LiveBrowser((url) => {
+      const isOf = url.searchParams.get('redirect_uri')?.startsWith(`${origin}/`)
+      if (isOf && url.searchParams.has('scope')) url.searchParams.set('scope', 'openid offline_access')
+      return url
+    })
+
+  it.each([
+    ['says that offline access is revoked, where the client is set up so', true],
+    ['says nothing of offline access elsewhere, and the refresh token is dead all the same', false],
+  ])('an offline session: its end %s', (_, says) => {
+    const attributes = { 'backchannel.logout.revoke.offline.tokens': String(says) }
+    return withRp(keycloak(), { attributes }, {}, async (rp, credentials, answers) => {
+      const browser = offlineAt(rp)
       await keycloak().signIn(browser, `${rp.origin}/login`, 'alice')
+      const { refresh_token } = await answers.last()
+      expect(await keycloak().refresh(credentials, refresh_token)).toMatchObject({ status: 200 })
       await keycloak().admin('DELETE', `/sessions/${(await rp.me(browser))?.sid}?isOffline=true`)
       const { payload } = await answered(rp)
       await untilSignedOut(rp, browser)
-      expect(payload.events).toMatchObject({ revoke_offline_access: true })
-      expect(rp.events).toContainEqual(expect.objectContaining({ type: 'logout', revokeOfflineAccess: true }))
+      expect(Object(payload.events).revoke_offline_access).toBe(says ? true : undefined)
+      expect(rp.events).toContainEqual(expect.objectContaining({ type: 'logout', revokeOfflineAccess: says }))
+      expect(await keycloak().refresh(credentials, refresh_token)).toMatchObject({ status: 400 })
+    })
+  })
+
+  it('offline access that is asked for in an online session: its logout comes, and the refresh token outlives it', () =>
+    withRp(keycloak(), {}, {}, async (rp, credentials, answers) => {
+      const { rps } = live()
+      const browser = offlineAt(rp)
+      // Online first, so that the browser has a session there.
+      await keycloak().signIn(browser, `${rps.a.origin}/login`, 'alice')
+      await keycloak().signIn(browser, `${rp.origin}/login`, 'alice')
+      const { refresh_token } = await answers.last()
+      await rps.a.logOut(browser)
+      await untilSignedOut(rp, browser)
+      expect(await keycloak().refresh(credentials, refresh_token)).toMatchObject({ status: 200 })
     }))
 
   it('a code that was issued before an administrator ended the session is not taken', async () => {
@@ -133,7 +98,7 @@ export function describePeculiarities(live: () => Live, keycloak: () => Keycloak
   })
 
   it('a revoked consent ends the sessions of that client only; a sign-in at once afterwards has the same sid, and lives', () =>
-    withRp(keycloak(), { more: { consentRequired: true } }, {}, async (rp, clientId) => {
+    withRp(keycloak(), { more: { consentRequired: true } }, {}, async (rp, { clientId }) => {
       const { rps, signedIn } = live()
       const { browser, sid } = await signedIn('alice')
       const asked = await keycloak().signIn(browser, `${rp.origin}/login`, 'alice')
@@ -152,50 +117,6 @@ export function describePeculiarities(live: () => Live, keycloak: () => Keycloak
       expect(await rp.me(old)).toBeUndefined()
     }))
 
-  it('introspection: a token without the audience of the API that asks is called inactive, and a warning says so', () =>
-    withApi(keycloak(), { audience: false }, async ({ rp, claims, events }) => {
-      await keycloak().signIn(new LiveBrowser(), `${rp.origin}/login`, 'alice')
-      const [token = ''] = await rp.accessTokens()
-      expect(await claims.lookup(token)).toMatchObject({ active: false })
-      expect(events).toMatchObject([{ type: 'warning', error: { reason: 'audience_missing' } }])
-    }))
-
-  it('introspection with the audience mapper: a logout without sid ends the tokens of all browsers; that of a silent sign-in lives', () =>
-    withApi(keycloak(), { audience: true, sidRequired: false }, async ({ rp, claims }) => {
-      const [here, there] = [new LiveBrowser(), new LiveBrowser()]
-      for (const browser of [here, there]) await keycloak().signIn(browser, `${rp.origin}/login`, 'alice')
-      const old = await rp.accessTokens()
-      expect(old).toHaveLength(2)
-      const before = await Promise.all(old.map((token) => claims.lookup(token)))
-      expect(before).toMatchObject([{ active: true }, { active: true }])
-      await rp.logOut(here)
-      for (const browser of [here, there]) await untilSignedOut(rp, browser)
-      for (const token of old) expect(await claims.lookup(token)).toMatchObject({ active: false })
-
-      // Nobody asks for the password: the browser's session at Keycloak lives, and its auth_time is that of the ended login.
-      await there.get(`${rp.origin}/login`)
-      expect(await rp.me(there), rp.signInErrors.map(String).join()).toBeDefined()
-      const [renewed = ''] = await rp.accessTokens()
-      expect(old).not.toContain(renewed)
-      expect(await claims.lookup(renewed)).toMatchObject({ active: true })
-      for (const token of old) expect(await claims.lookup(token)).toMatchObject({ active: false })
-    }))
-
-  it('introspection: after a revoked consent the old token is refused, and that of the next sign-in, of the same sid, lives', () =>
-    withApi(keycloak(), { audience: true, more: { consentRequired: true } }, async ({ rp, claims, clientId }) => {
-      const browser = new LiveBrowser()
-      await keycloak().consent(browser, await keycloak().signIn(browser, `${rp.origin}/login`, 'alice'))
-      const [old = ''] = await rp.accessTokens()
-      expect(await claims.lookup(old)).toMatchObject({ active: true })
-      const userId = await keycloak().userId('alice')
-      await keycloak().admin('DELETE', `/users/${userId}/consents/${encodeURIComponent(clientId)}`)
-      await untilSignedOut(rp, browser)
-      await keycloak().consent(browser, await browser.get(`${rp.origin}/login`))
-      const [renewed = ''] = await rp.accessTokens()
-      expect(await claims.lookup(renewed)).toMatchObject({ active: true })
-      expect(await claims.lookup(old)).toMatchObject({ active: false })
-    }))
-
   it('an impersonated session: its logout reaches the RPs, and nobody else is signed out', async () => {
     const { rps, signedIn } = live()
     const own = await signedIn('bob')
@@ -210,11 +131,11 @@ export function describePeculiarities(live: () => Live, keycloak: () => Keycloak
 
   it('"sign out other devices" on the account page: the RPs hear of each of them', async () => {
     const more = { directAccessGrantsEnabled: true }
-    await withRp(keycloak(), { more }, {}, async (rp, clientId) => {
+    await withRp(keycloak(), { more }, {}, async (rp, credentials) => {
       await keycloak().newUser('carol')
       const devices = [new LiveBrowser(), new LiveBrowser()]
       for (const browser of devices) await keycloak().signIn(browser, `${rp.origin}/login`, 'carol')
-      await keycloak().signOutOtherDevices({ clientId, clientSecret: 'a secret of the tests' }, 'carol')
+      await keycloak().signOutOtherDevices(credentials, 'carol')
       for (const browser of devices) await untilSignedOut(rp, browser)
       await vi.waitFor(() => expect(new Set(rp.deliveries.map(({ payload }) => payload.sid)).size).toBe(2))
     })

@@ -1,10 +1,15 @@
 // Keycloak: the scenarios of all providers, and its peculiarities.
 import { randomUUID } from 'node:crypto'
-import { type Keycloak, startKeycloak, VERSION } from './keycloak.js'
+import { describeEndToEnd } from './end-to-end.js'
+import { type Keycloak, NAME, PASSWORD, startKeycloak, VERSION } from './keycloak.js'
 import { describePeculiarities } from './keycloak-peculiarities.js'
+import { describeRevalidation } from './keycloak-revalidation.js'
+import { describeTokens } from './keycloak-tokens.js'
+import { clientsOf } from './live.js'
 import { LiveBrowser } from './live-browser.js'
 import type { LiveRps, RunningProvider } from './live-provider.js'
-import { clientsOf, describeProvider } from './scenarios.js'
+import { describeReceivedRevocation } from './received-revocation.js'
+import { describeProvider } from './scenarios.js'
 
 let running: Keycloak | undefined
 
@@ -59,7 +64,7 @@ async function start(rps: LiveRps): Promise<RunningProvider> {
 
 describeProvider(
   {
-    name: 'Keycloak / Red Hat build of Keycloak',
+    name: NAME,
     version: VERSION,
     preset: 'keycloak',
     needs: ['java', 'mvn', 'tar'],
@@ -72,6 +77,7 @@ describeProvider(
       triesOn400: 1,
       triesOnFailure: 1,
       codeAfterLogout: 'refused by the provider',
+      newKey: 'taken',
     },
     acts: {
       'an administrator ends the session': 'session',
@@ -81,8 +87,19 @@ describeProvider(
       'an administrator pushes a not-before': 'nothing',
       'an administrator logs everybody out of the realm': 'nothing',
     },
-    rotatesKeys: true,
     start,
   },
-  (live) => describePeculiarities(live, theKeycloak),
+  (live) => {
+    describePeculiarities(live, theKeycloak)
+    describeTokens(theKeycloak)
+    describeRevalidation(theKeycloak)
+    describeReceivedRevocation(live)
+    describeEndToEnd(live, {
+      username: 'frida',
+      password: PASSWORD,
+      newUser: () => theKeycloak().newUser('frida'),
+      sessionsOf: (username) => theKeycloak().sessionsOf(username),
+      refusesTarget: 'Invalid redirect uri',
+    })
+  },
 )

@@ -1,30 +1,35 @@
 // Keycloak as a process and as its administrator sees it. Knows no scenario.
+import { rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { freePort } from '../servers/processes.js'
 import { cached, run } from './cache.js'
 import type { LiveBrowser, Page } from './live-browser.js'
+import type { Credentials } from './live-rp.js'
 import { answers, startProgram } from './program.js'
+import { type Refreshed, refreshAt } from './token-answers.js'
 
+export const NAME = 'Keycloak / Red Hat build of Keycloak'
 export const VERSION = process.env.KEYCLOAK_VERSION || '26.7.3'
 const REALM = 'demo'
-const PASSWORD = 'pw'
+export const PASSWORD = 'pw'
 
 export interface Keycloak {
   readonly issuer: string
   /** A call of the Admin REST API below this realm; `path` begins with a slash, or is empty for the realm itself. */
   admin(method: string, path: string, body?: object): Promise<unknown>
-  register(client: ClientToRegister): Promise<{ readonly clientId: string; readonly clientSecret: string }>
+  register(client: ClientToRegister): Promise<Credentials>
   userId(username: string): Promise<string>
+  /** The sessions of that user that Keycloak knows. */
+  sessionsOf(username: string): Promise<readonly unknown[]>
+  /** What the token endpoint says to a refresh token; throws nothing. */
+  refresh(credentials: Credentials, refreshToken: string): Promise<Refreshed>
   newUser(username: string): Promise<void>
   /** Says yes on the page that asks whether a client may. */
   consent(browser: LiveBrowser, page: Page): Promise<Page>
   /** This browser is then that user's, as an administrator's may be. */
   impersonate(browser: LiveBrowser, username: string): Promise<void>
   /** What the account page offers: every session but that of the asking token is ended. */
-  signOutOtherDevices(
-    client: { readonly clientId: string; readonly clientSecret: string },
-    username: string,
-  ): Promise<void>
+  signOutOtherDevices(client: Credentials, username: string): Promise<void>
   /** Follows to the login page if there is one, and signs in there. */
   signIn(browser: LiveBrowser, loginUrl: string, username: string): Promise<Page>
   stop(): Promise<void>
@@ -42,17 +47,11 @@ export interface ClientToRegister {
 function unpack(): Promise<string> {
   const name = 'keycloak-quarkus-dist'
   return cached(`keycloak-${VERSION}`, async (folder) => {
-    await run('mvn', [
-      '-q',
-      '-B',
-      'dependency:get',
-      `-Dartifact=org.keycloak:${name}:${VERSION}:tar.gz`,
-      '-Dtransitive=false',
-    ])
-    const asked = ['-q', '-B', 'help:evaluate', '-Dexpression=settings.localRepository', '-DforceStdout']
-    const repository = (await run('mvn', asked)).trim()
-    const archive = join(repository, 'org/keycloak', name, VERSION, `${name}-${VERSION}.tar.gz`)
+    const artifact = `org.keycloak:${name}:${VERSION}:tar.gz`
+    await run('mvn', ['-q', '-B', 'dependency:copy', `-Dartifact=${artifact}`, `-DoutputDirectory=${folder}`])
+    const archive = join(folder, `${name}-${VERSION}.tar.gz`)
     await run('tar', ['xzf', archive, '-C', folder, '--strip-components=1'])
+    rmSync(archive)
   })
 }
 
@@ -103,6 +102,11 @@ export async function startKeycloak(): Promise<Keycloak> {
       const found = (await admin('GET', `/users?username=${username}&exact=true`)) as { id: string }[]
       return found[0]?.id ?? ''
     },
+    async sessionsOf(username) {
+      return (await admin('GET', `/users/${await keycloak.userId(username)}/sessions`)) as unknown[]
+    },
+    refresh: (credentials, refreshToken) =>
+      refreshAt(`${keycloak.issuer}/protocol/openid-connect/token`, credentials, refreshToken),
     newUser: async (username) => {
       // Without an address and both names the login stops at "update your profile".
       const profile = { email: `${username}@example.test`, emailVerified: true, firstName: username, lastName: 'Test' }

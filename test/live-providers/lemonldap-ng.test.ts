@@ -2,15 +2,16 @@
 import { expect, it } from 'vitest'
 import { KEY_OF_NEXT_DEBIAN } from './cache.js'
 import { CLIENT_SECRET, canBeHad, startLemonLdap, version } from './lemonldap-ng.js'
+import { answered, clientsOf, optionsOf, untilSignedOut } from './live.js'
 import { LiveBrowser } from './live-browser.js'
 import type { LiveProvider, LiveRps, RunningProvider } from './live-provider.js'
-import { answered, clientsOf, describeProvider, optionsOf, untilSignedOut } from './scenarios.js'
+import { describeProvider } from './scenarios.js'
 
 /** Its demonstration users; the password is the name. */
 const NAMES = { alice: 'dwho', bob: 'rtyler' }
 
 async function start(rps: LiveRps): Promise<RunningProvider> {
-  const { issuer, stop } = await startLemonLdap(rps)
+  const { issuer, rotateKeys, stop } = await startLemonLdap(rps)
   return {
     issuer,
     credentials: Object.fromEntries(
@@ -27,6 +28,7 @@ async function start(rps: LiveRps): Promise<RunningProvider> {
       return /name="confirm"/.test(page.text) ? browser.submit(page, { confirm: '1' }) : page
     },
     acts: { "the portal's own logout": ({ browser }) => browser.get(`${issuer}/?logout=1`) },
+    rotateKeys,
     stop,
   }
 }
@@ -47,9 +49,9 @@ const LEMON_LDAP: LiveProvider = {
     triesOn400: 1,
     triesOnFailure: 1,
     codeAfterLogout: 'refused by the provider',
+    newKey: 'refused for now',
   },
   acts: { "the portal's own logout": 'session' },
-  rotatesKeys: false,
   start,
 }
 

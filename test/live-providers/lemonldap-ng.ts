@@ -1,12 +1,13 @@
 // LemonLDAP::NG of the next Debian, unpacked beside the system and run from there with its own Perl. Knows no scenario.
-import { generateKeyPairSync } from 'node:crypto'
+import { generateKeyPairSync, randomUUID } from 'node:crypto'
 import { existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { expect, vi } from 'vitest'
 import { dataDirectory, freePort } from '../servers/processes.js'
 import { cached, run } from './cache.js'
+import { clientsOf } from './live.js'
 import type { LiveRps } from './live-provider.js'
 import { answers, type Program, startProgram } from './program.js'
-import { clientsOf } from './scenarios.js'
 
 /** Debian 12 has 2.16, which knows no back-channel logout. */
 const SUITE = 'trixie'
@@ -24,7 +25,10 @@ async function archive(): Promise<string> {
   return found
 }
 
-/** By apt-get, with lists and a status of its own: it sees an empty system, so that everything down to the C library comes along. */
+/**
+ * By apt-get, with lists and a status of its own: it sees an empty system, so that everything down to the C library
+ * comes along.
+ */
 async function unpack(): Promise<string> {
   return cached(`lemonldap-ng-${SUITE}`, async (folder) => {
     const at = (name: string) => join(folder, name)
@@ -85,19 +89,32 @@ export async function version(): Promise<string> {
   return run(program, [...args, ...asked], { env })
 }
 
-function configuration(packaged: string, folder: string, issuer: string, rps: LiveRps): object {
+/** What the manager writes for a signing key. */
+function signingKey(): object {
   const { privateKey, publicKey } = generateKeyPairSync('rsa', {
     modulusLength: 2048,
     privateKeyEncoding: { type: 'pkcs8', format: 'pem' },
     publicKeyEncoding: { type: 'spki', format: 'pem' },
   })
+  return {
+    oidcServicePrivateKeySig: privateKey,
+    oidcServicePublicKeySig: publicKey,
+    oidcServiceKeyIdSig: randomUUID(),
+  }
+}
+
+function withOldKey(settings: object): object {
+  const names = ['PrivateKeySig', 'PublicKeySig', 'KeyIdSig']
+  return Object.fromEntries(names.map((name) => [`oidcServiceOld${name}`, Object(settings)[`oidcService${name}`]]))
+}
+
+function configuration(packaged: string, folder: string, issuer: string, rps: LiveRps): object {
   const clients = clientsOf(rps)
   const files = (name: string) => ({ Directory: join(folder, name), LockDirectory: join(folder, name, 'lock') })
   const each = (of: (client: (typeof clients)[number]) => object) =>
     Object.fromEntries(clients.map((client) => [client.name, of(client)]))
   return {
     ...JSON.parse(readFileSync(packaged, 'utf8')),
-    cfgNum: 1,
     portal: `${issuer}/`,
     domain: '127.0.0.1',
     securedCookie: 0,
@@ -115,9 +132,10 @@ function configuration(packaged: string, folder: string, issuer: string, rps: Li
     issuerDBOpenIDConnectActivation: 1,
     oidcServiceMetaDataIssuer: issuer,
     oidcServiceAllowAuthorizationCodeFlow: 1,
-    oidcServicePrivateKeySig: privateKey,
-    oidcServicePublicKeySig: publicKey,
-    oidcServiceKeyIdSig: 'of the tests',
+    ...signingKey(),
+    // It looks for a newer configuration every so many seconds, when it is asked for something.
+    checkTime: 1,
+    checkMsg: 1,
     globalStorage: 'Apache::Session::File',
     globalStorageOptions: files('sessions'),
     persistentStorage: 'Apache::Session::File',
@@ -157,10 +175,14 @@ function configuration(packaged: string, folder: string, issuer: string, rps: Li
 
 export interface LemonLdap extends Program {
   readonly issuer: string
+  /** As the manager does: a new configuration, in which the key that signed until now stays published. */
+  rotateKeys(): Promise<void>
 }
 
-/** One process: it answers nothing else while it waits for an RP. Several each remember sessions for a while, and a logout then
- * tells only the RPs that its own worker has heard of. */
+/**
+ * One process: it answers nothing else while it waits for an RP. Several each remember sessions for a while, and a
+ * logout then tells only the RPs that its own worker has heard of.
+ */
 export async function startLemonLdap(rps: LiveRps): Promise<LemonLdap> {
   const root = join(await unpack(), 'root')
   const { program, args, env } = perlOf(root)
@@ -170,7 +192,14 @@ export async function startLemonLdap(rps: LiveRps): Promise<LemonLdap> {
   const at = (name: string) => join(data.path, name)
   for (const name of ['conf', 'sessions/lock', 'psessions/lock', 'cache']) mkdirSync(at(name), { recursive: true })
   const packaged = join(root, 'var/lib/lemonldap-ng/conf/lmConf-1.json')
-  writeFileSync(at('conf/lmConf-1.json'), JSON.stringify(configuration(packaged, data.path, issuer, rps)))
+  let settings = configuration(packaged, data.path, issuer, rps)
+  let numbered = 0
+  const configure = () => {
+    numbered += 1
+    const saved = { ...settings, cfgNum: numbered, cfgDate: Math.floor(Date.now() / 1000) }
+    writeFileSync(at(`conf/lmConf-${numbered}.json`), JSON.stringify(saved))
+  }
+  configure()
   writeFileSync(
     at('lemonldap-ng.ini'),
     `[all]
@@ -199,8 +228,19 @@ Lemonldap::NG::Portal::Main->run({ logger => '${logger}', userLogger => '${logge
     env: { ...env, LLNG_DEFAULTCONFFILE: at('lemonldap-ng.ini'), LLNG_DEFAULTLOGGER: logger },
     isReady: answers(`${issuer}/.well-known/openid-configuration`),
   })
+  const keyIds = async (): Promise<string> => {
+    const { jwks_uri } = JSON.parse(await (await fetch(`${issuer}/.well-known/openid-configuration`)).text())
+    const { keys } = JSON.parse(await (await fetch(jwks_uri)).text())
+    return keys.map(({ kid }: { kid: string }) => kid).join()
+  }
   return {
     issuer,
+    async rotateKeys() {
+      const before = await keyIds()
+      settings = { ...settings, ...withOldKey(settings), ...signingKey() }
+      configure()
+      await vi.waitFor(async () => expect(await keyIds()).not.toBe(before), { timeout: 15_000, interval: 250 })
+    },
     async stop() {
       await stop()
       data.remove()

@@ -1,4 +1,5 @@
-// A browser of cookies, redirects and forms, enough for the login pages of the providers; runs no scripts. Knows no provider.
+// A browser of cookies, redirects and forms, enough for the login pages of the providers; runs no scripts. Knows no
+// provider.
 import { once } from 'node:events'
 import { type IncomingMessage, request } from 'node:http'
 
@@ -100,7 +101,10 @@ export class LiveBrowser {
     throw new Error(`more than ${MAX_REDIRECTS} redirects, the last to ${url.origin}${url.pathname}`)
   }
 
-  /** Not by `fetch`, which says of itself that it is a script: some providers answer a script in JSON instead of redirecting. */
+  /**
+   * Not by `fetch`, which says of itself that it is a script: some providers answer a script in JSON instead of
+   * redirecting.
+   */
   async #request(url: URL, { method = 'GET', headers = {}, body }: Init): Promise<Answer> {
     const cookie = this.#cookiesFor(url)
     const sent = request(url, {

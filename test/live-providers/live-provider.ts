@@ -40,8 +40,10 @@ export interface RunningProvider {
   /** How each act of `LiveProvider.acts` is done. */
   readonly acts: Readonly<Record<string, (scene: Scene) => Promise<unknown>>>
   /** A new signing key, used from now on. */
-  readonly rotateKeys?: () => Promise<unknown>
-  /** How a session ends that is older than the key. Default: by `logOut`, with an ID Token of the old key as its hint. */
+  readonly rotateKeys: () => Promise<unknown>
+  /**
+   * How a session ends that is older than the key. Default: by `logOut`, with an ID Token of the old key as its hint.
+   */
   readonly endAfterRotation?: (scene: Scene) => Promise<unknown>
   stop(): Promise<void>
 }
@@ -73,6 +75,11 @@ export interface Delivering {
   readonly triesOnFailure: number
   /** What becomes of a login that was under way: its code was issued before the logout and redeemed after it. */
   readonly codeAfterLogout: 'refused by the provider' | 'ended by the mark' | 'signed in, for nothing was sent'
+  /**
+   * What becomes of the first token by a new signing key. Refused for now: the RP cannot get the key while the provider
+   * waits for it; the user is out all the same.
+   */
+  readonly newKey: 'taken' | 'refused for now'
 }
 
 export interface LiveProvider {
@@ -90,7 +97,9 @@ export interface LiveProvider {
   readonly delivering: Delivering
   /** What else ends a session there, or does not; done by `RunningProvider.acts`. */
   readonly acts: Readonly<Record<string, Ends>>
-  /** Whether its keys can be changed while it runs. */
-  readonly rotatesKeys: boolean
+  /** What `doctor` tells of it that others need not know. */
+  readonly doctorSays?: readonly string[]
+  /** What it warns of, since the provider's metadata say so. */
+  readonly doctorWarns?: readonly string[]
   readonly start: (rps: LiveRps) => Promise<RunningProvider>
 }

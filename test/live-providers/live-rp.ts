@@ -1,5 +1,5 @@
-// The example's RP behind a door that writes down every Logout Token, and can be slow, refuse, or hang up in the RP's place.
-// Knows no provider.
+// The example's RP behind a door that writes down every Logout Token, and can be slow, refuse, or hang up in the RP's
+// place. Knows no provider.
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { promisify } from 'node:util'
 import session from 'express-session'
@@ -167,7 +167,12 @@ export class LiveRp {
 
   async #deliver(req: IncomingMessage, res: ServerResponse): Promise<void> {
     const body = await bodyOf(req)
-    const delivery = await this.#deliveryOf(body, req)
+    // What is no token at all is no delivery, and for the RP to refuse.
+    const delivery = await this.#deliveryOf(body, req).catch(() => undefined)
+    if (delivery === undefined) {
+      await this.#passOn(body, req, res)
+      return
+    }
     this.deliveries.push(delivery)
     const { fault } = this
     const hungUp = new Promise<void>((resolve) => {
@@ -182,11 +187,15 @@ export class LiveRp {
       return
     }
     if (fault?.kind === 'slow') await Promise.race([hungUp, this.#released()])
+    delivery.status = await this.#passOn(body, req, res)
+  }
+
+  /** To the RP of now: it may have been opened anew meanwhile. Resolves to its status. */
+  async #passOn(body: string, req: IncomingMessage, res: ServerResponse): Promise<number> {
     const headers = { 'content-type': req.headers['content-type'] ?? '' }
-    // The RP of now: it may have been opened anew meanwhile.
     const answer = await fetch(this.#rp?.inner.url + RECEIVER, { method: 'POST', headers, body, redirect: 'manual' })
-    delivery.status = answer.status
     res.writeHead(answer.status, Object.fromEntries(answer.headers)).end(Buffer.from(await answer.arrayBuffer()))
+    return answer.status
   }
 
   async #deliveryOf(body: string, req: IncomingMessage): Promise<Delivery> {

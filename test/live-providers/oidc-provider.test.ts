@@ -1,15 +1,21 @@
 // oidc-provider, in the settings that its own tests and the example leave out.
 import { createHash, randomBytes } from 'node:crypto'
+import type { IncomingMessage, ServerResponse } from 'node:http'
 import { createRequire } from 'node:module'
+import { text } from 'node:stream/consumers'
 import { exportJWK, generateKeyPair } from 'jose'
-import type { ClientMetadata, Configuration, JWK } from 'oidc-provider'
+import type { ClientMetadata, Configuration, JWK, Provider } from 'oidc-provider'
 import { expect, it } from 'vitest'
 import { OpMemory } from '../../example-app/op-memory.js'
 import { createProvider, listen } from '../servers/oidc-provider.js'
+import { describeEndToEnd } from './end-to-end.js'
+import { answered, untilSignedOut } from './live.js'
 import { LiveBrowser } from './live-browser.js'
-import type { LiveProvider, LiveRps, RunningProvider, User } from './live-provider.js'
+import type { LiveProvider, LiveRps, RunningProvider } from './live-provider.js'
 import type { LiveRp } from './live-rp.js'
-import { answered, describeProvider, describeRegistration, untilSignedOut } from './scenarios.js'
+import { describeOneEndpoint } from './one-endpoint.js'
+import { describeReceivedRevocation } from './received-revocation.js'
+import { describeProvider, describeRegistration } from './scenarios.js'
 
 const { version } = createRequire(import.meta.url)('oidc-provider/package.json') as { version: string }
 
@@ -22,6 +28,21 @@ interface Setting {
 }
 
 const CLIENT_SECRET = randomBytes(64).toString('base64url')
+
+/** Of each that runs, by its issuer. */
+const memories = new Map<string, OpMemory>()
+
+/** Asks whoever is to sign in for a name and a password, each of which is as good as any; grants what was asked for. */
+async function interact(provider: Provider, req: IncomingMessage, res: ServerResponse): Promise<void> {
+  const { prompt } = await provider.interactionDetails(req, res)
+  if (prompt.name === 'consent') return provider.interactionFinished(req, res, { consent: {} })
+  if (req.method === 'POST') {
+    const accountId = new URLSearchParams(await text(req)).get('username') ?? ''
+    return provider.interactionFinished(req, res, { login: { accountId } })
+  }
+  const fields = '<input name="username"><input type="password" name="password"><button>Sign in</button>'
+  res.writeHead(200, { 'content-type': 'text/html' }).end(`<form method="post" action="">${fields}</form>`)
+}
 
 async function signingKey(alg: string): Promise<JWK> {
   const { privateKey } = await generateKeyPair(alg.startsWith('HS') ? 'RS256' : alg, { extractable: true })
@@ -39,25 +60,30 @@ async function start({ a, b, withoutSid }: LiveRps, { alg, client, configuration
     backchannel_logout_uri: rp.receiver,
     backchannel_logout_session_required: sidRequired,
     id_token_signed_response_alg: alg as ClientMetadata['id_token_signed_response_alg'],
+    grant_types: ['authorization_code', 'refresh_token'],
     ...client,
   })
   const clients = [metadata('a', a, true), metadata('b', b, true)]
   if (withoutSid) clients.push(metadata('without-sid', withoutSid, false))
-  let nextUser: User = 'alice'
-  let serve: (...args: Parameters<ReturnType<Awaited<ReturnType<typeof createProvider>>['callback']>>) => void
+  let serve: (req: IncomingMessage, res: ServerResponse) => void
   const memory = new OpMemory()
+  memories.set(issuer, memory)
   const isEncrypted = client?.id_token_encrypted_response_alg !== undefined
   const begin = async (keys: readonly JWK[]) => {
     const provider = await createProvider(issuer, {
       ...{ clients, cookies, adapter: memory.adapter },
       jwks: { keys: [...keys] },
+      scopes: ['openid', 'offline_access'],
+      // Also to who did not ask for offline access, as many providers do.
+      issueRefreshToken: () => true,
       enabledJWA: { idTokenSigningAlgValues: ['RS256', alg] } as Configuration['enabledJWA'] & object,
       ...configuration,
+      features: { revocation: { enabled: true }, ...configuration?.features },
     })
     const protocol = provider.callback()
     serve = (req, res) => {
       if (!req.url?.startsWith('/interaction/')) return void protocol(req, res)
-      provider.interactionFinished(req, res, { login: { accountId: nextUser } }).catch(() => res.destroy())
+      interact(provider, req, res).catch(() => res.destroy())
     }
   }
   const first = await signingKey(alg)
@@ -72,9 +98,10 @@ async function start({ a, b, withoutSid }: LiveRps, { alg, client, configuration
       ...(withoutSid && { withoutSid: credentials('without-sid') }),
     },
     browser: () => new LiveBrowser(),
-    signIn: (browser, rp, user) => {
-      nextUser = user
-      return browser.get(`${rp.origin}/login`)
+    async signIn(browser, rp, username) {
+      const page = await browser.get(`${rp.origin}/login`)
+      // Where the browser is known there is none.
+      return /name="password"/.test(page.text) ? browser.submit(page, { username, password: 'any' }) : page
     },
     logOut: async (browser, rp) => {
       // It takes no encrypted ID Token as a hint, so the user goes to the provider alone.
@@ -116,14 +143,31 @@ function oidcProvider(setting: Setting): LiveProvider {
       triesOn400: 1,
       triesOnFailure: 1,
       codeAfterLogout: 'refused by the provider',
+      newKey: 'taken',
     },
     acts: { 'end_session, refused by the user on the confirmation page': 'nothing' },
-    rotatesKeys: !setting.alg.startsWith('HS'),
     start: (rps) => start(rps, setting),
   }
 }
 
-describeProvider(oidcProvider({ circumstance: 'session required', alg: 'RS256' }))
+describeProvider(oidcProvider({ circumstance: 'session required', alg: 'RS256' }), (live) => {
+  describeReceivedRevocation(live)
+  describeEndToEnd(live, {
+    username: 'frida',
+    password: 'any',
+    newUser: async () => {},
+    sessionsOf: async (username) =>
+      memories
+        .get(live().issuer)
+        ?.sessions()
+        .filter(({ sub }) => sub === username) ?? [],
+    confirming: {
+      inBrowser: (page) => page.getByRole('button', { name: 'Yes, log out' }).click(),
+      fields: { logout: 'yes' },
+    },
+    refusesTarget: 'post_logout_redirect_uri not registered',
+  })
+})
 
 for (const alg of ['PS256', 'ES256', 'EdDSA']) {
   describeRegistration(oidcProvider({ circumstance: alg, alg, registered: { algorithms: [alg] } }))
@@ -192,3 +236,5 @@ describeRegistration(
     })
   },
 )
+
+describeOneEndpoint()

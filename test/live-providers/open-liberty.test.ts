@@ -1,12 +1,14 @@
 // Open Liberty, through Maven, with a configuration for the clients of one run.
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { expect, vi } from 'vitest'
 import { dataDirectory, freePort } from '../servers/processes.js'
 import { cached, run } from './cache.js'
+import { clientsOf } from './live.js'
 import { LiveBrowser } from './live-browser.js'
 import type { LiveRps, RunningProvider } from './live-provider.js'
 import { answers, startProgram } from './program.js'
-import { clientsOf, describeProvider } from './scenarios.js'
+import { describeProvider } from './scenarios.js'
 
 const VERSION = '26.0.0.3'
 const CLIENT_SECRET = 'secretsecretsecret'
@@ -21,7 +23,7 @@ function unpack(): Promise<string> {
   })
 }
 
-function configuration(port: number, tlsPort: number, rps: LiveRps): string {
+function configuration(port: number, tlsPort: number, rps: LiveRps, rotatesAfterMinutes: number): string {
   const clients = clientsOf(rps)
   return `<server>
   <featureManager><feature>openidConnectServer-1.0</feature><feature>appSecurity-2.0</feature></featureManager>
@@ -33,7 +35,7 @@ function configuration(port: number, tlsPort: number, rps: LiveRps): string {
     ${['alice', 'bob'].map((name) => `<user name="${name}" password="${PASSWORD}"/>`).join('')}
   </basicRegistry>
   <oauth-roles><authenticated><special-subject type="ALL_AUTHENTICATED_USERS"/></authenticated></oauth-roles>
-  <openidConnectProvider id="OP" oauthProviderRef="OAuth" signatureAlgorithm="RS256" jwkEnabled="true"
+  <openidConnectProvider id="OP" oauthProviderRef="OAuth" signatureAlgorithm="RS256" jwkEnabled="true" jwkRotationTime="${rotatesAfterMinutes}m"
     issuerIdentifier="http://127.0.0.1:${port}/oidc/endpoint/OP"/>
   <oauthProvider id="OAuth" httpsRequired="false" autoAuthorize="true">
     ${clients.map(({ name }) => `<autoAuthorizeClient>${name}</autoAuthorizeClient>`).join('')}
@@ -59,12 +61,17 @@ async function start(rps: LiveRps): Promise<RunningProvider> {
   const origin = `http://127.0.0.1:${port}`
   const server = join(data.path, 'usr/servers/op')
   mkdirSync(server, { recursive: true })
-  writeFileSync(join(server, 'server.xml'), configuration(port, tlsPort, rps))
+  const configure = (rotatesAfterMinutes: number) =>
+    writeFileSync(join(server, 'server.xml'), configuration(port, tlsPort, rps, rotatesAfterMinutes))
+  configure(720)
   const issuer = `${origin}/oidc/endpoint/OP`
   const { stop } = await startProgram('sh', {
     args: [join(folder, 'wlp/bin/server'), 'run', 'op'],
     env: { WLP_USER_DIR: join(data.path, 'usr'), JVM_ARGS: '-Xmx512m -XX:TieredStopAtLevel=1' },
-    isReady: answers(`${issuer}/.well-known/openid-configuration`),
+    // Its first key is made when somebody asks for it, one for each who asks meanwhile: on a busy machine that takes
+    // longer than an RP may wait, and what the first of them got is not what it signs with in the end.
+    isReady: async () =>
+      (await answers(`${issuer}/.well-known/openid-configuration`)()) && (await answers(`${issuer}/jwk`)()),
     deadlineSeconds: 240,
   })
   return {
@@ -83,6 +90,15 @@ async function start(rps: LiveRps): Promise<RunningProvider> {
     acts: {
       'GET /logout, without a hint': ({ browser }) => browser.get(`${issuer}/logout`),
       'GET /oidc/ibm_security_logout': ({ browser }) => browser.get(`${origin}/oidc/ibm_security_logout`),
+    },
+    // With an ID Token of the old key as the hint it tells nobody.
+    endAfterRotation: ({ browser }) => browser.get(`${issuer}/logout`),
+    // It looks at its configuration every half second, and begins anew with keys when that of its keys has changed.
+    async rotateKeys() {
+      const keys = async () => (await fetch(`${issuer}/jwk`, { signal: AbortSignal.timeout(10_000) })).text()
+      const before = await keys()
+      configure(700)
+      await vi.waitFor(async () => expect(await keys()).not.toBe(before), { timeout: 30_000, interval: 250 })
     },
     stop: async () => {
       await stop()
@@ -105,8 +121,8 @@ describeProvider({
     triesOn400: 1,
     triesOnFailure: 1,
     codeAfterLogout: 'signed in, for nothing was sent',
+    newKey: 'taken',
   },
   acts: { 'GET /logout, without a hint': 'user', 'GET /oidc/ibm_security_logout': 'nothing' },
-  rotatesKeys: false,
   start,
 })

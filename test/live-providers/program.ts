@@ -1,4 +1,5 @@
-// Starts an OpenID Provider as a process of its own and stops it by its id, with what it started itself. Knows no provider.
+// Starts an OpenID Provider as a process of its own and stops it by its id, with what it started itself. Knows no
+// provider.
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { setTimeout as delay } from 'node:timers/promises'

@@ -1,21 +1,24 @@
-// What must hold at every OpenID Provider, through the example's RP with that provider's preset; where a provider differs, the
-// difference is stated in its own file and asserted here.
-import { type ProviderOptions, preset } from 'oidc-backchannel-logout'
-import { afterAll, afterEach, beforeAll, expect, it, vi } from 'vitest'
+// What must hold at every OpenID Provider, through the example's RP with that provider's preset; where a provider
+// differs, the difference is stated in its own file and asserted here.
+import { afterAll, afterEach, beforeAll, expect, it } from 'vitest'
+import type { Finding } from '../../src/cli/report.js'
+import { run } from '../cli/run.js'
 import { describeWhere } from './cache.js'
-import type { LiveBrowser } from './live-browser.js'
-import type { LiveProvider, LiveRps, RunningProvider, Scene, User } from './live-provider.js'
-import { type Delivery, LiveRp } from './live-rp.js'
+import {
+  answered,
+  deliveriesOf,
+  everyRp,
+  type Live,
+  optionsOf,
+  startLive,
+  untilSignedOut,
+  whyNot,
+  whyRefused,
+} from './live.js'
+import type { LiveProvider } from './live-provider.js'
+import type { Delivery } from './live-rp.js'
 import { recordSeen, recordShape } from './seen.js'
-
-/** Everything that a test needs of a provider that runs. */
-export interface Live extends RunningProvider {
-  readonly rps: LiveRps
-  /** A browser in which this user is signed in at `a` and at `b`. */
-  signedIn(user: User): Promise<Scene>
-}
-
-const DEADLINE = { timeout: 15_000, interval: 50 }
+import { describeTrouble, describeUnderWay } from './trouble.js'
 
 /** Registers the scenarios that are common to all, then those of `more`. */
 export function describeProvider(provider: LiveProvider, more: (live: () => Live) => void = () => {}): void {
@@ -25,6 +28,7 @@ export function describeProvider(provider: LiveProvider, more: (live: () => Live
     describeOptions(provider, running)
     describeTrouble(provider, running)
     describeUnderWay(provider, running)
+    describeDoctor(provider, running)
     more(running)
     afterAll(() => recordSeen(provider))
   })
@@ -61,73 +65,6 @@ function describeLive(provider: LiveProvider, scenarios: (live: () => Live) => v
   })
 }
 
-async function startLive(provider: LiveProvider): Promise<Live> {
-  const withoutSid = provider.shape.sidIfNotRequired !== undefined ? await LiveRp.listen() : undefined
-  const rps = { a: await LiveRp.listen(), b: await LiveRp.listen(), withoutSid }
-  const started = await provider.start(rps)
-  for (const [name, credentials] of Object.entries(started.credentials)) {
-    await rps[name as keyof LiveRps]?.open(started.issuer, credentials, optionsOf(provider))
-  }
-  return {
-    ...started,
-    rps,
-    async signedIn(user) {
-      const browser = started.browser(user)
-      await started.signIn(browser, rps.a, user)
-      await started.signIn(browser, rps.b, user)
-      const { sid = '' } = (await rps.b.me(browser)) ?? {}
-      expect({ a: await rps.a.me(browser), b: await rps.b.me(browser) }, whyNot(rps)).toEqual({
-        a: expect.anything(),
-        b: expect.anything(),
-      })
-      return { rps, user, browser, sid }
-    },
-  }
-}
-
-/** The RPs as a provider registers them. */
-export function clientsOf({ a, b, withoutSid }: LiveRps) {
-  const client = (name: keyof LiveRps, rp: LiveRp, sidRequired: boolean) => {
-    const { origin, receiver } = rp
-    return { name, origin, receiver, sidRequired }
-  }
-  return [
-    client('a', a, true),
-    client('b', b, true),
-    ...(withoutSid === undefined ? [] : [client('withoutSid', withoutSid, false)]),
-  ]
-}
-
-const whyNot = (rps: LiveRps) =>
-  everyRp(rps)
-    .flatMap(({ signInErrors }) => signInErrors.map(String))
-    .join('; ')
-
-function everyRp(rps: LiveRps | undefined): LiveRp[] {
-  return [rps?.a, rps?.b, rps?.withoutSid].filter((rp) => rp !== undefined)
-}
-
-export function optionsOf({ preset: name, registered }: LiveProvider): Omit<ProviderOptions, 'issuer' | 'clientId'> {
-  return { ...(name === undefined ? {} : preset(name)), ...registered }
-}
-
-export async function untilSignedOut(rp: LiveRp, browser: LiveBrowser): Promise<void> {
-  await vi.waitFor(async () => expect(await rp.me(browser)).toBeUndefined(), DEADLINE)
-}
-
-/** Of a session: some providers tell of others of that user as well, such as one that an earlier test left. */
-const deliveriesOf = (rp: LiveRp, sid: string) => rp.deliveries.filter(({ payload }) => (payload.sid ?? sid) === sid)
-
-/** The first Logout Token that this RP has answered, of that session if one is named. */
-export function answered(rp: LiveRp, sid?: string): Promise<Delivery> {
-  return vi.waitFor(() => {
-    const heard = sid === undefined ? rp.deliveries : deliveriesOf(rp, sid)
-    const delivery = heard.find(({ status }) => status !== undefined)
-    if (delivery === undefined) throw new Error(`no Logout Token was answered at ${rp.origin}`)
-    return delivery
-  }, DEADLINE)
-}
-
 function describeEnding(provider: LiveProvider, live: () => Live): void {
   const { shape, delivering, circumstance = 'session required' } = provider
 
@@ -138,7 +75,7 @@ function describeEnding(provider: LiveProvider, live: () => Live): void {
     await logOut(browser, rps.a, 'alice')
     const delivery = await answered(rps.b, sid)
     await untilSignedOut(rps.b, old)
-    expect(delivery.status).toBe(200)
+    expect(delivery.status, whyRefused(rps.b)).toBe(200)
     expect(await rps.a.me(old)).toBeUndefined()
     expect(rps.a.deliveries.length > 0).toBe(delivering.tellsInitiator)
     expect(shapeOf(delivery)).toEqual({ ...shape, sidIfNotRequired: undefined })
@@ -242,122 +179,27 @@ function describeOptions(provider: LiveProvider, live: () => Live): void {
   )
 }
 
-function describeTrouble(provider: LiveProvider, live: () => Live): void {
-  const { delivering } = provider
-
-  it(`an RP that refuses (400) is told ${times(delivering.triesOn400)}, and the user stays signed in there`, async () => {
-    const { rps, signedIn, logOut } = live()
-    const { browser, sid } = await signedIn('alice')
-    rps.b.fault = { kind: 'refuse', status: 400 }
-    await logOut(browser, rps.a, 'alice')
-    await vi.waitFor(() => expect(deliveriesOf(rps.b, sid)).toHaveLength(delivering.triesOn400), DEADLINE)
-    expect(await rps.b.me(browser)).toBeDefined()
-    await afterwardsNothing(live, sid, delivering.triesOn400)
-  })
-
-  it(`an RP whose session store fails once is told ${times(delivering.triesOnFailure)}, and the user is out in the end`, async () => {
-    const { rps, signedIn, logOut } = live()
-    const { browser, sid } = await signedIn('alice')
-    rps.b.sessions.destroysThatFail = 1
-    await logOut(browser, rps.a, 'alice')
-    const { status } = await answered(rps.b, sid)
-    expect(status).toBe(optionsOf(provider).transientFailureStatus ?? 400)
-    await untilSignedOut(rps.b, browser)
-    const heard = () => deliveriesOf(rps.b, sid)
-    await vi.waitFor(() => expect(heard()).toHaveLength(delivering.triesOnFailure), DEADLINE)
-    if (delivering.triesOnFailure > 1) {
-      expect(new Set(heard().map(({ payload }) => payload.jti)).size).toBe(1)
-      await vi.waitFor(() => expect(heard().at(-1)?.status).toBe(200), DEADLINE)
-    }
-  })
-
-  const { hangsUpAfterSeconds } = delivering
-  const patience = hangsUpAfterSeconds === undefined ? 'is waited for' : `is left after ${hangsUpAfterSeconds} s`
-  it(`an RP that is slow ${patience}, and the user is out in the end`, async () => {
-    const { rps, signedIn, logOut } = live()
-    const { browser, sid } = await signedIn('alice')
-    rps.b.fault = { kind: 'slow' }
-    const loggedOut = logOut(browser, rps.a, 'alice').then(() => 'logged out' as const)
-    const [arrived] = await vi.waitFor(() => {
-      expect(deliveriesOf(rps.b, sid)).toHaveLength(1)
-      return deliveriesOf(rps.b, sid)
-    }, DEADLINE)
-    const first = await Promise.race([loggedOut, halfASecond()])
-    expect(first === 'logged out').toBe(!delivering.userWaits)
-    if (hangsUpAfterSeconds !== undefined) {
-      await vi.waitFor(() => expect(arrived?.hungUp).toBe(true), DEADLINE)
-      const seconds = (Date.now() - (arrived?.arrivedAtMs ?? 0)) / 1000
-      expect(seconds).toBeGreaterThan(hangsUpAfterSeconds - 0.5)
-      expect(seconds).toBeLessThan(hangsUpAfterSeconds + 2.5)
-    }
-    rps.b.release()
-    await loggedOut
-    await untilSignedOut(rps.b, browser)
-  })
-
-  it('an RP that keeps its promise: what it answered 200 is not sent again', async () => {
-    const { rps, signedIn, logOut } = live()
-    const { browser, sid } = await signedIn('alice')
-    await logOut(browser, rps.a, 'alice')
-    await untilSignedOut(rps.b, browser)
-    await afterwardsNothing(live, sid, 1)
-  })
-
-  if (!provider.rotatesKeys) return
-  it('signing keys that change at the moment of the logout: the first token by the new key is taken', async () => {
-    const { rps, rotateKeys, endAfterRotation, signedIn, logOut } = live()
-    if (rotateKeys === undefined) throw new Error('nobody knows how its keys are changed')
-    const scene = await signedIn('alice')
-    const { browser } = scene
-    await logOut((await signedIn('bob')).browser, rps.a, 'bob')
-    const before = (await answered(rps.b)).header.kid
-    rps.b.reset()
-    await rotateKeys()
-    await (endAfterRotation?.(scene) ?? logOut(browser, rps.a, 'alice'))
-    const { header, status } = await answered(rps.b)
-    await untilSignedOut(rps.b, browser)
-    expect(header.kid).not.toBe(before)
-    expect(status).toBe(200)
-  })
-}
-
-/** Whatever would still come of the last act has come when somebody else's logout, begun after it, is done. */
-async function afterwardsNothing(live: () => Live, sid: string, sofar: number): Promise<void> {
-  const { rps, signedIn, logOut } = live()
-  rps.b.fault = undefined
-  const later = await signedIn('bob')
-  await logOut(later.browser, rps.a, 'bob')
-  await untilSignedOut(rps.b, later.browser)
-  await answered(rps.b, later.sid)
-  expect(deliveriesOf(rps.b, sid)).toHaveLength(sofar)
-}
-
-/** As long as the slowest provider that does not wait has ever taken, many times over. */
-const halfASecond = () => new Promise<undefined>((resolve) => setTimeout(resolve, 500, undefined))
-
-const times = (n: number) => (n === 1 ? 'once' : `${n} times`)
-
-function describeUnderWay(provider: LiveProvider, live: () => Live): void {
-  const { codeAfterLogout } = provider.delivering
-  it(`a code that was issued before the logout and redeemed after it: ${codeAfterLogout}`, async () => {
-    const { rps, browser: open, signIn, logOut } = live()
-    const browser = open('alice')
-    await signIn(browser, rps.a, 'alice')
-    browser.holdAt = `${rps.b.origin}/callback`
-    const held = await signIn(browser, rps.b, 'alice')
-    browser.holdAt = undefined
-    expect(held.url).toContain('code=')
-    await logOut(browser, rps.a, 'alice')
-    await untilSignedOut(rps.a, browser)
-    // In a later second than the Logout Token's: in the same one, the dates alone would end the login.
-    const loggedOutAt = Math.floor(Date.now() / 1000)
-    await vi.waitFor(() => expect(Math.floor(Date.now() / 1000)).toBeGreaterThan(loggedOutAt), DEADLINE)
-    await browser.get(held.url)
-    const ended = rps.b.events.some((event) => event.type === 'bound' && event.ended)
-    const signedIn = await rps.b.me(browser)
-    const outcome = ended ? 'ended by the mark' : 'refused by the provider'
-    expect(signedIn ? 'signed in, for nothing was sent' : outcome).toBe(codeAfterLogout)
-    if (signedIn) expect(deliveriesOf(rps.b, signedIn.sid ?? '')).toEqual([])
+/** Asked about a provider that runs and an RP that works, `doctor` finds nothing wrong that is not. */
+function describeDoctor({ preset: name, doctorSays = [], doctorWarns = [] }: LiveProvider, live: () => Live): void {
+  it('the doctor of the command line says all right, and what it needs to know', async () => {
+    const { issuer, rps } = live()
+    const asked = [
+      'doctor',
+      issuer,
+      '--uri',
+      rps.b.receiver,
+      '--json',
+      ...(name === undefined ? [] : ['--preset', name]),
+    ]
+    const { out, err } = await run(asked)
+    expect(err).toBe('')
+    const { findings } = JSON.parse(out) as { readonly findings: readonly Finding[] }
+    // How fast it answers depends on what else this machine does.
+    const wrong = findings.filter(({ level, about }) => ['problem', 'warning'].includes(level) && about !== 'latency')
+    expect(wrong.map(({ words }) => words)).toEqual(doctorWarns.map((words) => expect.stringContaining(words)))
+    const said = findings.map(({ words }) => words)
+    expect(said).toContainEqual(expect.stringContaining('a token that is none is refused as it should be'))
+    for (const words of doctorSays) expect(said).toContainEqual(expect.stringContaining(words))
   })
 }
 

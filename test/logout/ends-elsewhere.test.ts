@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest'
 import { createBackchannelLogout, expressSessions, type LogoutEvent, memoryStore } from '../../src/index.js'
 import { DeniedHere } from '../../src/logout/denied-here.js'
 import { EndsElsewhere } from '../../src/logout/ends-elsewhere.js'
-import { announceEnded } from '../../src/logout/pass.js'
+import { announceEnded } from '../../src/logout/hooks.js'
 import { SignOns } from '../../src/sign-ons/sign-ons.js'
 import { StoreClock } from '../../src/stores/store-clock.js'
 
@@ -117,7 +117,8 @@ describe('the ids that a session had before', () => {
 
   it('are known, also in a circle', () => {
     const { ends } = follower()
-    ends.heard({ ...nothing, reset: false, moves: [['a', 'b'], ['b', 'c'], ['c', 'a']] }) // biome-ignore format: one line
+    // biome-ignore format: one line
+    ends.heard({ ...nothing, reset: false, moves: [['a', 'b'], ['b', 'c'], ['c', 'a']] })
     expect(ends.earlierIds('c').toSorted()).toEqual(['a', 'b'])
   })
 })

@@ -1,11 +1,12 @@
-// The order in which a sign-on dies, and what becomes of a logout when any of its steps fails, hangs or is only half done.
+// The order in which a sign-on dies, and what becomes of a logout when any of its steps fails, hangs or is only half
+// done.
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import type { LogoutEvent } from '../../src/events.js'
 import type { ClaimsEvictor } from '../../src/logout/claims-evictor.js'
 import { DeniedHere } from '../../src/logout/denied-here.js'
 import { type EngineOptions, LogoutEngine } from '../../src/logout/engine.js'
 import type { EndedSessions, LogoutOrder } from '../../src/logout/logout-order.js'
-import { type Client, jtiKey, type LogoutTarget, targetKey } from '../../src/marks/target.js'
+import { type Client, jtiKey, type LogoutTarget, subKey, targetKey } from '../../src/marks/target.js'
 import { SignOns } from '../../src/sign-ons/sign-ons.js'
 import type { LogoutStore } from '../../src/stores/logout-store.js'
 import { memoryStore } from '../../src/stores/memory-store.js'
@@ -16,6 +17,14 @@ const STEP_TIMEOUT_SECONDS = 5
 const GIVE_UP_SECONDS = 60
 const clock = () => Date.now() / 1000
 const never = () => new Promise<never>(() => {})
+function gate(): readonly [opened: Promise<void>, open: () => void] {
+  let open = () => {}
+  const opened = new Promise<void>((resolve) => {
+    open = resolve
+  })
+  return [opened, () => open()]
+}
+
 const rejects = () => Promise.reject(new Error('down'))
 
 beforeEach(() => {
@@ -29,7 +38,7 @@ const pass = (seconds: number) => vi.advanceTimersByTimeAsync(seconds * 1000)
 
 /** What a step does instead of its work, for as many times as are given. */
 type Faults = Partial<
-  Record<'begin' | 'complete' | 'read' | 'bind' | 'evict' | 'destroy' | 'hook', (() => Promise<unknown>)[]>
+  Record<'begin' | 'complete' | 'read' | 'marks' | 'bind' | 'evict' | 'destroy' | 'hook', (() => Promise<unknown>)[]>
 >
 
 class Rig {
@@ -71,6 +80,12 @@ class Rig {
       ...options,
     })
     this.signOns = new SignOns({ ...shared, retryForSeconds: GIVE_UP_SECONDS })
+  }
+
+  /** Marks are read from a copy of the store, as bounded reads are, and the time from the store. */
+  readFromACopy(): void {
+    const marks = this.store.marks.bind(this.store)
+    this.store.marks = async (keys) => ({ ...(await marks(keys)), lags: keys.length > 0 })
   }
 
   async signIn(
@@ -238,7 +253,8 @@ describe('a step that fails or hangs', () => {
         expect(rig.events.at(-1)).toMatchObject({ type: 'logout', background: true, failed: 0 })
         expect(rig.rows.size).toBe(0)
         expect(await rig.signOns.verdictOn('s1')).toBe('ended')
-        // The OP was told that it failed: its one retry hears that it is done, and only what comes after that is a replay.
+        // The OP was told that it failed: its one retry hears that it is done, and only what comes after that is a
+        // replay.
         expect(await rig.end({ sub: 'alice' }, 'jti')).toMatchObject({ complete: true, replayed: false })
         expect(await rig.end({ sub: 'alice' }, 'jti')).toMatchObject({ replayed: true })
       })
@@ -368,6 +384,92 @@ describe('a step that fails or hangs', () => {
     const login = { client: CLIENT, sub: 'alice', sid: 'sid', issuedAt: clock() - 1, tokenKeys: [] }
     expect(await rig.signOns.bind({ sessionId: 's1' }, login)).toEqual({ ended: true })
     expect(rig.rows.size).toBe(0)
+  })
+})
+
+describe("a logout that the store did not take, at a process that has never heard what o'clock it is there", () => {
+  /** The login came to another process, `secondsLater` than the logout by every clock. */
+  async function loggedInElsewhere(rig: Rig, secondsLater: number): Promise<void> {
+    await pass(secondsLater)
+    rig.rows.add('s1')
+    await rig.store.bind({
+      sessionId: 's1',
+      subKey: subKey(CLIENT, 'alice'),
+      issuedAt: clock() + 1,
+      expiresAt: clock() + 1000,
+    })
+  }
+
+  it('ends no login that came after it, and asks the store for the time', async () => {
+    const rig = new Rig({ begin: [rejects, rejects] })
+    await rig.end({ sub: 'alice' })
+    await loggedInElsewhere(rig, 0.5)
+    const asked = () => rig.log.filter((entry) => entry === 'marks').length
+    expect(await rig.signOns.verdictOn('s1')).toBe('bound')
+    expect(asked()).toBe(1)
+    expect(await rig.signOns.verdictOn('s1')).toBe('bound')
+    expect(asked()).toBe(1)
+  })
+
+  it('ends one that came before it', async () => {
+    const rig = new Rig({ begin: [rejects, rejects] })
+    await loggedInElsewhere(rig, 0)
+    await pass(0.5)
+    await rig.end({ sub: 'alice' })
+    expect(await rig.signOns.verdictOn('s1')).toBe('ended')
+  })
+
+  it("has no verdict on it while the store does not say what o'clock it is", async () => {
+    const rig = new Rig({ begin: [rejects, rejects], marks: [rejects] })
+    await rig.end({ sub: 'alice' })
+    await loggedInElsewhere(rig, 0.5)
+    await expect(rig.signOns.verdictOn('s1')).rejects.toMatchObject({ code: 'ERR_NO_VERDICT' })
+    expect([...rig.rows]).toEqual(['s1'])
+    expect(await rig.signOns.verdictOn('s1')).toBe('bound')
+  })
+
+  it('is not forgotten by a request that waits for the time while the store takes the mark at last', async () => {
+    const [answered, answer] = gate()
+    const rig = new Rig({ begin: [rejects], marks: [async () => {}, () => answered] })
+    rig.readFromACopy()
+    const record = { id: '1', ...CLIENT, sub: 'alice', issuedAt: clock() + 1, boundAt: clock() }
+    await pass(0.5)
+    await rig.end({ sub: 'alice' })
+    const asked = rig.signOns.isLive(record)
+    await pass(1)
+    expect(rig.events.at(-1)).toMatchObject({ type: 'logout', background: true })
+    answer()
+    expect(await asked).toBe(false)
+    expect(await rig.signOns.isLive(record)).toBe(false)
+  })
+
+  it('is not forgotten by a request whose marks were read before the store took its own', async () => {
+    const [answered, answer] = gate()
+    const rig = new Rig({ begin: [rejects] })
+    const marks = rig.store.marks.bind(rig.store)
+    rig.store.marks = async (keys) => {
+      const found = await marks(keys)
+      if (keys.length > 0) await answered
+      return found
+    }
+    await rig.signIn('another') // so that it is known what o'clock it is
+    const record = { id: '1', ...CLIENT, sub: 'alice', issuedAt: clock() + 1, boundAt: clock() - 1 }
+    await rig.end({ sub: 'alice' })
+    const asked = rig.signOns.isLive(record)
+    await pass(1)
+    expect(rig.events.at(-1)).toMatchObject({ type: 'logout', background: true })
+    answer()
+    expect(await asked).toBe(false)
+  })
+
+  it('ends no stateless sign-on that came after it, where a copy of the store answers', async () => {
+    const rig = new Rig({ begin: [rejects, rejects] })
+    rig.readFromACopy()
+    await rig.end({ sub: 'alice' })
+    await pass(0.5)
+    const times = { issuedAt: clock() + 1, boundAt: clock() }
+    const record = { id: '1', ...CLIENT, sub: 'alice', ...times }
+    expect(await rig.signOns.isLive(record)).toBe(true)
   })
 })
 

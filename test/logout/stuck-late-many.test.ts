@@ -128,7 +128,7 @@ describe('a logout that was completed after its answer', () => {
     let calls = 0
     const complete: LogoutStore['complete'] = (logout) =>
       calls++ === 0 ? late(() => memory.complete(logout), gate) : memory.complete(logout)
-    const a = start({ store: withManners(memory, { complete }), answerDeadlineSeconds: 0.05, stepTimeoutSeconds: 3600 })
+    const a = start({ store: withManners(memory, { complete }), answerDeadlineSeconds: 0.5, stepTimeoutSeconds: 3600 })
     const b = start({ store: memory })
     await a.bind('alice', 1)
     const token = await mint.logoutToken({ payload: { sid: undefined } })
@@ -257,11 +257,41 @@ describe('a subject with five thousand sessions', () => {
     expect([announced.length, new Set(announced).size]).toEqual([SESSIONS, SESSIONS])
   })
 
+  it('asks for no row of a page that the store has destroyed, and unbinds nothing of it again', async () => {
+    const memory = memoryStore()
+    const asked: { ids: number; done: boolean }[] = []
+    const store = withManners(memory, {
+      async begin(logout) {
+        const begun = await memory.begin(logout)
+        // The second page has a row that the store did not find.
+        if (begun.replayed || !logout.mayDestroy || begun.sessionIds.includes('alice 1500')) return begun
+        for (const id of begun.sessionIds) rows.ids.delete(id)
+        await memory.unbind(begun.sessionIds)
+        return { ...begun, destroyed: true }
+      },
+      complete(logout) {
+        asked.push({ ids: logout.destroyedIds.length, done: logout.done })
+        return memory.complete(logout)
+      },
+    })
+    const { rows, bind, deliver, completed } = start({ store, answerDeadlineSeconds: 30 })
+    await bind('alice', SESSIONS)
+    const sent = await token()
+    expect(await deliver(sent)).toBe(200)
+    expect(rows.ids.size).toBe(0)
+    expect(completed()).toMatchObject([{ found: SESSIONS, destroyed: SESSIONS, failed: 0 }])
+    expect(asked).toEqual([
+      { ids: 1000, done: false },
+      { ids: 0, done: true },
+    ])
+    expect(await deliver(sent)).toBe(400) // It was completed.
+  })
+
   it('ends wholly where the answer is due at its first page: the OP hears of a failure, the rest is done after it', async () => {
     const { memory, pages, store } = paged()
     const { rows, bind, deliver, completed, untilCompleted } = start({
       store,
-      answerDeadlineSeconds: 0.05,
+      answerDeadlineSeconds: 1,
       stepTimeoutSeconds: 3600,
     })
     await bind('alice', SESSIONS)

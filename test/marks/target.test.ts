@@ -1,7 +1,7 @@
 // Keys: nothing legible, and no choice of issuer, client id and value that imitates another.
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { jtiKey, sidKey, subKey, targetKey } from '../../src/marks/target.js'
+import { jtiKey, sha256, sidKey, subKey, targetKey, tokenKey } from '../../src/marks/target.js'
 
 const RUNS = 2_000
 const client = { issuer: 'https://op.example', clientId: 'rp' }
@@ -46,4 +46,29 @@ describe('targetKey', () => {
       subKey: subKey(client, 'alice'),
     })
   })
+})
+
+describe('tokenKey', () => {
+  const part = (json: object) => Buffer.from(JSON.stringify(json)).toString('base64url')
+  const signed = `${part({ alg: 'RS256', typ: 'at+jwt' })}.${part({ sub: 'alice' })}`
+
+  it('is of what is signed, however the signature is written', () => {
+    for (const signature of ['c2ln', 'c2ln==', 'c2lo', 'a+b/', 'other', '']) {
+      expect(tokenKey(`${signed}.${signature}`)).toBe(sha256(signed))
+    }
+    expect(tokenKey(`${signed}x.c2ln`)).not.toBe(sha256(signed))
+  })
+
+  it('is of what is signed, with white space in the header too', () => {
+    for (const header of ['{\n  "alg": "RS256"}', '{ "alg":"RS256"}', '{\t"alg":"RS256"}', '{\r\n"alg":"RS256"}']) {
+      const input = `${Buffer.from(header).toString('base64url')}.e30`
+      expect(tokenKey(`${input}.c2ln`)).toBe(sha256(input))
+    }
+  })
+
+  // A PASETO, an opaque token with dots, a JWE, what is no token at all.
+  it.each(['v4.public.payload', 'a.b.c', 'opaque', `${signed}.c2ln.x.y`, `${signed}.c2ln.x`, signed, '..', ''])(
+    'of what is no compact JWS (%j) is of the whole text',
+    (token) => expect(tokenKey(token)).toBe(sha256(token)),
+  )
 })

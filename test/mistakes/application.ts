@@ -1,5 +1,5 @@
-// The application that people write by the quick start, in Express, with places to make a mistake in: what stands before the
-// receiver, what the login does, which stores there are. Everything else is as it should be.
+// The application that people write by the quick start, in Express, with places to make a mistake in: what stands
+// before the receiver, what the login does, which stores there are. Everything else is as it should be.
 import { createServer } from 'node:http'
 import type { Express, NextFunction, Request, Response } from 'express'
 import expressOfToday from 'express'

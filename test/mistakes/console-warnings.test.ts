@@ -1,6 +1,9 @@
+import express from 'express'
+import session from 'express-session'
+import supertest from 'supertest'
 import { describe, expect, it } from 'vitest'
 import { LogoutError } from '../../src/errors.js'
-import { expressSessions } from '../../src/index.js'
+import { createBackchannelLogout, expressSessions } from '../../src/index.js'
 import { consoleWarnings } from '../../src/mistakes/console-warnings.js'
 
 describe('mistakes where nobody listens', () => {
@@ -29,5 +32,31 @@ describe('a session of another store than the protected one', () => {
     expect(() => sessions.sessionOf({ ...req, sessionStore: store() })).toThrow(/session\(\{ store \}\)/)
     expect(sessions.sessionOf({ ...req, sessionStore: mine })).toMatchObject({ sessionId: 's1' })
     expect(sessions.sessionOf(req)).toMatchObject({ sessionId: 's1' })
+  })
+
+  it('leaves nobody signed in, also where the user was saved before bind could be called', async () => {
+    const used = new session.MemoryStore()
+    const provider = { issuer: 'https://op.example.com', clientId: 'rp' }
+    const logout = createBackchannelLogout<express.Request>({
+      provider,
+      sessions: expressSessions(new session.MemoryStore()),
+      onEvent: () => {},
+    })
+    const app = express()
+    app.use(session({ store: used, secret: 'k', resave: false, saveUninitialized: false }))
+    app.get('/callback', async (req, res) => {
+      Object.assign(req.session, { user: 'ada' })
+      await new Promise<void>((saved) => req.session.save(() => saved())) // as passport does
+      await logout.bind(req, { iss: provider.issuer, aud: 'rp', sub: 'ada', iat: 1_700_000_000 })
+      res.end()
+    })
+    app.get('/me', (req, res) => void res.send(Reflect.get(req.session, 'user') ?? 'nobody'))
+    app.use(
+      ((error, _req, res, _next) => void res.status(500).send(error.message)) satisfies express.ErrorRequestHandler,
+    )
+    const browser = supertest.agent(app)
+    expect((await browser.get('/callback')).text).toMatch(/one and the same store object/)
+    expect((await browser.get('/me')).text).toBe('nobody')
+    logout.close()
   })
 })

@@ -8,22 +8,26 @@ const CLIENT = { issuer: 'https://op.example', clientId: 'rp' }
 let events: LogoutEvent[]
 let now: number
 let watch: MistakeWatch
+/** What waits, and for how many seconds. */
+let waiting: (readonly [seconds: number, work: () => void])[]
 
 function start(options: Partial<MistakeWatchOptions> = {}) {
   events = []
   now = 1000
+  waiting = []
   watch = watchMistakes({
     emit: (event) => events.push(event),
     storeIsOwn: true,
     hasSessions: true,
     monotonic: () => now,
+    later: (seconds, work) => waiting.push([seconds, work]),
     ...options,
   })
 }
 
 function logout(about: Partial<Extract<LogoutEvent, { type: 'logout' }>> = {}) {
   const counts = { found: 0, destroyed: 0, failed: 0, mismatched: 0, withoutSid: 0, notDeleted: 0 }
-  const rest = { revokeOfflineAccess: false, durationSeconds: 0, background: false }
+  const rest = { revokeOfflineAccess: false, durationSeconds: 0, background: false, steps: [] }
   watch.emit({ type: 'logout', ...CLIENT, scope: 'sid', reason: 'logout-token', ...counts, ...rest, ...about })
 }
 
@@ -33,9 +37,38 @@ const warnings = () => events.flatMap((event) => (event.type === 'warning' ? [ev
 beforeEach(() => start())
 
 describe('logouts that find nobody', () => {
-  it('are told at once where nothing was ever bound and only this process binds', () => {
+  it('are told in a moment where nothing was ever bound and only this process binds', () => {
     logout()
     logout()
+    expect(warnings()).toEqual([])
+    expect(waiting.map(([seconds]) => seconds)).toEqual([5])
+    for (const [, work] of waiting) work()
+    expect(warnings()).toEqual(['never_bound'])
+  })
+
+  it('are not told where the first logout came during the first login, which is bound meanwhile', () => {
+    logout()
+    watch.metLogin(CLIENT, true)
+    for (const [, work] of waiting) work()
+    watch.close()
+    expect(warnings()).toEqual([])
+  })
+
+  it('are told where another client of this process was bound meanwhile', () => {
+    logout()
+    watch.metLogin({ ...CLIENT, clientId: 'another' }, true)
+    for (const [, work] of waiting) work()
+    expect(warnings()).toEqual(['never_bound'])
+  })
+
+  it('are told at once where there are sessions with a user, and where the process stops', () => {
+    watch.metUnboundUser()
+    logout()
+    expect(warnings()).toEqual(['never_bound'])
+    start()
+    logout()
+    watch.close()
+    for (const [, work] of waiting) work()
     expect(warnings()).toEqual(['never_bound'])
   })
 

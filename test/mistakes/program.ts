@@ -1,4 +1,5 @@
-// The application as a process of its own, for mistakes that end one or need two: what it prints is what its owner reads.
+// The application as a process of its own, for mistakes that end one or need two: what it prints is what its owner
+// reads.
 
 import { createRequire } from 'node:module'
 import type express from 'express'

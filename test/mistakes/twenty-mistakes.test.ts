@@ -1,5 +1,5 @@
-// Twenty mistakes that people make, each at the application as its owner and its users see it: who made one is told, in the words that
-// docs/mistakes.md has, and after a logout nobody stays signed in in silence.
+// Twenty mistakes that people make, each at the application as its owner and its users see it: who made one is told, in
+// the words that docs/mistakes.md has, and after a logout nobody stays signed in in silence.
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
@@ -69,8 +69,7 @@ const asOnPage = (text: string) => inOneLine(text.replaceAll(op.issuer, 'http://
 
 /** The console says it, in the words of the page. */
 async function expectTold(mistake: number): Promise<void> {
-  await new Promise(setImmediate) // `process.emitWarning` speaks at the next tick.
-  expect(warnings.map(asOnPage)).toContainEqual(shownOnPage(mistake))
+  await expect.poll(() => warnings.map(asOnPage), { timeout: 15_000 }).toContainEqual(shownOnPage(mistake))
 }
 
 /** The package is never reached, so it cannot say anything: `doctor` finds it. */
@@ -115,6 +114,18 @@ describe('the application without a mistake', () => {
     expect(await isIn(browser, app)).toBe(true)
     expect((await op.logOut(session, { to: uri(app) })).status).toBe(200)
     expect(await isIn(browser, app)).toBe(false)
+    expect(warnings).toEqual([])
+  })
+
+  it('nor does it where the very first logout comes during the very first login', async () => {
+    const app = await start()
+    op.duringNextLogin(async (session) => void (await op.logOut(session, { to: uri(app) })))
+    const { browser } = await signIn(app)
+    expect(app.failures).toEqual(['ended'])
+    expect(await isIn(browser, app)).toBe(false)
+    // What it waited for is said now, if there is anything.
+    app.logout.close()
+    await new Promise(setImmediate)
     expect(warnings).toEqual([])
   })
 })
@@ -166,6 +177,16 @@ describe('what the receiver refuses, the console says with what to do', () => {
     expect((await op.logOut(session, { to: uri(app) })).status).toBe(400)
   })
 
+  it('13. the issuer is localhost for 127.0.0.1: the same', async () => {
+    const { issuer } = await startOp()
+    const provider = { issuer: issuer.replace('127.0.0.1', 'localhost'), clientId: 'my-rp' }
+    const app = await startApplication(issuer, { options: { provider } })
+    toClose.push(app.close)
+    const { browser } = await signIn(app)
+    expect(await isIn(browser, app)).toBe(false)
+    expect(app.failures).toEqual([expect.stringContaining(`${provider.issuer} differs by localhost or 127.0.0.1`)])
+  })
+
   it('14. the client id is another: the sign-in fails, and each logout is refused', async () => {
     await startOp()
     const app = await startApplication(op.issuer, { options: { provider: { issuer: op.issuer, clientId: 'another' } } })
@@ -190,6 +211,14 @@ describe('what the receiver refuses, the console says with what to do', () => {
     const { session } = await signIn(app)
     expect((await op.logOut(session, { to: uri(app) })).status).toBe(400)
     await expectTold(16)
+  })
+
+  it('16. the clock is ten minutes fast', async () => {
+    const app = await start({ options: { clock: () => Date.now() / 1000 + 600 } })
+    const { session } = await signIn(app)
+    expect((await op.logOut(session, { to: uri(app) })).status).toBe(400)
+    await expect.poll(() => warnings, { timeout: 15_000 }).toEqual([expect.stringContaining('[BCL_EXP_PAST]')])
+    expect(warnings[0]).toContain('Compare the clock of this machine with that of the provider')
   })
 
   it('17. the provider cannot be reached from here: prepare() says so at the start', async () => {
@@ -218,6 +247,8 @@ describe('a logout that finds nobody is said, with why', () => {
     const { browser, session } = await signIn(there)
     expect((await op.logOut(session, { to: uri(here) })).status).toBe(200)
     expect(await isIn(browser, there)).toBe(true)
+    // Said after a few seconds, in which its login may still be under way; or when the process stops.
+    await here.close()
     await expectTold(12)
   })
 

@@ -1,6 +1,5 @@
-// A broker passes the end of a sign-on on: to whom, how often, in circles and in storms. In one process, by the real receivers,
-// senders and tokens; only the wire is a function.
-import { generateKeyPairSync } from 'node:crypto'
+// A broker passes the end of a sign-on on: to whom, how often, in circles and in storms. In one process, by the real
+// receivers, senders and tokens; only the wire is a function.
 import { exportJWK } from 'jose'
 import { afterEach, describe, expect, it } from 'vitest'
 import {
@@ -16,8 +15,9 @@ import {
   type LogoutTokenSenderOptions,
   type SessionBackend,
 } from '../../src/index.js'
+import { ecKeyPair } from '../../src/testing/key-pair.js'
 
-const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
+const { privateKey, publicKey } = ecKeyPair()
 const JWKS = { keys: [{ ...(await exportJWK(publicKey)), kid: 'one' }] }
 
 const toClose: (() => void)[] = []

@@ -1,6 +1,5 @@
 // The sending end of Back-Channel Logout: the token it makes, what it makes of each answer, and where it does not go.
 import { execFileSync } from 'node:child_process'
-import { generateKeyPairSync } from 'node:crypto'
 import { once } from 'node:events'
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { createServer, type IncomingMessage, type RequestListener, type Server } from 'node:http'
@@ -9,7 +8,7 @@ import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { inspect } from 'node:util'
 import { decodeJwt, decodeProtectedHeader, exportJWK } from 'jose'
-import { afterEach, describe, expect, it } from 'vitest'
+import { afterEach, describe, expect, it, vi } from 'vitest'
 import {
   createBackchannelLogout,
   createLogoutTokenSender,
@@ -17,10 +16,11 @@ import {
   type LogoutEvent,
   type LogoutTokenSenderOptions,
 } from '../../src/index.js'
+import { ecKeyPair } from '../../src/testing/key-pair.js'
 import { describeWith, installed, onPath } from '../servers/processes.js'
 
 const ISSUER = 'https://broker.example.com'
-const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
+const { privateKey, publicKey } = ecKeyPair()
 
 const toClose: (() => void)[] = []
 afterEach(() => {
@@ -224,6 +224,19 @@ describe('the answer', () => {
     expect(inspect(delivery, { depth: 9 })).not.toContain('logout_token')
   })
 
+  it.each([
+    ['neither answers nor heeds its signal', () => new Promise<Response>(() => {})],
+    ['never ends its answer', async () => new Response(new ReadableStream(), { status: 400 })],
+  ])('by a fetch that %s keeps no turn from the others', async (_, hangs) => {
+    const { send } = sender({
+      timeoutSeconds: 0.05,
+      fetch: async (url) => (url.includes('bad') ? hangs() : new Response('')),
+    })
+    for (let i = 0; i < 32; i++) void send({ clientId: `bad-${i}`, uri: `https://bad-${i}.example.com/`, sid: 's' })
+    const delivery = await send({ clientId: 'good', uri: 'https://good.example.com/', sid: 's' })
+    expect(delivery).toMatchObject({ outcome: 'done' })
+  })
+
   it('without an end is not read to it', async () => {
     const uri = await serve((_, res) => {
       const more = () => {
@@ -234,6 +247,74 @@ describe('the answer', () => {
     })
     const { send } = sender()
     expect(await outcomeOf(send, uri)).toMatchObject({ outcome: 'done' })
+  })
+})
+
+describe('an RP that does not answer', () => {
+  it('is one host whatever port it is at: eight requests at one time', async () => {
+    const held: ((answer: Response) => void)[] = []
+    const { send } = sender({ fetch: () => new Promise((resolve) => held.push(resolve)), dangerouslyAllowHttp: true })
+    const sends = Array.from({ length: 32 }, (_, i) =>
+      send({ clientId: `app-${i}`, uri: `http://127.0.0.1:${20_000 + i}/logout`, sid: 'laptop' }),
+    )
+    await expect.poll(() => held.length).toBe(8)
+    let most = held.length
+    for (let answered = 0; answered < 32; answered++) {
+      await expect.poll(() => held.length).toBeGreaterThan(answered)
+      held[answered]?.(new Response())
+      await new Promise(setImmediate)
+      most = Math.max(most, held.length - answered - 1)
+    }
+    expect(await Promise.all(sends)).toHaveLength(32)
+    expect(most).toBeLessThanOrEqual(8)
+  })
+
+  it('is tried ever more rarely, whatever another one makes of what it is sent', async () => {
+    let attempts = 0
+    const fetch = async (url: string) => {
+      if (url.endsWith('/down')) attempts++
+      return new Response(null, { status: 503 })
+    }
+    const ends = new Map<string, number>()
+    const turning = async (url: string) => {
+      const tries = (ends.get(url) ?? 0) + 1
+      ends.set(url, tries)
+      if (url.endsWith('/down')) return fetch(url)
+      return new Response(null, { status: tries < 3 ? 503 : 200 })
+    }
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] })
+    try {
+      const { send } = sender({ fetch: turning, firstRetryAfterSeconds: 1 })
+      await send({ clientId: 'down', uri: 'https://rp.example.com/down', sid: 'laptop' })
+      for (let second = 0; second < 100; second++) {
+        await send({ clientId: 'other', uri: `https://rp.example.com/other?${second}`, sid: 'laptop' })
+        await vi.advanceTimersByTimeAsync(1000)
+      }
+      // At once, and after 1, 3, 7, 15, 31 and 63 seconds.
+      expect(attempts).toBe(7)
+    } finally {
+      vi.useRealTimers()
+    }
+  })
+
+  it('holds up no other, however many logouts it is sent, whoever sends them', async () => {
+    const held: (() => void)[] = []
+    const sent: string[] = []
+    const fetch = (url: string) => {
+      sent.push(new URL(url).host)
+      if (!url.includes('hangs')) return Promise.resolve(new Response(null, { status: 200 }))
+      return new Promise<Response>((resolve) => held.push(() => resolve(new Response(null, { status: 204 }))))
+    }
+    const one = sender({ fetch, retryForSeconds: 0 })
+    const to = (host: string) => one.send({ clientId: 'app', uri: `https://${host}.example.com/logout`, sub: 'ada' })
+    const slow = Array.from({ length: 100 }, () => to('hangs'))
+    expect(await to('answers')).toMatchObject({ outcome: 'done' })
+    expect(sent.filter((host) => host === 'hangs.example.com').length).toBeLessThanOrEqual(8)
+    for (let i = 0; i < slow.length; i++) {
+      while (held.length === 0) await new Promise(setImmediate)
+      held.shift()?.()
+    }
+    expect((await Promise.all(slow)).map(({ outcome }) => outcome)).toEqual(slow.map(() => 'done'))
   })
 })
 

@@ -2,9 +2,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import {
-  byIntrospection,
-  byRefreshToken,
-  byUserInfo,
   createRevalidation,
   type LogoutEvent,
   memoryRevalidationStates,
@@ -45,6 +42,23 @@ function world(options: Partial<RevalidationOptions> = {}) {
       ...options,
     })
   return { it, events, nodes: [node(), node()] as const, states }
+}
+
+/** Two questions are under way; the provider has just answered the first by a pause of 600 seconds. */
+async function paused() {
+  const { it: w, nodes } = world()
+  const answers: ((finding: RevalidationFinding) => void)[] = []
+  w.answer = () => new Promise((resolve) => answers.push(resolve))
+  const [first, second] = [nodes[0].check('s'), nodes[0].check('t')]
+  await expect.poll(() => answers).toHaveLength(2)
+  answers[0]?.({ found: 'away', retryAfterSeconds: 600 })
+  await first
+  const answerSecond = async (finding: RevalidationFinding) => {
+    answers[1]?.(finding)
+    await second
+    w.answer = () => ({ found: 'live' })
+  }
+  return { w, nodes, answerSecond }
 }
 
 const noVerdict = (check: Promise<unknown>) => expect(check).rejects.toBeInstanceOf(NoVerdictError)
@@ -135,6 +149,8 @@ describe('a provider that is away', () => {
     expect(new Set(events.map((event) => event.type === 'revalidated' && event.found))).toEqual(new Set(['away']))
     w.answer = () => ({ found: 'ended' })
     w.now += 60
+    // The one that tried last lets another one try first.
+    for (const session of sessions) await nodes[0].check(session)
     for (const session of sessions) expect(await nodes[0].check(session)).toBe('ended')
   })
 
@@ -148,6 +164,31 @@ describe('a provider that is away', () => {
     w.now += 1
     await nodes[0].check('s')
     expect(w.asked).toHaveLength(2)
+  })
+
+  it.each<[string, RevalidationFinding]>([
+    ['fails without naming one', { found: 'away' }],
+    ['names a shorter one', { found: 'away', retryAfterSeconds: 10 }],
+    ['has an answer', { found: 'live' }],
+  ])('that names a time by Retry-After is not asked before, though a question from before then %s', async (_, then) => {
+    const { w, nodes, answerSecond } = await paused()
+    w.now += 5
+    await answerSecond(then)
+    w.now += 594
+    await nodes[0].check('u')
+    expect(w.asked).toHaveLength(2)
+    w.now += 1
+    await nodes[0].check('u')
+    expect(w.asked).toHaveLength(3)
+  })
+
+  it('that names a time is asked again when the clock has gone back', async () => {
+    const { w, nodes, answerSecond } = await paused()
+    w.now -= 10_000
+    await answerSecond({ found: 'away' })
+    w.now += 2
+    await nodes[0].check('u')
+    expect(w.asked).toHaveLength(3)
   })
 
   it('that throws is away', async () => {
@@ -198,6 +239,32 @@ describe('a provider that is away', () => {
     expect(await nodes[0].check('without a token')).toBe('live')
     w.answer = () => ({ found: 'ended' })
     expect(await nodes[0].check('s')).toBe('ended')
+  })
+
+  it.each([
+    ['for it', { found: 'away', answered: true }, 5],
+    // The longest rest, and the pause between its own requests.
+    ['with a failure', { found: 'away' }, 65],
+  ] as const)('%s alone keeps no other session from being asked about, however busy it is', async (_, said, within) => {
+    const ended: number[] = []
+    for (const lateSeconds of [0, 10, 100, 1000]) {
+      const { it: w, nodes } = world()
+      await nodes[0].begin('busy', { refreshToken: 'busy' })
+      w.now += lateSeconds
+      await nodes[0].begin('quiet', { refreshToken: 'quiet' })
+      w.answer = () => (w.asked.at(-1)?.refreshToken === 'busy' ? said : { found: 'ended' })
+      const begunAt = w.now
+      let verdict = ''
+      while (verdict !== 'ended' && w.now < begunAt + P + 3600) {
+        w.now += 0.1
+        expect(await nodes[0].check('busy')).toBe('live')
+        if (Math.round((w.now - begunAt) * 10) % 50 === 0) verdict = await nodes[0].check('quiet')
+      }
+      ended.push(w.now - begunAt)
+      // Nor is it asked about with each of its requests.
+      expect(w.asked.length).toBeLessThan(30)
+    }
+    expect(Math.max(...ended)).toBeLessThanOrEqual(P + within + 1)
   })
 
   it('beyond a bound that the application has set: 503, the session is kept, and lives when the provider is back', async () => {
@@ -366,77 +433,88 @@ describe('by a top-level prompt=none', () => {
   })
 })
 
-describe('questions', () => {
-  const OPTIONS = { issuer: 'https://op.example.com', clientId: 'rp', clientSecret: 'secret' }
-  const TOKENS = { refreshToken: 'refresh', accessToken: 'access', sub: 'ada' }
-  const answering = (status: number, body: unknown, headers: Record<string, string> = {}) => {
-    const sent: { url: string; init: { redirect: string } }[] = []
-    const fetch = async (url: string, init: { redirect: string }) => {
-      sent.push({ url, init })
-      return new Response(typeof body === 'string' ? body : JSON.stringify(body), {
-        status,
-        headers: { 'Content-Type': 'application/json', ...headers },
-      })
-    }
-    return { sent, fetch }
-  }
-  const KINDS = {
-    refresh: byRefreshToken,
-    introspection: byIntrospection,
-    userinfo: byUserInfo,
-  } as const
-  const ask = (kind: keyof typeof KINDS, fetch: NonNullable<Parameters<typeof byUserInfo>[0]['fetch']>) =>
-    KINDS[kind]({ ...OPTIONS, endpoint: `https://op.example.com/${kind}`, fetch })(TOKENS, AbortSignal.timeout(1000))
-
+describe('an answer that was lost', () => {
   it.each([
-    ['refresh', 200, { access_token: 'a', token_type: 'bearer' }, 'live'],
-    ['refresh', 400, { error: 'invalid_grant' }, 'ended'],
-    ['refresh', 400, { error: 'invalid_request' }, 'away'],
-    ['refresh', 401, { error: 'invalid_client' }, 'away'],
-    ['refresh', 403, { error: 'invalid_grant' }, 'away'],
-    ['refresh', 500, { error: 'invalid_grant' }, 'away'],
-    ['refresh', 200, '<html>', 'away'],
-    ['refresh', 302, '', 'away'],
-    ['introspection', 200, { active: true }, 'live'],
-    ['introspection', 200, { active: false }, 'ended'],
-    ['introspection', 200, { active: 'no' }, 'away'],
-    ['introspection', 401, { error: 'invalid_client' }, 'away'],
-    ['introspection', 503, '', 'away'],
-    ['userinfo', 200, { sub: 'ada' }, 'live'],
-    ['userinfo', 200, { sub: 'eve' }, 'ended'],
-    ['userinfo', 401, '', 'ended'],
-    ['userinfo', 403, '', 'away'],
-    ['userinfo', 500, '', 'away'],
-  ] as const)('%s %s %j: %s', async (kind, status, body, found) => {
-    const { fetch, sent } = answering(status, body)
-    expect(await ask(kind, fetch)).toMatchObject({ found })
-    expect(sent).toHaveLength(1)
-    expect(sent[0]?.init.redirect).toBe('manual')
+    ['live', { found: 'live' }, 'live'],
+    ['away again', { found: 'away' }, 'live'],
+    ['the end', { found: 'ended' }, 'reassert'],
+  ] as const)('then %s: %s', async (_what, next, verdict) => {
+    const { it: w, nodes } = world()
+    await nodes[0].begin('s', { refreshToken: 'one' })
+    w.now += P
+    w.answer = () => ({ found: 'away', mayBeSpent: true })
+    expect(await nodes[0].check('s')).toBe('live')
+    w.now += P
+    w.answer = () => next
+    expect(await nodes[1].check('s')).toBe(verdict)
   })
 
-  it.each(Object.keys(KINDS) as (keyof typeof KINDS)[])('%s: 429 is no end, and its time is heard', async (kind) => {
-    const { fetch } = answering(429, '', { 'Retry-After': '30' })
-    expect(await ask(kind, fetch)).toMatchObject({ found: 'away', retryAfterSeconds: 30 })
-  })
-
-  it('by refresh token hand over the one that the provider changed it for', async () => {
-    const { fetch } = answering(200, { access_token: 'a', token_type: 'bearer', refresh_token: 'next' })
-    expect(await ask('refresh', fetch)).toEqual({ found: 'live', refreshToken: 'next', accessToken: 'a' })
-  })
-
-  it('without a token say nothing', async () => {
-    const { fetch, sent } = answering(200, {})
-    for (const kind of Object.values(KINDS)) {
-      const question = kind({ ...OPTIONS, endpoint: 'https://op.example.com/', fetch })
-      expect(await question({}, AbortSignal.timeout(1000))).toEqual({ found: 'away', asked: false })
+  it('is doubt until the next good one', async () => {
+    const { it: w, nodes } = world()
+    await nodes[0].begin('s', { refreshToken: 'one' })
+    const findings = [{ found: 'away', mayBeSpent: true }, { found: 'live' }, { found: 'ended' }] as const
+    const verdicts = []
+    for (const finding of findings) {
+      w.now += P
+      w.answer = () => finding
+      verdicts.push(await nodes[0].check('s'))
     }
-    expect(sent).toEqual([])
+    expect(verdicts).toEqual(['live', 'live', 'ended'])
+  })
+})
+
+it('an answer that cannot be used takes the place of no refresh token but the one it brings', async () => {
+  const { it: w, nodes } = world()
+  await nodes[0].begin('s', { refreshToken: 'one' })
+  const findings = [
+    { found: 'away', mayBeSpent: true },
+    { found: 'away', mayBeSpent: false, refreshToken: 'two' },
+    { found: 'ended' },
+  ] as const
+  const verdicts = []
+  for (const finding of findings) {
+    w.now += P
+    w.answer = () => finding
+    verdicts.push(await nodes[0].check('s'))
+  }
+  expect(w.asked.map(({ refreshToken }) => refreshToken)).toEqual(['one', 'one', 'two'])
+  // The token at hand is no longer one that an answer may have been lost for: its refusal is the end.
+  expect(verdicts).toEqual(['live', 'live', 'ended'])
+})
+
+describe('a page that the provider wants to show', () => {
+  const begun = async (options: Partial<RevalidationOptions>) => {
+    const { it: w, nodes } = world({ ask: 'browser', ...options })
+    await nodes[0].begin('s')
+    const round = async (error?: string) => {
+      w.now += P
+      const verdict = await nodes[0].check('s', { canNavigate: true })
+      return verdict === 'ask-browser' ? nodes[1].answered('s', { error }) : verdict
+    }
+    return { w, nodes, round }
+  }
+
+  it('is no proof that the user is signed in there, however often it is claimed', async () => {
+    const { w, nodes, round } = await begun({ failClosedAfterSeconds: 2 * P })
+    for (let i = 0; i < 3; i++) expect(await round('interaction_required')).toBe('live')
+    w.now += 1
+    expect(await nodes[0].check('s')).toBe('reassert')
+    expect(await nodes[1].answered('s', { error: 'consent_required' })).toBe('reassert')
+    await nodes[0].begin('s')
+    expect(await nodes[1].check('s')).toBe('live')
   })
 
-  it('go to https, or to this machine', () => {
-    for (const kind of Object.values(KINDS)) {
-      expect(() => kind({ ...OPTIONS, endpoint: 'http://op.example.com/' })).toThrow(/endpoint/)
-    }
+  it('is forgotten with the first proof', async () => {
+    const { w, nodes, round } = await begun({ failClosedAfterSeconds: 2 * P })
+    expect(await round('interaction_required')).toBe('live')
+    expect(await round()).toBe('live')
+    w.now += 3 * P + 1
+    await noVerdict(nodes[0].check('s'))
+  })
+
+  it('sends nobody anywhere by itself', async () => {
+    const { round } = await begun({})
+    for (let i = 0; i < 50; i++) expect(await round('interaction_required')).toBe('live')
   })
 })
 

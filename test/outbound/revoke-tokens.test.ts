@@ -1,4 +1,5 @@
-// Token revocation at a logout that begins here: which tokens die at the provider, when, and that nothing which fails undoes a logout.
+// Token revocation at a logout that begins here: which tokens die at the provider, when, and that nothing which fails
+// undoes a logout.
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
@@ -9,7 +10,7 @@ import type { LogoutEvent } from '../../src/events.js'
 import type { Fetch } from '../../src/http/fetched-documents.js'
 import type { EndSessionRecord } from '../../src/outbound/end-session.js'
 import { type RevokingProvider, tokenRevocation } from '../../src/outbound/revoke-tokens.js'
-import type { ProviderOptions } from '../../src/providers/provider.js'
+import type { ProviderOptions } from '../../src/providers/provider-options.js'
 import { createFakeOp, type FakeOp } from '../../src/testing/index.js'
 import { createProvider, listen } from '../servers/oidc-provider.js'
 
@@ -264,7 +265,7 @@ describe('at a logout that goes to the OP', () => {
     expect(comeBack(cookie).provider).toBe('asked')
   })
 
-  it('a received logout revokes nothing', async () => {
+  it('a received logout revokes nothing where nobody has said where records are', async () => {
     const op = await fakeOp()
     const { logout, rpInitiated, claims, events } = rpAt(op.issuer)
     await rpInitiated.record(claims, undefined, undefined, { refreshToken: 'x' })
@@ -344,6 +345,9 @@ describe('what a provider may answer', () => {
   it.each<[string, Answer, string]>([
     ['503', (_req, res) => res.writeHead(503, { 'retry-after': '1' }).end(), 'not_done'],
     ['a redirect', (_req, res) => res.writeHead(307, { location: 'http://127.0.0.1:1/hostile' }).end(), 'not_done'],
+    ['408', json(408, { error: 'hostile' }), 'not_done'],
+    ['425', (_req, res) => res.writeHead(425).end(), 'not_done'],
+    ['429', (_req, res) => res.writeHead(429, { 'retry-after': '1' }).end(), 'not_done'],
     ['an accepted that is no 200', (_req, res) => res.writeHead(202).end(), 'not_done'],
     ['a dropped connection', (_req, res) => res.destroy(), 'unreachable'],
     ['words that echo the token', json(400, { error: 'r-secret', error_description: 'a-secret' }), 'refused'],
@@ -360,6 +364,23 @@ describe('what a provider may answer', () => {
     expect(result).toMatchObject({ outcome: 'failed', refreshToken: 'failed', accessToken: 'failed' })
     expect(result.error).toMatchObject({ code: 'ERR_REVOCATION', reason })
     expect(asked).toBe(2)
+  })
+
+  it.each<[string, Answer, number | undefined]>([
+    ['503', (_req, res) => res.writeHead(503, { 'retry-after': '120' }).end(), 120],
+    ['429', (_req, res) => res.writeHead(429, { 'retry-after': '7' }).end(), 7],
+    [
+      '503 with dates',
+      (_req, res) => {
+        const headers = { date: 'Thu, 26 Nov 2026 12:00:00 GMT', 'retry-after': 'Thu, 26 Nov 2026 12:01:00 GMT' }
+        res.writeHead(503, headers).end()
+      },
+      60,
+    ],
+    ['503 without it', (_req, res) => res.writeHead(503).end(), undefined],
+    ['a refusal', (_req, res) => res.writeHead(401, { 'retry-after': '120' }).end(), undefined],
+  ])('%s: how long it wants to be left alone is in the result', async (_name, answer, seconds) => {
+    expect((await revokeAt(await endpoint(answer))).retryAfterSeconds).toBe(seconds)
   })
 
   it('200 is the answer, whatever follows it', async () => {
@@ -406,6 +427,15 @@ describe('what a provider may answer', () => {
       outcome: 'failed',
       error: { reason: 'metadata_unavailable' },
     })
+    for (const [provider, reason] of [
+      [away, 'provider_unavailable'],
+      [async () => undefined, 'provider_unknown'],
+    ] as const) {
+      const revoke = tokenRevocation({ provider, emit: () => {}, clock: () => Date.now() / 1000 })
+      const result = await revoke({ issuer: 'https://op.example.com', clientId: CLIENT_ID, refreshToken: 'r-secret' })
+      expect(result).toMatchObject({ outcome: 'failed', error: { reason } })
+      expect(`${result.error?.cause}`).not.toContain('hostile')
+    }
   })
 })
 

@@ -1,9 +1,10 @@
-// RP-Initiated Logout by HTTP: who may log out, in which order it happens, where browsers are sent, and what comes back.
+// RP-Initiated Logout by HTTP: who may log out, in which order it happens, where browsers are sent, and what comes
+// back.
 import { once } from 'node:events'
 import { createServer, type IncomingMessage, type Server } from 'node:http'
 import fc from 'fast-check'
 import { afterEach, describe, expect, it } from 'vitest'
-import type { EndSessionPorts, EndSessionRecord, EndSessionStart } from '../../src/outbound/end-session.js'
+import type { EndSessionRecord, EndSessionStart } from '../../src/outbound/end-session.js'
 import { type LogoutRouteOptions, rpInitiatedLogout } from '../../src/outbound/rp-initiated-logout.js'
 import type { EndSessionDialect } from '../../src/providers/end-session-dialect.js'
 
@@ -19,22 +20,47 @@ interface Settings {
   readonly secret?: string | readonly string[]
   readonly now?: () => number
   readonly issuers?: readonly string[]
+  /** Where `https` is not: as an application of old, or on a machine of one's own. */
+  readonly back?: string
+  /** The application's own function of the issuer. */
+  readonly lookUp?: () => Promise<void>
 }
 
-function logoutWith({ dialect = {}, endpoint, secret = SECRET, now = () => 1000, issuers = [ISSUER] }: Settings = {}) {
+function logoutWith({
+  dialect = {},
+  endpoint,
+  secret = SECRET,
+  now = () => 1000,
+  issuers = [ISSUER],
+  back = BACK,
+  lookUp,
+}: Settings = {}) {
   const ended: IncomingMessage[] = []
+  const revoked: (string | undefined)[] = []
   const providers = issuers.map((issuer) => ({
     client: { issuer, clientId: 'rp' },
     endSession: dialect,
+    canRevoke: true,
     endpoint: endpoint ?? (async () => ENDPOINT.replace(ISSUER, issuer)),
   }))
-  const ports: EndSessionPorts = {
-    providers: async (issuer) => providers.filter(({ client }) => issuer === undefined || client.issuer === issuer),
+  const ports = {
+    owed: { add() {} },
+    async providers(issuer?: string) {
+      await lookUp?.()
+      return providers.filter(({ client }) => issuer === undefined || client.issuer === issuer)
+    },
     clock: now,
+    revocation: {
+      async revoke({ refreshToken }: { readonly refreshToken?: string | undefined }) {
+        revoked.push(refreshToken)
+        return { outcome: 'revoked' } as const
+      },
+      tooLong() {},
+    },
   }
-  const options = { redirectUris: { 'logged-out': BACK }, secret }
+  const options = { redirectUris: { 'logged-out': back }, secret }
   const logout = rpInitiatedLogout<IncomingMessage>(options, ports, async (req) => ended.push(req))
-  return { logout, ended }
+  return { logout, ended, revoked }
 }
 
 const servers: Server[] = []
@@ -52,7 +78,7 @@ interface Rp extends Settings {
 }
 
 async function rp({ record, start = { to: 'logged-out' }, route = {}, ...settings }: Rp = {}) {
-  const { logout, ended } = logoutWith(settings)
+  const { logout, ended, revoked } = logoutWith(settings)
   const returns: unknown[] = []
   const handler = logout.route({ record: () => record, start, sessionCookie: { name: 'sid', secure: true }, ...route })
   const server = createServer((req, res) => {
@@ -70,7 +96,7 @@ async function rp({ record, start = { to: 'logged-out' }, route = {}, ...setting
   const call = (path: string, init: RequestInit = {}) => fetch(origin + path, { redirect: 'manual', ...init })
   const post = (headers: Record<string, string> = { 'sec-fetch-site': 'same-origin' }) =>
     call('/logout', { method: 'POST', headers })
-  return { logout, ended, returns, call, post }
+  return { logout, ended, revoked, returns, call, post }
 }
 
 const location = (answer: Response) => new URL(answer.headers.get('location') ?? '')
@@ -142,7 +168,8 @@ describe('where the browser is sent', () => {
   it('the hint survives a refresh without an ID Token, and a change of the secret', async () => {
     const { logout } = logoutWith()
     const before = await logout.record(CLAIMS, 'e30.e30.x')
-    const after = await logout.record(CLAIMS, undefined, before)
+    const after = await logout.record(undefined, undefined, before)
+    expect(await logout.record(CLAIMS, undefined, before)).toEqual(after)
     const rotated = logoutWith({ secret: [`another ${SECRET}`, SECRET] }).logout
     const { url } = await rotated.start(after, { to: 'logged-out' })
     expect(new URL(url).searchParams.get('id_token_hint')).toBe('e30.e30.x')
@@ -158,6 +185,15 @@ describe('where the browser is sent', () => {
     expect(new URL(url).origin).toBe(ISSUER)
     expect(await logout.start(undefined, { to: 'logged-out' })).toMatchObject({ url: BACK, provider: 'not-asked' })
     expect(new URL((await logoutWith().logout.start(undefined, { to: 'logged-out' })).url).origin).toBe(ISSUER)
+  })
+
+  it('an ID Token is not sent to another provider, whatever becomes of the record', async () => {
+    const { logout } = logoutWith({ issuers: [ISSUER, 'https://other.example.com'] })
+    const record = await logout.record(CLAIMS, 'e30.of.op')
+    const changed = { ...record, issuer: 'https://other.example.com' } as EndSessionRecord
+    const { url } = await logout.start(changed, { to: 'logged-out' })
+    expect(url).toContain('https://other.example.com')
+    expect(url).not.toContain('e30.of.op')
   })
 
   it('a local logout is complete where the provider has no such endpoint, cannot be reached, or is not to be asked', async () => {
@@ -215,7 +251,7 @@ describe('where the browser is sent', () => {
     const configured = (uri: string) => () =>
       rpInitiatedLogout(
         { redirectUris: { a: uri }, secret: SECRET },
-        { providers: async () => [], clock: () => 0 },
+        { providers: async () => [], clock: () => 0, owed: { add() {} } },
         async () => {},
       )
     for (const uri of [
@@ -268,7 +304,9 @@ describe('the answer', () => {
     expect(location(answer).origin).toBe(ISSUER)
     expect(answer.headers.get('cache-control')).toBe('no-store')
     const [onItsWay, session] = answer.headers.getSetCookie()
-    expect(onItsWay).toMatch(/^oidc_logout_[0-9a-f]{8}=[\w-]+; Path=\/; HttpOnly; SameSite=Lax; Secure; Max-Age=600$/)
+    expect(onItsWay).toMatch(
+      /^__Host-oidc_logout_[0-9a-f]{8}=[\w-]+; Path=\/; HttpOnly; SameSite=Lax; Secure; Max-Age=600$/,
+    )
     expect(session).toBe('sid=; Path=/; Expires=Thu, 01 Jan 1970 00:00:00 GMT; HttpOnly; Secure')
   })
 
@@ -339,5 +377,109 @@ describe('coming back', () => {
     expect(await first.text()).toBe('login')
     expect(await (await call('/login', { headers: { cookie: cookieOf(first) } })).text()).toBe('silent')
     expect(await (await call('/login')).text()).toBe('silent')
+  })
+})
+
+describe('a logout that is begun once more', () => {
+  const START = { to: 'logged-out', askForPassword: true }
+
+  it('by who is logged out already does what the first was to do: the OP, the token, the password', async () => {
+    const issuers = ['https://other.example.com', ISSUER]
+    let record: EndSessionRecord | undefined
+    const here = await rp({ issuers, start: START, route: { record: () => record } })
+    record = await here.logout.record(CLAIMS, 'e30.e30.x', undefined, { refreshToken: 'of the session' })
+    const first = await here.post()
+    record = undefined
+    const again = await here.post({ 'sec-fetch-site': 'same-origin', cookie: cookieOf(first) })
+    expect(location(again).origin).toBe(ISSUER)
+    const state = location(again).searchParams.get('state') ?? ''
+    expect(state).not.toBe(location(first).searchParams.get('state'))
+    expect(here.revoked).toEqual([])
+    const back = await here.call(`/logged-out?state=${state}`, { headers: { cookie: cookieOf(again) } })
+    expect(here.returns[0]).toMatchObject({ state: 'matched', provider: 'asked' })
+    expect(here.revoked).toEqual(['of the session'])
+    const signIn = await here.call('/login', { headers: { cookie: cookieOf(back) } })
+    expect(await signIn.text()).toBe('login')
+  })
+
+  it('at the same moment carries the token once', async () => {
+    const { logout, revoked } = logoutWith()
+    const record = await logout.record(CLAIMS, undefined, undefined, { refreshToken: 'of the session' })
+    const first = await logout.start(record, START)
+    const again = await logout.start(record, START, first.cookie.split(';')[0])
+    expect(revoked).toEqual([])
+    const req = { url: '/', headers: { cookie: again.cookie.split(';')[0] } } as IncomingMessage
+    logout.returned(req, { appendHeader() {} } as never)
+    expect(revoked).toEqual(['of the session'])
+  })
+
+  it('in a later session revokes what the browser never brought back', async () => {
+    const { logout, revoked } = logoutWith()
+    const recordOf = (refreshToken: string) => logout.record(CLAIMS, undefined, undefined, { refreshToken })
+    const first = await logout.start(await recordOf('of the first'), { to: 'logged-out' })
+    await logout.start(await recordOf('of the second'), { to: 'logged-out' }, first.cookie.split(';')[0])
+    expect(revoked).toEqual(['of the first'])
+  })
+
+  it('refuses a name that is not configured before anything is done', async () => {
+    const { logout, revoked } = logoutWith()
+    const record = await logout.record(CLAIMS, undefined, undefined, { refreshToken: 'of the session' })
+    const { cookie } = await logout.start(record, START)
+    await expect(logout.start(record, { to: 'elsewhere' }, cookie.split(';')[0])).rejects.toThrow()
+    expect(revoked).toEqual([])
+  })
+})
+
+describe('where nobody can say which provider it is', () => {
+  it.each([
+    ['fails', () => Promise.reject(new Error('the database is away'))],
+    ['throws', () => Promise.reject(new TypeError('provider: the list is empty'))],
+  ])(
+    'the function of the application %s: logged out here, back to the page, the token is not lost',
+    async (_, fails) => {
+      let lookUp = async () => {}
+      let record: EndSessionRecord | undefined
+      const here = await rp({ lookUp: () => lookUp(), route: { record: () => record } })
+      record = await here.logout.record(CLAIMS, 'e30.e30.x', undefined, { refreshToken: 'of the session' })
+      lookUp = fails
+      const answer = await here.post()
+      expect([answer.status, answer.headers.get('location')]).toEqual([303, BACK])
+      expect(here.ended).toHaveLength(1)
+      await here.call('/logged-out', { headers: { cookie: cookieOf(answer) } })
+      expect(here.returns[0]).toMatchObject({ provider: 'unreachable' })
+      expect(here.revoked).toEqual(['of the session'])
+    },
+  )
+})
+
+describe('a neighbour on the domain, who lays a cookie of that name beside', () => {
+  it('cannot where there is TLS: browsers keep one of that name from this host alone', async () => {
+    const { logout } = logoutWith()
+    const { cookie } = await logout.start(undefined, { to: 'logged-out' })
+    expect(cookie).toMatch(/^__Host-[^;]*; Path=\/; HttpOnly; SameSite=Lax; Secure; /)
+    expect(cookie).not.toContain('Domain')
+    const plain = await logoutWith({ back: 'http://localhost/out' }).logout.start(undefined, { to: 'logged-out' })
+    expect(plain.cookie).toMatch(/^oidc_logout_/)
+  })
+
+  it.each(['first', 'last'])('keeps nothing from being done elsewhere: %s', async (place) => {
+    const { logout, revoked } = logoutWith({ back: 'http://localhost/logged-out' })
+    const away = async (refreshToken: string, askForPassword: boolean) => {
+      const record = await logout.record(CLAIMS, undefined, undefined, { refreshToken })
+      const { url, cookie } = await logout.start(record, { to: 'logged-out', askForPassword })
+      return { state: new URL(url).searchParams.get('state'), pair: cookie.split(';')[0] ?? '' }
+    }
+    const [theirs, own] = [await away('theirs', false), await away('own', true)]
+    const pairs = place === 'first' ? [theirs.pair, own.pair] : [own.pair, theirs.pair]
+    const cookie = [...pairs, `${own.pair.split('=')[0]}=junk`].join('; ')
+    const res = { appendHeader() {} } as never
+    const { state, revocation } = logout.returned(
+      { url: `/logged-out?state=${own.state}`, headers: { cookie } } as IncomingMessage,
+      res,
+    )
+    expect(state).toBe('matched')
+    expect(await revocation).toEqual({ outcome: 'revoked' })
+    expect(revoked.toSorted()).toEqual(['own', 'theirs'])
+    expect(logout.promptOnce({ url: '/login', headers: { cookie } } as IncomingMessage, res)).toBe('login')
   })
 })

@@ -1,19 +1,21 @@
-// An API as a process that shares the logout store with the Relying Party. It introspects tokens at the OP and keeps the claims, or
-// verifies JWTs by itself (`/jwt`). Two doors, a strict and a bounded one.
+// An API as a process that shares the logout store with the Relying Party. It introspects tokens at the OP and keeps
+// the claims, or verifies JWTs by itself (`/jwt`). Two doors, a strict and a bounded one.
 import { once } from 'node:events'
 import { createServer } from 'node:http'
 import { createLocalJWKSet, type JSONWebKeySet } from 'jose'
-import { createClient } from 'redis'
 import { createClaims, createJwtCheck, type MarksStore } from '../../src/access-tokens/index.js'
 import { boundedReads } from '../../src/stores/bounded-reads.js'
+import { postgresStore } from '../../src/stores/postgres/index.js'
 import { redisStore } from '../../src/stores/redis/index.js'
-import type { RpReady } from './rp.js'
+import { nodeRedis, postgresPool } from './clients.js'
+import type { RpReady, RpSettings } from './rp.js'
 import { sayReady, settings } from './settings.js'
 
 export interface ApiSettings {
   readonly issuer: string
   readonly clientId: string
   readonly clientSecret: string
+  readonly storeKind: RpSettings['storeKind']
   readonly storeUrl: string
   readonly boundSeconds: number
   /** Of the JWTs, and what this API is called in them. */
@@ -21,10 +23,13 @@ export interface ApiSettings {
   readonly audience: string
 }
 
-const { issuer, clientId, clientSecret, storeUrl, boundSeconds, jwks, audience } = settings<ApiSettings>()
-const client = createClient({ url: storeUrl, disableOfflineQueue: true })
-client.on('error', () => {})
-await client.connect()
+const given = settings<ApiSettings>()
+const { issuer, clientId, clientSecret, boundSeconds, jwks, audience } = given
+
+async function openStore() {
+  if (given.storeKind === 'postgres') return postgresStore(postgresPool(given.storeUrl))
+  return redisStore(await nodeRedis(given.storeUrl))
+}
 
 async function door(store: MarksStore): Promise<number> {
   const clientAuthentication = { method: 'client_secret_basic', clientSecret } as const
@@ -47,7 +52,8 @@ async function door(store: MarksStore): Promise<number> {
   return address.port
 }
 
-const strict = await door(redisStore(client))
-const bounded = await door(boundedReads(redisStore(client), { seconds: boundSeconds }))
+const store = await openStore()
+const strict = await door(store)
+const bounded = await door(boundedReads(store, { seconds: boundSeconds }))
 const ready: RpReady = { ports: { strict, bounded } }
 sayReady(ready)

@@ -1,4 +1,5 @@
-// A real OpenID Provider (oidc-provider) whose access tokens outlive the logout, and which tells when a Relying Party confirmed one.
+// A real OpenID Provider (oidc-provider) whose access tokens outlive the logout, and which tells when a Relying Party
+// confirmed one.
 import { randomBytes } from 'node:crypto'
 import { decodeJwt } from 'jose'
 import type { ClientMetadata, Configuration } from 'oidc-provider'

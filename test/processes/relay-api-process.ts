@@ -1,5 +1,6 @@
-// An API as a process that shares nothing with the Relying Party: what it knows of logouts, a relay has told it. Two doors, for JWTs
-// that it verifies by itself and for tokens that it introspects (at a server that calls every token active).
+// An API as a process that shares nothing with the Relying Party: what it knows of logouts, a relay has told it. Two
+// doors, for JWTs that it verifies by itself and for tokens that it introspects (at a server that calls every token
+// active).
 import { createServer } from 'node:http'
 import { createLocalJWKSet, type JSONWebKeySet } from 'jose'
 import { createClaims, createJwtCheck, createRelayReceiver } from '../../src/access-tokens/index.js'

@@ -1,18 +1,20 @@
-// One node of a Relying Party as a process: Express, express-session and the logout store of its settings, behind two doors, a
-// strict and a bounded one. On command it kills itself at a named step of its next logout.
+// One node of a Relying Party as a process: Express, express-session and the logout store of its settings, behind two
+// doors, a strict and a bounded one. On command it kills itself at a named step of the next logout or login.
+import { AsyncLocalStorage } from 'node:async_hooks'
+import { randomUUID } from 'node:crypto'
 import { once } from 'node:events'
 import connectPgSimple from 'connect-pg-simple'
 import { RedisStore } from 'connect-redis'
-import express, { type Express } from 'express'
+import express, { type Express, type RequestHandler } from 'express'
 import session from 'express-session'
 import { Redis } from 'ioredis'
 import pg from 'pg'
-import { createClient } from 'redis'
 import { createBackchannelLogout, expressSessions, type LogoutStore } from '../../src/index.js'
 import { boundedReads } from '../../src/stores/bounded-reads.js'
 import { type LogStore, postgresStore } from '../../src/stores/postgres/index.js'
 import { type RedisClient, redisStore } from '../../src/stores/redis/index.js'
-import type { Login, RpReady, RpSettings, Step } from './rp.js'
+import { nodeRedis, postgresPool } from './clients.js'
+import type { Login, ManyLogins, RpReady, RpSettings, Step } from './rp.js'
 import { onTold, sayReady, settings } from './settings.js'
 
 declare module 'express-session' {
@@ -30,35 +32,61 @@ interface Backend {
 }
 
 const given = settings<RpSettings>()
-let dieAt: Step | undefined
-onTold((message: { readonly dieAt: Step }) => {
-  dieAt = message.dieAt
+
+/** Of one logout or login, also of what is tried again of it later. Another one at work meanwhile must not meet it. */
+interface Fate {
+  dieAt?: Step | undefined
+}
+const fates = new AsyncLocalStorage<Fate>()
+/** Of the logout or login that is sent next. */
+let nextFate: Fate = {}
+onTold((fate: Fate) => {
+  nextFate = fate
 })
 
+const meetFate: RequestHandler = (_req, _res, next) => {
+  const fate = nextFate
+  nextFate = {}
+  fates.run(fate, next)
+}
+
+const isAt = (step: Step) => fates.getStore()?.dieAt === step
+
 async function dieIfAt(step: Step): Promise<void> {
-  if (dieAt !== step) return
+  if (!isAt(step)) return
   process.kill(process.pid, 'SIGKILL')
   await new Promise(() => {})
 }
 
 /** Once: what is asked of the store after that is answered. */
 async function hearNothingIfAt(step: Step): Promise<void> {
-  if (dieAt !== step) return
-  dieAt = undefined
+  if (!isAt(step)) return
+  delete fates.getStore()?.dieAt
   await new Promise(() => {})
 }
 
+/** What was asked is on its way; the answer is not read. */
+async function dieIfSent(step: Step, asked: Promise<unknown>): Promise<void> {
+  if (!isAt(step)) return
+  asked.catch(() => {})
+  for (let i = 0; i < 3; i++) await new Promise(setImmediate)
+  await dieIfAt(step)
+}
+
 function mortal<Store extends LogoutStore>(store: Store): Store {
+  const bind = store.bind.bind(store)
   const begin = store.begin.bind(store)
   const complete = store.complete.bind(store)
+  store.bind = async (binding) => {
+    const bound = bind(binding)
+    await dieIfSent('bind sent', bound)
+    return bound
+  }
   store.begin = async (logout) => {
     await dieIfAt('before begin')
+    if (logout.cursor !== undefined) await dieIfAt('before the second page')
     const begun = begin(logout)
-    if (dieAt === 'begin sent') {
-      begun.catch(() => {})
-      for (let i = 0; i < 3; i++) await new Promise(setImmediate)
-      await dieIfAt('begin sent')
-    }
+    await dieIfSent('begin sent', begun)
     await begun
     await dieIfAt('after begin')
     await hearNothingIfAt('begin, its reply lost')
@@ -77,22 +105,14 @@ function mortalSessions(store: session.Store): session.Store {
   const destroy = store.destroy.bind(store)
   let destroyed = 0
   store.destroy = (id, callback) => {
-    if (dieAt !== 'after the first destroy') return destroy(id, callback)
+    if (!isAt('after the first destroy')) return destroy(id, callback)
     if (destroyed++ > 0) return
     destroy(id, () => void dieIfAt('after the first destroy'))
   }
   return store
 }
 
-/** As docs/redis.md has it: while Redis is away commands fail at once, and the client comes back by itself. */
-async function nodeRedis(url: string) {
-  const reconnectStrategy = (tries: number) => Math.min(50 * 2 ** tries, 500)
-  const client = createClient({ url, disableOfflineQueue: true, socket: { reconnectStrategy, connectTimeout: 1000 } })
-  client.on('error', () => {})
-  await client.connect()
-  return client
-}
-
+/** As docs/redis.md has it. */
 async function ioRedis(url: string) {
   const client = new Redis(url, {
     enableOfflineQueue: false,
@@ -119,13 +139,6 @@ async function redisBackend(): Promise<Backend> {
   }
 }
 
-/** As docs/postgres.md has it. */
-function postgresPool(connectionString: string): pg.Pool {
-  const pool = new pg.Pool({ connectionString, max: 8, connectionTimeoutMillis: 1000, query_timeout: 1500 })
-  pool.on('error', () => {})
-  return pool
-}
-
 async function postgresBackend(): Promise<Backend> {
   const pool = postgresPool(given.storeUrl)
   const sessions = postgresPool(given.sessionsUrl)
@@ -144,16 +157,22 @@ async function postgresBackend(): Promise<Backend> {
   }
 }
 
+/** As passport does, with the user in it, before `bind` can be called; and the browser has its cookie. */
+async function saved(req: express.Request, res: express.Response): Promise<void> {
+  await new Promise<void>((resolve, reject) => req.session.save((error) => (error ? reject(error) : resolve())))
+  await new Promise((sent) => res.write('the cookie', sent))
+}
+
 function door(store: LogoutStore, sessionStore: session.Store): Express {
   const logout = createBackchannelLogout({
     provider: given.provider,
     store,
-    sessions: expressSessions(sessionStore),
+    sessions: expressSessions(sessionStore, { mustBeBound: ({ user }) => user !== undefined }),
     stepTimeoutSeconds: 1.5,
   })
   const app = express()
   const slowRequests = new Set<() => void>()
-  app.post('/backchannel-logout', logout.receiver())
+  app.post('/backchannel-logout', meetFate, logout.receiver())
   app.get(
     '/record',
     logout.guard((req) => JSON.parse(String(req.headers['x-sign-on'])), { whenEnded: 'unauthorized', clear() {} }),
@@ -164,18 +183,35 @@ function door(store: LogoutStore, sessionStore: session.Store): Express {
     res.end()
   })
   app.use(session({ store: sessionStore, secret: 'test', resave: false, saveUninitialized: false, name: 'rp' }))
-  app.post('/login', express.json(), (req, res, next) => {
+  app.post('/login', express.json(), meetFate, (req, res, next) => {
     req.session.regenerate(async (failure) => {
       try {
         if (failure) throw failure
         const { claims, accessToken }: Login = req.body
         req.session.user = String(claims.sub)
+        if (fates.getStore()?.dieAt !== undefined) await saved(req, res)
+        await dieIfAt('row saved, before bind')
         const { ended } = await logout.bind(req, claims, { accessToken })
         res.json({ ended, record: await logout.signOn(claims) })
       } catch (error) {
         next(error)
       }
     })
+  })
+  app.post('/many-logins', express.json(), async (req, res) => {
+    const { claims, count }: ManyLogins = req.body
+    const ids = Array.from({ length: count }, () => randomUUID())
+    const expires = new Date(Date.now() + 3_600_000)
+    const row = { cookie: { originalMaxAge: 3_600_000, expires }, user: String(claims.sub) } as session.SessionData
+    for (let first = 0; first < count; first += 50) {
+      await Promise.all(
+        ids.slice(first, first + 50).map(async (sessionId) => {
+          await new Promise((resolve) => sessionStore.set(sessionId, row, resolve))
+          await logout.bind({ sessionId, expiresAt: expires.getTime() / 1000 }, claims)
+        }),
+      )
+    }
+    res.json(ids)
   })
   app.get('/me', (req, res) => {
     if (req.session.user === undefined) res.status(401).end()

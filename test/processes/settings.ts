@@ -1,4 +1,5 @@
-// The side of the process: what a program of this folder was started with, and how it speaks with the test that started it.
+// The side of the process: what a program of this folder was started with, and how it speaks with the test that started
+// it.
 
 /** Name of the environment variable. */
 export const SETTINGS = 'BCL_TEST_PROCESS'

@@ -1,17 +1,26 @@
-// A Relying Party of four nodes in front of one store, with the network between them in the test's hand. Knows how users and an OP
-// behave towards it, and nothing of what must come of that.
+// A Relying Party of four nodes in front of one store, with the network between them in the test's hand. Knows how
+// users and an OP behave towards it, and nothing of what must come of that.
 import { randomUUID } from 'node:crypto'
 import { setTimeout as delay } from 'node:timers/promises'
 import { createTokenMint, type TokenMint } from '../../src/testing/index.js'
 import { type Child, startChild } from './child.js'
-import { DOORS, type Door, type Login, type RpReady, type RpSettings, type Step } from './rp.js'
+import {
+  DOORS,
+  type Door,
+  type Login,
+  type LoginStep,
+  type ManyLogins,
+  type RpReady,
+  type RpSettings,
+  type Step,
+} from './rp.js'
 import { startTcpProxy, type TcpProxy } from './tcp-proxy.js'
 
-export const BOUND_SECONDS = 2
+export const BOUND_SECONDS = 1
 /** How long a request may stay without an answer before its sender gives up. */
 const PATIENCE_MS = 4000
 /** How long a fault's after-effects may take at most. */
-const DEADLINE_MS = 20_000
+const DEADLINE_MS = 60_000
 
 const provider = { issuer: 'https://op.example', clientId: 'rp' }
 const NODES = [0, 1, 2, 3] as const
@@ -137,6 +146,34 @@ export class Site {
     return { user: sub, cookie, record: JSON.stringify(record) }
   }
 
+  /** A login in the midst of which the node dies: what its browser holds by then. Another node is started. */
+  async signInUntilDeath({ node, door }: Place, step: LoginStep): Promise<User> {
+    const [sub, sid] = [`user ${randomUUID()}`, randomUUID()]
+    await this.doom(node, step)
+    const answer = await this.#fetch({ node, door }, '/login', {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ claims: this.#mint.idTokenClaims({ sub, sid }) } satisfies Login),
+    })
+    const [cookie = ''] = answer.headers.get('set-cookie')?.split(';') ?? []
+    await answer.text().catch(() => {})
+    await this.death(node)
+    return { sub, sid, browsers: [{ user: sub, cookie, record: '' }] }
+  }
+
+  /** So many more sessions of a user; resolves to their ids. */
+  async signInMore(place: Place, { sub, sid }: User, count: number): Promise<readonly string[]> {
+    const answer = await this.#fetch(place, '/many-logins', {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ claims: this.#mint.idTokenClaims({ sub, sid }), count } satisfies ManyLogins),
+      signal: AbortSignal.timeout(DEADLINE_MS),
+    })
+    const ids: unknown = await answer.json()
+    if (!Array.isArray(ids) || ids.length !== count) throw new Error('not all logins stand')
+    return ids.map(String)
+  }
+
   /** Whether the browser is let in as its user. No answer, and no verdict, is no. */
   async isServed(place: Place, browser: Browser, way: Way): Promise<boolean> {
     return (await this.use(place, browser, way)) === 200
@@ -194,7 +231,7 @@ export class Site {
   async #fetch({ node, door }: Place, path: string, init: RequestInit): Promise<Response> {
     const child = await this.#nodes.get(node)
     const signal = AbortSignal.timeout(PATIENCE_MS)
-    return fetch(`http://127.0.0.1:${child?.ready.ports[door]}${path}`, { ...init, signal })
+    return fetch(`http://127.0.0.1:${child?.ready.ports[door]}${path}`, { signal, ...init })
   }
 
   #startNode(node: NodeNumber): void {
@@ -230,4 +267,10 @@ export async function eventually<T>(what: string, ask: () => Promise<T | undefin
     if (performance.now() > deadline) throw new Error(`there was never ${what}`)
     await delay(20)
   }
+}
+
+/** Waits until a bounded read could no longer be answered as before. */
+export function boundPassed(acknowledged: number): Promise<true> {
+  const passed = acknowledged + BOUND_SECONDS * 1000 + 100
+  return eventually('the end of the bound', async () => (performance.now() > passed ? true : undefined))
 }

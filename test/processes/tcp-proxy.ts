@@ -1,4 +1,5 @@
-// A TCP proxy that fails on command: the network between a process and its store. Knows nothing of what passes through it.
+// A TCP proxy that fails on command: the network between a process and its store. Knows nothing of what passes through
+// it.
 import { once } from 'node:events'
 import { connect, createServer, type Socket } from 'node:net'
 import { setTimeout as delay } from 'node:timers/promises'

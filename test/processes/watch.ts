@@ -1,8 +1,10 @@
-// Measures for how long a user is still let in: every door is used in every way, over and over, and each use is dated by its start.
+// Measures for how long a user is still let in: every door is used in every way, over and over, and each use is dated
+// by its start.
 import { setTimeout as delay } from 'node:timers/promises'
 import { type Browser, PLACES, type Place, type Site, WAYS, type Way } from './site.js'
 
-const PAUSE_MS = 50
+/** Sixteen doors are used at once, by one process that is measured as well: more often would be load, not a finer look. */
+const PAUSE_MS = 100
 
 interface Observed {
   readonly place: Place

@@ -1,6 +1,7 @@
+import type { ClientAuth } from 'oauth4webapi'
 import { describe, expect, it } from 'vitest'
 import { type ProviderLookup, type ProviderSource, providerDirectory } from '../../src/providers/directory.js'
-import type { ProviderOptions } from '../../src/providers/provider.js'
+import type { ProviderOptions } from '../../src/providers/provider-options.js'
 import { verifyLogoutToken } from '../../src/tokens/logout-token.js'
 import {
   CLIENT_ID,
@@ -21,6 +22,9 @@ const LOOKUP_FAILED = {
   claim: undefined,
   option: undefined,
 }
+
+const newPrivateKey = async () =>
+  (await crypto.subtle.generateKey({ name: 'ECDSA', namedCurve: 'P-256' }, false, ['sign', 'verify'])).privateKey
 
 /** As a caller without types would. */
 const open = (source: unknown) => () => providerDirectory(source as ProviderSource)
@@ -122,12 +126,69 @@ describe('a function of the issuer', () => {
     expect([before?.client.clientId, after?.client.clientId]).toEqual(['a', 'b'])
   })
 
+  it.each([
+    ['a function', async () => ({ clientAuthentication: (() => {}) as ClientAuth })],
+    [
+      'a key',
+      async () => ({ clientAuthentication: { method: 'private_key_jwt' as const, privateKey: await newPrivateKey() } }),
+    ],
+    ['another deadline', async (call: number) => ({ requestTimeoutSeconds: 1 + call / 1000 })],
+  ] as const)('and %s that is made at each call: the budget stays, and the latest `fetch` is used', async (_, made) => {
+    const mint = await mintOf()
+    const fetchedBy: number[] = []
+    let calls = 0
+    const directory = directoryOf(async (issuer) => {
+      const call = ++calls
+      const fetch = async (url: string) => {
+        fetchedBy.push(call)
+        return Response.json(url.endsWith('/jwks') ? mint.jwks : { issuer, jwks_uri: `${issuer}/jwks` })
+      }
+      return { issuer, clientId: CLIENT_ID, fetch, ...(await made(call)) }
+    })
+    for (let i = 1; i <= 20; i++) {
+      const forged = await mint.logoutToken({ header: { kid: `invented-${i}` }, signer: 'foreign' })
+      expect(await ruleOf(verifyLogoutToken(forged, { directory, now: NOW }))).toMatchObject({
+        code: i <= 6 ? 'ERR_TOKEN' : 'ERR_KEYS_UNAVAILABLE',
+        reason: i <= 6 ? 'key_unknown' : 'lookups_used_up',
+      })
+    }
+    expect(fetchedBy).toEqual([1, 1, 2, 3, 4, 5, 6])
+  })
+
   it('may give several clients of that issuer', async () => {
     const [a, b] = await Promise.all([mintOf({ clientId: 'a' }), mintOf({ clientId: 'b' })])
     const source: ProviderLookup = () => [providerOf(a), providerOf(b)]
     expect((await verify(await b.logoutToken(), source)).target.clientId).toBe('b')
     const twice = directoryOf(() => [providerOf(a), providerOf(a)])
     expect(await ruleOf(twice.forIssuer(ISSUER))).toEqual(LOOKUP_FAILED)
+  })
+
+  it('may know more issuers than are kept: none of them is asked for its keys more often for it', async () => {
+    let [time, fetches] = [NOW, 0]
+    const directory = providerDirectory(
+      (issuer) => ({
+        issuer,
+        clientId: CLIENT_ID,
+        jwksUri: `${issuer}/jwks`,
+        fetch: async () => {
+          fetches++
+          return Response.json({ keys: [] })
+        },
+      }),
+      { clock: () => time },
+    )
+    const outcomes: string[] = []
+    const ask = async () => {
+      const [provider] = await directory.forIssuer(ISSUER)
+      outcomes.push((await provider?.keys.keyFor({ alg: 'RS256', kid: 'invented' }))?.found ?? '')
+      for (let i = 0; i < 1000; i++) await directory.forIssuer(`https://${i}.example.com`)
+    }
+    for (let i = 0; i < 8; i++) await ask()
+    // The first, and five that a stranger caused. The others are not refused, but have to wait.
+    expect([fetches, outcomes.slice(-2)]).toEqual([6, ['not now', 'not now']])
+    time += 6
+    for (let i = 0; i < 3; i++) await ask()
+    expect(fetches).toBe(7)
   })
 
   it('is not asked with what can be no issuer', async () => {

@@ -1,6 +1,8 @@
 import { inspect } from 'node:util'
 import { describe, expect, it } from 'vitest'
-import { type ProviderOptions, resolveProvider } from '../../src/providers/provider.js'
+import { logoutPolicy } from '../../src/providers/logout-policy.js'
+import { resolveProvider } from '../../src/providers/provider.js'
+import type { ProviderOptions } from '../../src/providers/provider-options.js'
 import { CLIENT_ID, ISSUER, mintOf } from '../tokens/verifying.js'
 
 const MINIMAL = { issuer: ISSUER, clientId: CLIENT_ID }
@@ -21,9 +23,11 @@ const DECRYPTION = {
 
 describe('defaults', () => {
   it('are the letter of the specification', () => {
-    const { keys, ...policy } = resolve(MINIMAL)
-    expect(policy).toEqual({
+    const { keys, ...rules } = resolve(MINIMAL)
+    expect(rules).toEqual({
+      policy: logoutPolicy(),
       client: MINIMAL,
+      protocol: 'oidc',
       algorithms: ['RS256'],
       typ: 'interop',
       additionalTyp: [],

@@ -1,4 +1,5 @@
-// What a refusal of an unknown issuer or client says to do: to the OP's tokens and to logins alike, and nothing of a token in it.
+// What a refusal of an unknown issuer or client says to do: to the OP's tokens and to logins alike, and nothing of a
+// token in it.
 import { describe, expect, it } from 'vitest'
 import { createBackchannelLogout, type LogoutError, type LogoutEvent, type ProviderSource } from '../../src/index.js'
 import { createTokenMint } from '../../src/testing/index.js'

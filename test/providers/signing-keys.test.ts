@@ -1,257 +1,8 @@
-import { createServer } from 'node:http'
-import { afterEach, describe, expect, it } from 'vitest'
-import { type ProviderDirectory, providerDirectory } from '../../src/providers/directory.js'
-import type { JWK } from '../../src/providers/jwk.js'
-import type { ProviderOptions } from '../../src/providers/provider.js'
-import { createFakeOp, type FakeOp, type FakeOpOptions } from '../../src/testing/fake-op.js'
-import type { Change } from '../../src/testing/token-change.js'
-import { verifyLogoutToken } from '../../src/tokens/logout-token.js'
-import { CLIENT_ID, NOW, refusalOf, ruleOf, UNHURRIED } from '../tokens/verifying.js'
+// Which key may have signed a token, and what a key id that nobody knows makes of the keys that are here.
 
-const KEY_UNKNOWN = { code: 'ERR_TOKEN', reason: 'key_unknown', claim: 'kid', option: undefined }
-const unavailable = (reason: string) => ({ code: 'ERR_KEYS_UNAVAILABLE', reason, claim: undefined, option: undefined })
-
-const closers: (() => Promise<void>)[] = []
-afterEach(async () => {
-  for (const close of closers.splice(0)) await close()
-})
-
-/** One OP and one RP with one clock; time passes only by `sleep`. */
-class Scene {
-  now = NOW
-  readonly op: FakeOp
-  readonly directory: ProviderDirectory
-
-  constructor(op: FakeOp, options: Partial<ProviderOptions>) {
-    this.op = op
-    this.directory = providerDirectory(
-      { issuer: op.issuer, clientId: CLIENT_ID, ...options },
-      { clock: () => this.now },
-    )
-  }
-
-  static async open(options: Partial<ProviderOptions> = {}, opOptions: Partial<FakeOpOptions> = {}): Promise<Scene> {
-    const op = await createFakeOp({ clientId: CLIENT_ID, now: () => NOW, ...opOptions })
-    closers.push(() => op.close())
-    return new Scene(op, options)
-  }
-
-  async verify(change: Change = {}, signal = UNHURRIED) {
-    const about = { directory: this.directory, now: NOW, giveUp: () => signal }
-    const [token] = await verifyLogoutToken(await this.op.mint.logoutToken(change), about)
-    return token
-  }
-
-  /** An attacker's token: its key id was never published. */
-  async verifyInvented(kid: string) {
-    return ruleOf(this.verify({ header: { kid }, signer: 'foreign' }))
-  }
-}
-
-describe('discovery', () => {
-  it('finds the keys, once for many tokens', async () => {
-    const scene = await Scene.open()
-    for (let i = 0; i < 3; i++) await scene.verify()
-    expect(scene.op.fetches).toEqual({ discovery: 1, jwks: 1 })
-  })
-
-  it.each(['', '/', '/realms/demo', '/application/o/my-app/'])(
-    'takes an issuer with the path "%s"',
-    async (issuerPath) => {
-      const scene = await Scene.open({}, { issuerPath })
-      expect((await scene.verify()).provider.client.issuer).toBe(scene.op.issuer)
-    },
-  )
-
-  it('is left out where the jwksUri is given', async () => {
-    const scene = await Scene.open()
-    const direct = new Scene(scene.op, { jwksUri: scene.op.jwksUri })
-    await direct.verify()
-    expect(scene.op.fetches).toEqual({ discovery: 0, jwks: 1 })
-  })
-
-  it.each([
-    ['failing', 'metadata_fetch_failed'],
-    ['closed', 'metadata_fetch_failed'],
-    ['redirecting', 'metadata_fetch_failed'],
-    ['huge', 'metadata_fetch_failed'],
-    ['html', 'metadata_invalid'],
-    ['malformed', 'metadata_invalid'],
-  ] as const)('that is %s is no verdict on the token', async (behaviour, reason) => {
-    const scene = await Scene.open()
-    scene.op.behave('discovery', behaviour)
-    const error = await refusalOf(scene.verify())
-    expect(error).toMatchObject({ ...unavailable(reason), transientFailureStatus: 400 })
-    expect(error.cause).toBeInstanceOf(Error)
-    expect(scene.op.fetches).toEqual({ discovery: 1, jwks: 0 })
-  })
-
-  it.each<[string, (origin: string) => object]>([
-    ['of another issuer', (origin) => ({ issuer: `${origin}/other`, jwks_uri: `${origin}/jwks` })],
-    ['of an issuer with a slash more', (origin) => ({ issuer: `${origin}/`, jwks_uri: `${origin}/jwks` })],
-    ['without issuer', (origin) => ({ jwks_uri: `${origin}/jwks` })],
-    ['without jwks_uri', (origin) => ({ issuer: origin })],
-    ['with plain http to another machine', (origin) => ({ issuer: origin, jwks_uri: 'http://keys.example.com/jwks' })],
-    ['with a file for keys', (origin) => ({ issuer: origin, jwks_uri: 'file:///etc/passwd' })],
-    ['with a relative jwks_uri', (origin) => ({ issuer: origin, jwks_uri: '/jwks' })],
-    ['that are a list', (origin) => [origin]],
-  ])('refuses metadata %s', async (_, metadata) => {
-    const { origin, asked } = await serve((url) => (url.startsWith('/.well-known') ? metadata(origin) : { keys: [] }))
-    const directory = providerDirectory({ issuer: origin, clientId: CLIENT_ID }, { clock: () => NOW })
-    expect(await ruleOf(directory.prepare(UNHURRIED))).toEqual(unavailable('metadata_invalid'))
-    expect(asked).toEqual(['/.well-known/openid-configuration'])
-  })
-})
-
-describe('the key set', () => {
-  it.each([
-    ['failing', 'jwks_fetch_failed'],
-    ['closed', 'jwks_fetch_failed'],
-    ['redirecting', 'jwks_fetch_failed'],
-    ['huge', 'jwks_fetch_failed'],
-    ['html', 'jwks_invalid'],
-    ['malformed', 'jwks_invalid'],
-  ] as const)('that is %s is no verdict on the token', async (behaviour, reason) => {
-    const scene = await Scene.open({ transientFailureStatus: 503 })
-    scene.op.behave('jwks', behaviour)
-    expect(await refusalOf(scene.verify())).toMatchObject({ ...unavailable(reason), transientFailureStatus: 503 })
-    expect(scene.op.fetches.jwks).toBe(1)
-  })
-
-  it('may hold what is no key', async () => {
-    const scene = await Scene.open()
-    const odd = [null, 'key', {}, { kty: 'quantum' }, { kty: 'oct', k: 'AA', kid: scene.op.mint.jwks.keys.at(-1)?.kid }]
-    const { origin } = await serve(() => ({ keys: [...odd, ...scene.op.mint.jwks.keys] }))
-    const directory = providerDirectory(
-      { issuer: scene.op.issuer, clientId: CLIENT_ID, jwksUri: `${origin}/jwks` },
-      { clock: () => NOW },
-    )
-    const token = await scene.op.mint.logoutToken()
-    expect(await verifyLogoutToken(token, { directory, now: NOW })).toMatchObject([{ issuedAt: NOW }])
-  })
-
-  it('that nobody answers is given up at the deadline, and the request after it may ask again', async () => {
-    const scene = await Scene.open({ requestTimeoutSeconds: 0.05 })
-    scene.op.behave('jwks', 'silent')
-    expect(await ruleOf(scene.verify())).toEqual(unavailable('jwks_fetch_failed'))
-    scene.op.behave('jwks', 'well')
-    scene.now += 1
-    await scene.verify()
-  })
-
-  it('is asked for once by many requests at a time', async () => {
-    const scene = await Scene.open()
-    await Promise.all(Array.from({ length: 20 }, () => scene.verify()))
-    expect(scene.op.fetches).toEqual({ discovery: 1, jwks: 1 })
-  })
-
-  it('comes to the others although one request gives up', async () => {
-    const scene = await Scene.open()
-    scene.op.behave('jwks', 'silent')
-    const hurried = new AbortController()
-    const [given, patient] = [ruleOf(scene.verify({}, hurried.signal)), scene.verify()]
-    await until(() => scene.op.fetches.jwks === 1)
-    hurried.abort()
-    expect(await given).toEqual(unavailable('deadline'))
-    scene.op.behave('jwks', 'well')
-    expect((await patient).issuedAt).toBe(NOW)
-    expect(scene.op.fetches.jwks).toBe(1)
-  })
-
-  it('is not asked for again within a second of a failure, and is after it, from the metadata on', async () => {
-    const scene = await Scene.open()
-    scene.op.behave('jwks', 'failing')
-    await refusalOf(scene.verify())
-    scene.op.behave('jwks', 'well')
-    scene.now += 0.9
-    expect(await ruleOf(scene.verify())).toEqual(unavailable('jwks_fetch_failed'))
-    expect(scene.op.fetches).toEqual({ discovery: 1, jwks: 1 })
-    scene.now += 0.1
-    await scene.verify()
-    expect(scene.op.fetches).toEqual({ discovery: 2, jwks: 2 })
-  })
-})
-
-describe('age', () => {
-  it('under ten minutes: used', async () => {
-    const scene = await Scene.open()
-    await scene.verify()
-    scene.now += 599
-    await scene.verify()
-    expect(scene.op.fetches.jwks).toBe(1)
-  })
-
-  it('over ten minutes: used at once, and fetched beside it', async () => {
-    const scene = await Scene.open()
-    await scene.verify()
-    scene.now += 600
-    scene.op.behave('jwks', 'silent')
-    await scene.verify()
-    await until(() => scene.op.fetches.jwks === 2)
-    scene.op.behave('jwks', 'well')
-  })
-
-  it('over an hour: fetched first, so a key that was withdrawn is believed no longer', async () => {
-    const scene = await Scene.open()
-    const withdrawn = await scene.op.mint.logoutToken()
-    await scene.verify()
-    await scene.op.rotateKeys()
-    const verify = () => verifyLogoutToken(withdrawn, { directory: scene.directory, now: NOW })
-    scene.now += 599
-    await verify()
-    scene.now += 3001
-    expect(await ruleOf(verify())).toEqual(KEY_UNKNOWN)
-  })
-
-  it('over an hour and the OP down: used all the same, for a day', async () => {
-    const scene = await Scene.open()
-    await scene.verify()
-    scene.op.behave('jwks', 'failing')
-    scene.now += 3600
-    await scene.verify()
-    expect(scene.op.fetches.jwks).toBe(2)
-    scene.now += 82_799
-    expect((await scene.verify()).issuedAt).toBe(NOW)
-  })
-
-  it('over a day without a fetch: not used', async () => {
-    const scene = await Scene.open()
-    await scene.verify()
-    scene.now += 86_400
-    scene.op.behave('jwks', 'failing')
-    expect(await ruleOf(scene.verify())).toEqual(unavailable('jwks_fetch_failed'))
-    scene.now += 1
-    scene.op.behave('jwks', 'well')
-    await scene.verify()
-    expect(scene.op.fetches.jwks).toBe(3)
-  })
-
-  it('of a second, and another key under the same id: the newer one is fetched', async () => {
-    const scene = await Scene.open()
-    let keys = named(scene.op.mint.jwks.keys)
-    const { origin, asked } = await serve(() => ({ keys }))
-    const renaming = new Scene(scene.op, { jwksUri: `${origin}/jwks` })
-    const change = { header: { kid: 'always-this' } }
-    await renaming.verify(change)
-    await scene.op.rotateKeys()
-    keys = named(scene.op.mint.jwks.keys)
-    renaming.now += 1
-    expect((await renaming.verify(change)).issuedAt).toBe(NOW)
-    expect(asked).toHaveLength(2)
-
-    function named(published: readonly JWK[]) {
-      return published.slice(-1).map((key) => ({ ...key, kid: 'always-this' }))
-    }
-  })
-
-  it('of a clock that was set back by a day: fetched first', async () => {
-    const scene = await Scene.open()
-    await scene.verify()
-    scene.now -= 86_400
-    await scene.verify()
-    expect(scene.op.fetches.jwks).toBe(2)
-  })
-})
+import { describe, expect, it } from 'vitest'
+import { NOW, ruleOf } from '../tokens/verifying.js'
+import { KEY_UNKNOWN, Scene, unavailable } from './op-and-rp.js'
 
 describe('an unknown key id', () => {
   it('after a rotation is fetched within the request', async () => {
@@ -297,6 +48,23 @@ describe('an unknown key id', () => {
       scene.now += 0.5
     }
     expect(scene.op.fetches.jwks).toBeLessThanOrEqual(1 + 5 + 30 / 6)
+  })
+
+  it('makes no more fetches where every second one fails', async () => {
+    let asked = 0
+    const scene = await Scene.open({
+      fetch: async (url, init) => {
+        if (url.endsWith('/jwks') && ++asked % 2 === 0) throw new Error('flaky')
+        return fetch(url, init)
+      },
+    })
+    await scene.verify()
+    for (let i = 0; i < 120; i++) {
+      await scene.verifyInvented(`invented-${i}`)
+      scene.now += 1
+    }
+    expect(asked).toBeGreaterThan(15)
+    expect(asked).toBeLessThanOrEqual(1 + 5 + 120 / 6)
   })
 
   it('of many requests at a time is one fetch', async () => {
@@ -346,71 +114,3 @@ describe('no key id', () => {
     expect((await both.verify()).issuedAt).toBe(NOW)
   })
 })
-
-describe('prepare', () => {
-  it('fetches ahead, so that the OP is not called while it waits', async () => {
-    const scene = await Scene.open()
-    await scene.directory.prepare(UNHURRIED)
-    scene.op.behave('discovery', 'closed')
-    scene.op.behave('jwks', 'closed')
-    expect((await scene.verify()).issuedAt).toBe(NOW)
-  })
-
-  it('fetches nothing for a client secret or given keys', async () => {
-    const scene = await Scene.open()
-    await new Scene(scene.op, { algorithms: ['HS256'], clientSecret: 'x' }).directory.prepare(UNHURRIED)
-    await new Scene(scene.op, { jwks: scene.op.mint.jwks }).directory.prepare(UNHURRIED)
-    expect(scene.op.fetches).toEqual({ discovery: 0, jwks: 0 })
-  })
-
-  it('rejects if the OP is down, after trying every provider', async () => {
-    const [down, well] = [await Scene.open(), await Scene.open()]
-    down.op.behave('jwks', 'failing')
-    const directory = providerDirectory(
-      [down.op, well.op].map(({ issuer }) => ({ issuer, clientId: CLIENT_ID })),
-      { clock: () => NOW },
-    )
-    expect(await ruleOf(directory.prepare(UNHURRIED))).toEqual(unavailable('jwks_fetch_failed'))
-    expect(well.op.fetches.jwks).toBe(1)
-  })
-
-  it('ends with its signal, and what it began goes on', async () => {
-    const scene = await Scene.open()
-    scene.op.behave('jwks', 'silent')
-    const boot = new AbortController()
-    const prepared = ruleOf(scene.directory.prepare(boot.signal))
-    await until(() => scene.op.fetches.jwks === 1)
-    boot.abort()
-    expect(await prepared).toEqual(unavailable('deadline'))
-    scene.op.behave('jwks', 'well')
-    await scene.verify()
-    expect(scene.op.fetches.jwks).toBe(1)
-  })
-})
-
-/** A server on loopback that answers every GET with JSON. */
-async function serve(
-  document: (url: string) => unknown,
-): Promise<{ readonly origin: string; readonly asked: string[] }> {
-  const asked: string[] = []
-  const server = createServer((req, res) => {
-    asked.push(req.url ?? '')
-    res.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(document(req.url ?? '')))
-  })
-  await new Promise<void>((listening) => server.listen(0, '127.0.0.1', listening))
-  closers.push(
-    () =>
-      new Promise((closed) => {
-        server.close(() => closed())
-        server.closeAllConnections()
-      }),
-  )
-  const address = server.address()
-  if (address === null || typeof address === 'string') throw new TypeError('no port')
-  return { origin: `http://127.0.0.1:${address.port}`, asked }
-}
-
-/** Lets events happen until it is so; the test's own timeout is the limit. */
-async function until(condition: () => boolean): Promise<void> {
-  while (!condition()) await new Promise((turn) => setImmediate(turn))
-}

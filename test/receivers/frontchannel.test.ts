@@ -1,9 +1,10 @@
 // Front-Channel Logout 1.0 by HTTP: which requests end which session, and what the frame is told.
 import { once } from 'node:events'
 import { createServer, type Server } from 'node:http'
+import { connect } from 'node:net'
 import { afterEach, describe, expect, it } from 'vitest'
 import { createBackchannelLogout, type StatelessSignOn } from '../../src/index.js'
-import type { FrontchannelReceiverOptions } from '../../src/receivers/frontchannel.js'
+import { type FrontchannelReceiverOptions, frontchannelReceiver } from '../../src/receivers/frontchannel.js'
 import { createTokenMint } from '../../src/testing/index.js'
 
 const ISSUER = 'https://op.example.com/tenant'
@@ -112,6 +113,7 @@ describe('a front-channel logout', () => {
 
   it('a flood of what ends nobody is refused', async () => {
     const { call } = await rp({ emptyRequestsPerSecond: 0.001 })
+    expect((await call(query({ sid: 'nobody', iss: ISSUER }))).status).toBe(200)
     expect((await call(query({ sid: 'nobody', iss: ISSUER }))).status).toBe(429)
   })
 
@@ -125,5 +127,89 @@ describe('a front-channel logout', () => {
     const result = await logout.terminate({ issuer: ISSUER, clientId: 'rp', sid: 'laptop' })
     expect(result.complete).toBe(true)
     expect(await logout.isLive(laptop)).toBe(false)
+  })
+})
+
+describe('where sessions are bound', () => {
+  /** Of which `bound` is, in a store that is asked; time stands still. */
+  async function site() {
+    const looked: string[] = []
+    const ended: string[] = []
+    const ports = {
+      isUnknown: () => false,
+      clients: async () => [{ issuer: ISSUER, clientId: 'rp' }],
+      isBound: async ({ sid }: { sid: string }) => looked.push(sid) > 0 && sid === 'bound',
+      end: async ({ sid }: { sid: string }) => ({ complete: true, found: ended.push(sid) }),
+      monotonic: () => 0,
+    }
+    const receive = frontchannelReceiver({ emptyRequestsPerSecond: 3 }, ports)
+    const server = createServer(receive)
+    servers.push(server)
+    server.listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    const { port }: { port: number } = Object(server.address())
+    return {
+      port,
+      looked,
+      ended,
+      call: (sid: string) => fetch(`http://127.0.0.1:${port}/?${query({ iss: ISSUER, sid })}`),
+    }
+  }
+
+  it("a stranger's flood keeps none of the OP's logouts away", async () => {
+    const { call, ended } = await site()
+    const strangers = await Promise.all(Array.from({ length: 20 }, (_, i) => call(`invented-${i}`)))
+    expect(strangers.map(({ status }) => status).sort()).toEqual([200, 200, 200, ...Array(17).fill(429)])
+    expect((await call('bound')).status).toBe(200)
+    expect(ended).toEqual(['bound'])
+  })
+
+  it.each(['//', 'http://[', '*', '/%', '?', '//?iss=x'])(
+    'a request target of any kind ends no process: %s',
+    async (target) => {
+      const { port, call, ended } = await site()
+      const socket = connect(port, '127.0.0.1')
+      socket.end(`GET ${target} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n`)
+      let answer = ''
+      for await (const chunk of socket.setEncoding('latin1')) answer += chunk
+      expect(answer).toMatch(/^HTTP\/1\.1 400 /)
+      expect(ended).toEqual([])
+      expect((await call('bound')).status).toBe(200)
+    },
+  )
+})
+
+describe('an option that cannot work is refused at start-up', () => {
+  const provider = { issuer: ISSUER, clientId: 'rp' }
+  const saml = { issuer: 'https://idp.example.com', clientId: 'rp', protocol: 'saml' } as const
+  const logout = createBackchannelLogout({ provider: [provider, saml], warnings: false })
+  const made = (options: object) => logout.frontchannelReceiver(options)
+
+  it.each([
+    ['issuer', ''],
+    ['issuer', `${ISSUER}/`],
+    ['issuer', 'https://idp.example.com'],
+    ['frameAncestors', 'https://portal.example.com'],
+    ['frameAncestors', ['portal.example.com']],
+    ['frameAncestors', ['portal.example.com:443']],
+    ['frameAncestors', [7]],
+    ['statelessSessions', 'no'],
+    ['emptyRequestsPerSecond', Number.NaN],
+    ['emptyRequestsPerSecond', 'ten'],
+    ['emptyRequestsPerSecond', -1],
+    ['emptyRequestsPerSecond', 0],
+    ['emptyRequestsPerSecond', Number.POSITIVE_INFINITY],
+  ])('%s: %j', (name, value) => {
+    expect(() => made({ [name]: value })).toThrow(new RegExp(`^frontchannelReceiver\\(\\): ${name} must be`))
+  })
+
+  it('and one that can is taken', () => {
+    made({ issuer: ISSUER, frameAncestors: ['https://portal.example.com'], statelessSessions: false })
+    made({ emptyRequestsPerSecond: 0.5 })
+  })
+
+  it('no issuer is unknown where a function finds the providers', () => {
+    const any = createBackchannelLogout({ provider: async () => provider, warnings: false })
+    expect(() => any.frontchannelReceiver({ issuer: 'https://elsewhere.example.com' })).not.toThrow()
   })
 })

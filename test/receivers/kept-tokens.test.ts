@@ -1,9 +1,14 @@
-// Logout Tokens that came while keys were not at hand: through HTTP to the sessions, with OPs that misbehave as real ones do.
+// Logout Tokens that came while keys were not at hand: through HTTP to the sessions, with OPs that misbehave as real
+// ones do.
 import { createServer, type Server } from 'node:http'
 import { afterEach, describe, expect, it } from 'vitest'
-import { createBackchannelLogout, type LogoutEvent, memoryStore } from '../../src/index.js'
-import { Rooms } from '../../src/receivers/waiting-rooms.js'
+import { createBackchannelLogout, LogoutError, type LogoutEvent, memoryStore } from '../../src/index.js'
+import { KeysUnavailableError } from '../../src/providers/keys-unavailable.js'
+import { resolveProvider } from '../../src/providers/provider.js'
+import { KeptTokens } from '../../src/receivers/kept-tokens.js'
 import { createTokenMint, mintKeys, type TokenMint } from '../../src/testing/index.js'
+import { KeysAwaitedError } from '../../src/tokens/keys-awaited.js'
+import type { LogoutToken } from '../../src/tokens/logout-token.js'
 import {
   ALL_BUT_ALICES_LAPTOP,
   EVERYBODY,
@@ -75,6 +80,13 @@ async function untilEnded(rp: Rp) {
     rp.clock.advance(1)
     return backgroundLogouts(rp).length > 0
   })
+}
+
+/** The same OP after it has changed its key. */
+async function rotatedMint(rp: Rp): Promise<TokenMint> {
+  const { issuer, clientId } = rp.mint
+  const keys = await mintKeys('RS256', 'rotated')
+  return createTokenMint({ issuer, clientId, now: rp.clock, sub: 'alice', sid: 'alice-laptop', keys })
 }
 
 describe('a token whose keys are not at hand', () => {
@@ -232,6 +244,62 @@ describe('LemonLDAP::NG in one process', () => {
   })
 })
 
+describe('where the function of the issuer fails', () => {
+  it('for ever for one that a stranger claims, and once for ours, ours is judged at the next look', async () => {
+    const mint = await createTokenMint({ issuer: 'https://op.example.com', clientId: 'rp', sub: 'alice', sid: 's' })
+    let isUp = true
+    const logout = createBackchannelLogout({
+      provider: (issuer) => {
+        if (issuer === mint.issuer && isUp) return { issuer, clientId: 'rp', jwks: mint.jwks }
+        throw new Error('no such tenant')
+      },
+    })
+    closers.push(() => logout.close())
+    const signOn = await logout.signOn(mint.idTokenClaims())
+    const deliver = async (token: string) => {
+      const body = new URLSearchParams({ logout_token: token })
+      return (await logout.fetch(new Request('https://rp.example.com/', { method: 'POST', body }))).status
+    }
+    const junk = { payload: { iss: 'https://nobody.example.com' } }
+    isUp = false
+    expect(await deliver(await mint.logoutToken(junk))).toBe(400)
+    expect(await deliver(await mint.logoutToken())).toBe(400)
+    expect(signOn && (await logout.isLive(signOn))).toBe(true)
+    isUp = true
+    await until(async () => signOn !== undefined && !(await logout.isLive(signOn)))
+  })
+
+  it('asks for each issuer once in a round while it fails, and all of it are judged at once when it works', async () => {
+    const mint = await createTokenMint({ issuer: 'https://op.example.com', clientId: 'rp' })
+    const provider = resolveProvider({ issuer: mint.issuer, clientId: 'rp', jwks: mint.jwks }, () => 0)
+    const failed = new KeysUnavailableError('provider_lookup_failed', undefined)
+    const notNow = new KeysUnavailableError('jwks_fetch_failed', undefined)
+    let [isUp, asked] = [false, 0]
+    const kept = new KeptTokens({
+      verify: async () => {
+        asked++
+        throw isUp ? new KeysAwaitedError(notNow, { provider, kid: undefined, asOf: 0 }) : failed
+      },
+      end: async () => {},
+      emit: () => {},
+      clock: () => 0,
+      firstPauseSeconds: 0.01,
+      longestPauseSeconds: 0.01,
+    })
+    closers.push(() => kept.close())
+    for (let i = 0; i < 50; i++) kept.keep(await mint.logoutToken(), failed, '192.0.2.1')
+    await until(() => asked > 0)
+    expect(asked).toBeLessThan(50)
+    await until(() => asked > 2)
+    isUp = true
+    const before = asked
+    await until(() => asked > before)
+    await new Promise((turn) => setImmediate(turn))
+    // They have a provider from here on, though its keys are not at hand.
+    expect(asked - before).toBeGreaterThanOrEqual(50)
+  })
+})
+
 describe('one token for two of our clients', () => {
   it('ends the sessions of both', async () => {
     const mint = await createTokenMint({ issuer: 'https://op.example.com', clientId: 'web' })
@@ -254,40 +322,33 @@ describe('one token for two of our clients', () => {
   })
 })
 
-describe('the rooms of waiting tokens', () => {
-  const kept = (id: string, { room = 'known', sender = 'op', length = 1024 } = {}) => {
-    const token = id.padEnd(length, '.')
-    return { id, token, room, sender, cameAt: 0, cameAtMonotonic: 0, expiresAt: 300, awaited: undefined }
-  }
-
-  it('keep the tokens of the OP however many a stranger sends', () => {
-    const rooms = new Rooms()
-    const real = Array.from({ length: 50 }, (_, i) => kept(`real-${i}`))
-    for (const each of real) rooms.add(each)
-    for (let i = 0; i < 20_000; i++) rooms.add(kept(`junk-${i}`, { sender: '192.0.2.1' }))
-    expect(real.filter((each) => rooms.has(each))).toHaveLength(50)
-    expect(rooms.size).toBeLessThanOrEqual(4096)
-  })
-
-  it('keep tokens of known key ids apart from those of invented ones, whoever sends them', () => {
-    const rooms = new Rooms()
-    const real = kept('real')
-    rooms.add(real)
-    for (let i = 0; i < 10_000; i++) rooms.add(kept(`junk-${i}`, { room: 'invented' }))
-    expect(rooms.has(real)).toBe(true)
-  })
-
-  it('are bounded together, and take no token of a length that none has', () => {
-    const rooms = new Rooms()
-    for (let i = 0; i < 60_000; i++) rooms.add(kept(`junk-${i}`, { room: `${i % 20}` }))
-    expect(rooms.size).toBeLessThanOrEqual(32 * 1024)
-    expect(rooms.add(kept('long', { length: 20_000 }))).toMatchObject({ added: false })
+describe('an address that a verified token came from', () => {
+  it('keeps its tokens whatever comes from thousands of other networks, and each that has to go is counted', async () => {
+    const mint = await createTokenMint({ issuer: 'https://op.example.com', clientId: 'rp' })
+    const provider = resolveProvider({ issuer: mint.issuer, clientId: 'rp', jwks: mint.jwks }, () => 0)
+    const notNow = new KeysUnavailableError('jwks_fetch_failed', undefined)
+    let [isUp, done, displaced] = [false, 0, 0]
+    const kept = new KeptTokens({
+      verify: async (token) => {
+        if (!isUp) throw notNow
+        if (token.startsWith('junk')) throw new LogoutError('ERR_TOKEN', 'forged')
+        return [{ provider } as LogoutToken]
+      },
+      end: async () => void done++,
+      emit: (event) => {
+        if (event.type === 'warning' && event.error.reason === 'displaced') displaced += event.times ?? 0
+      },
+      clock: () => 0,
+      firstPauseSeconds: 0.01,
+    })
+    const awaited = new KeysAwaitedError(notNow, { provider, kid: undefined, asOf: 0 })
+    kept.prove([{ provider } as LogoutToken], '192.0.2.1')
+    for (let i = 0; i < 500; i++) kept.keep(`real-${i}`.padEnd(1024, '.'), awaited, '192.0.2.1')
+    for (let i = 0; i < 8_000; i++) kept.keep(`junk-${i}`.padEnd(1024, '.'), awaited, `${1 + (i % 200)}.${i >> 8}.1.1`)
+    expect(kept.size).toBe(8_500 - displaced)
+    isUp = true
+    await until(() => kept.size === 0)
+    expect(done).toBe(500)
+    kept.close()
   })
 })
-
-/** The same OP after it has changed its key. */
-async function rotatedMint(rp: Rp): Promise<TokenMint> {
-  const { issuer, clientId } = rp.mint
-  const keys = await mintKeys('RS256', 'rotated')
-  return createTokenMint({ issuer, clientId, now: rp.clock, sub: 'alice', sid: 'alice-laptop', keys })
-}

@@ -1,5 +1,5 @@
-// Each kind of logout store on its real server, for tests of what a whole receiver does with it. Two calls of `open` are two
-// nodes: each has connections of its own.
+// Each kind of logout store on its real server, for tests of what a whole receiver does with it. Two calls of `open`
+// are two nodes: each has connections of its own.
 import { setTimeout as delay } from 'node:timers/promises'
 import { Cluster, Redis } from 'ioredis'
 import pg from 'pg'
@@ -17,6 +17,8 @@ export interface LogoutStoreServer<Store extends LogoutStore = LogoutStore> {
   open(): Store
   /** From now on it is read, and takes no write; or does again. */
   refuseWrites(refused: boolean): Promise<void>
+  /** What readers follow is gone, where that can be without anything else. */
+  deleteLog?(): Promise<void>
   stop(): Promise<void>
 }
 
@@ -47,6 +49,7 @@ export const SHARED_STORES: readonly LogoutStoreKind<LogStore>[] = [
       return {
         open: () => redisStore(connect()),
         refuseWrites: async (refused) => void (await connect().config('SET', 'maxmemory', limit(refused))),
+        deleteLog: async () => void (await connect().del('bcl:log')),
         async stop() {
           for (const client of clients) client.disconnect()
           await server.stop()
@@ -74,6 +77,7 @@ export const SHARED_STORES: readonly LogoutStoreKind<LogStore>[] = [
             node.disconnect()
           }
         },
+        deleteLog: async () => void (await connect().del('bcl:log')),
         async stop() {
           for (const client of clients) client.disconnect()
           await server.stop()
@@ -118,6 +122,9 @@ export const SHARED_STORES: readonly LogoutStoreKind<LogStore>[] = [
   },
 ]
 
+/** What a store does not do that takes no write. */
+const WRITES = ['bind', 'rebind', 'addTokens', 'begin', 'complete', 'endSessions', 'unbind'] as const
+
 /** All kinds. */
 export const LOGOUT_STORES: readonly LogoutStoreKind[] = [
   {
@@ -126,10 +133,12 @@ export const LOGOUT_STORES: readonly LogoutStoreKind[] = [
     async start() {
       const memory = memoryStore()
       let isRefused = false
-      const { begin } = memory
-      memory.begin = async (logout) => {
-        if (isRefused) throw new Error('no room')
-        return begin.call(memory, logout)
+      for (const name of WRITES) {
+        const write: (...given: never[]) => unknown = memory[name]
+        Reflect.set(memory, name, async (...given: never[]) => {
+          if (isRefused) throw new Error('no room')
+          return Reflect.apply(write, memory, given)
+        })
       }
       return {
         open: () => memory,

@@ -1,5 +1,5 @@
-// What every real OpenID Provider of the tests needs: a port of its own, no pages in between, and silence. Its clients and what it
-// tells about its logouts are those of the tests that start it.
+// What every real OpenID Provider of the tests needs: a port of its own, no pages in between, and silence. Its clients
+// and what it tells about its logouts are those of the tests that start it.
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { createServer, type Server } from 'node:http'
@@ -52,18 +52,33 @@ function configuration({ features, ...rest }: Configuration): Configuration {
 
 /** Without its remarks on Node 20 and on keys and memory for development, which are what these tests run with. */
 export async function createProvider(issuer: string, options: Configuration): Promise<Provider> {
-  const { warn, info } = console
-  Object.assign(console, { warn() {}, info() {} })
+  // Loaded once: of two at a time, the second would take the silence of the first for what is to be restored.
+  loaded ??= load()
+  const { Provider } = await loaded
+  const restore = silence()
   try {
-    const { Provider } = await import('oidc-provider')
     return new Provider(issuer, configuration(options))
   } finally {
-    Object.assign(console, { warn, info })
+    restore()
   }
 }
 
+let loaded: Promise<typeof import('oidc-provider')> | undefined
+
+function load(): Promise<typeof import('oidc-provider')> {
+  const restore = silence()
+  return import('oidc-provider').finally(restore)
+}
+
+/** The console prints nothing until what is returned is called. */
+function silence(): () => void {
+  const { warn, info } = console
+  Object.assign(console, { warn() {}, info() {} })
+  return () => void Object.assign(console, { warn, info })
+}
+
 function logoutSource(ctx: KoaContextWithOIDC, form: string): void {
-  ctx.body = form
+  ctx.body = `${form}<button form="op.logoutForm" name="logout" value="yes">Yes, log out</button>`
 }
 
 function postLogoutSuccessSource(ctx: KoaContextWithOIDC): void {
@@ -71,10 +86,10 @@ function postLogoutSuccessSource(ctx: KoaContextWithOIDC): void {
 }
 
 async function grantEverything({ oidc }: KoaContextWithOIDC) {
-  const { client, account, provider } = oidc
+  const { client, account, params, provider } = oidc
   if (!client || !account) return undefined
   const grant = new provider.Grant({ clientId: client.clientId, accountId: account.accountId })
-  grant.addOIDCScope('openid')
+  grant.addOIDCScope(String(params?.scope ?? 'openid'))
   await grant.save()
   return grant
 }

@@ -1,5 +1,6 @@
 // Starts and stops the real servers that tests run against: each on a free port with a data directory of its own.
 import { type ChildProcess, spawn } from 'node:child_process'
+import { randomInt } from 'node:crypto'
 import { once } from 'node:events'
 import { accessSync, constants, mkdtempSync, rmSync } from 'node:fs'
 import { createServer } from 'node:net'
@@ -35,13 +36,23 @@ export function onPath(program: string): readonly string[] {
   return (process.env.PATH ?? '').split(':').map((folder) => join(folder, program))
 }
 
+/** Below those that the kernel gives away: it may give one to another connection before its server has it. */
+const OWN_PORTS = { first: 10_000, count: 20_000 }
+
+/** A port of 127.0.0.1 that nothing listens at, for a server that cannot choose one for itself. */
 export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const address = server.address()
-  await new Promise((resolve) => server.close(resolve))
-  if (address === null || typeof address === 'string') throw new Error('no free port')
-  return address.port
+  for (let tries = 0; tries < 100; tries++) {
+    const port = OWN_PORTS.first + randomInt(OWN_PORTS.count)
+    const server = createServer().listen(port, '127.0.0.1')
+    const isFree = await once(server, 'listening').then(
+      () => true,
+      () => false,
+    )
+    if (!isFree) continue
+    await new Promise((resolve) => server.close(resolve))
+    return port
+  }
+  throw new Error('no free port')
 }
 
 export interface DataDirectory {

@@ -115,7 +115,10 @@ async function agrees(port: number): Promise<boolean> {
   return info.includes('cluster_state:ok') && info.includes('cluster_known_nodes:3')
 }
 
-/** One command on a connection of its own, its raw reply without the final line end. No driver, so that none is favoured. */
+/**
+ * One command on a connection of its own, its raw reply without the final line end. No driver, so that none is
+ * favoured.
+ */
 async function sendOnce(port: number, args: readonly string[]): Promise<string> {
   const socket: Socket = connect(port, '127.0.0.1')
   try {

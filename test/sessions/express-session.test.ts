@@ -63,7 +63,7 @@ function protect(
     sessions: expressSessions(store, { verifyDestroyed }),
     store: logoutStore,
     clock: () => NOW,
-    stepTimeoutSeconds: 0.2,
+    stepTimeoutSeconds: 0.5,
   })
   toClose.push(logout)
   return logout
@@ -204,7 +204,7 @@ describe('stores that keep the contract loosely', () => {
     const logout = protect(store)
     const answered = vi.fn()
     store.set('s1', ROW, answered)
-    await vi.waitFor(() => expect(answered).toHaveBeenCalledOnce())
+    await vi.waitFor(() => expect(answered).toHaveBeenCalledOnce(), { timeout: 15_000 })
     await signIn(logout, 's1')
     expect(await read(store, 's1')).toMatchObject({ user: 'alice' })
     expect(await logout.terminate({ ...CLIENT, sub: 'alice' })).toMatchObject({ complete: true, destroyed: 1 })

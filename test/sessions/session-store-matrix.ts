@@ -1,4 +1,5 @@
-// What the matrix must show of every store: nobody survives with protection; without it, exactly the known requests bring a session back.
+// What the matrix must show of every store: nobody survives with protection; without it, exactly the known requests
+// bring a session back.
 import session from 'express-session'
 import { describe, expect, it } from 'vitest'
 import { runSessionStoreMatrix, type SessionStoreCell } from '../../src/testing/session-store-suite.js'

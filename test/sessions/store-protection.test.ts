@@ -1,6 +1,6 @@
 // Session stores with manners of their own, and several receivers over one of them.
 import session from 'express-session'
-import { afterEach, describe, expect, it } from 'vitest'
+import { afterEach, describe, expect, it, vi } from 'vitest'
 import {
   type BackchannelLogout,
   createBackchannelLogout,
@@ -197,7 +197,58 @@ describe('two receivers over one session store', () => {
   })
 })
 
+describe('two receivers over one session store, each with a logout store of its own', () => {
+  const other = 'https://other.example'
+
+  it('a login at the second provider takes the session, as at one receiver for both', async () => {
+    const rows = new session.MemoryStore()
+    const [one, two] = [receiver(rows), receiver(rows, { iss: other })]
+    await one.bind({ sessionId: 'a' }, claims())
+    await write(rows, 'a')
+    const moved = await regenerate(rows, 'a', () => 'b')
+    await two.bind({ sessionId: moved }, claims('bob', other))
+    await write(rows, moved, { user: 'bob' })
+    await one.terminate(target())
+    expect(await read(rows, moved)).toMatchObject({ user: 'bob' })
+    await two.terminate(target('bob', other))
+    expect(await read(rows, moved)).toBeFalsy()
+  })
+
+  it('a login at one lives though the other could not record the change of id before it', async () => {
+    const rows = new session.MemoryStore()
+    const store = memoryStore()
+    const { rebind } = store
+    let isAway = false
+    store.rebind = async (...args) => {
+      if (isAway) throw new Error('away')
+      return rebind.apply(store, args)
+    }
+    const one = receiver(rows)
+    receiver(rows, { iss: other, store })
+    await write(rows, 'a')
+    isAway = true
+    await expect(regenerate(rows, 'a', () => 'b')).rejects.toMatchObject({ status: 503 })
+    isAway = false
+    await one.bind({ sessionId: 'b' }, claims())
+    await write(rows, 'b', { user: 'alice' })
+    expect(await read(rows, 'b')).toMatchObject({ user: 'alice' })
+  })
+})
+
 describe('a receiver that is made once more over one session store', () => {
+  it('finishes a change of id that the first one had begun', async () => {
+    const [rows, store] = [new session.MemoryStore(), memoryStore()]
+    const first = receiver(rows, { store })
+    await first.bind({ sessionId: 'a' }, claims())
+    await write(rows, 'a')
+    const moved = await regenerate(rows, 'a', () => 'b')
+    const second = receiver(rows, { store })
+    await write(rows, moved, { user: 'alice' })
+    expect(await read(rows, moved)).toMatchObject({ user: 'alice' })
+    expect(await second.terminate(target())).toMatchObject({ complete: true, found: 1 })
+    expect(await read(rows, moved)).toBeFalsy()
+  })
+
   const closed = (): LogoutStore & { isClosed: boolean } => {
     const store = Object.assign(memoryStore(), { isClosed: false })
     return new Proxy(store, {
@@ -223,6 +274,36 @@ describe('a receiver that is made once more over one session store', () => {
     expect(await read(rows, 'a')).toMatchObject({ user: 'alice' })
     await second.terminate(target())
     expect(await read(rows, 'a')).toBeFalsy()
+  })
+
+  it.each([true, false])(
+    'serves logins though one of other clients was closed (its store is gone: %s)',
+    async (isGone) => {
+      const rows = new session.MemoryStore()
+      const store = memoryStore()
+      const itsStore = isGone ? closed() : store
+      const other = receiver(rows, { iss: 'https://other.example', store: itsStore })
+      other.close()
+      Object.assign(itsStore, { isClosed: isGone })
+      const second = receiver(rows, { store })
+      await second.bind({ sessionId: 'a' }, claims())
+      await write(rows, 'a', { user: 'alice' })
+      const reads = vi.spyOn(store, 'read')
+      expect(await read(rows, 'a')).toMatchObject({ user: 'alice' })
+      // The one that is closed has nothing to say, and is not asked.
+      expect(reads).toHaveBeenCalledTimes(1)
+    },
+  )
+
+  it('serves the logins of one that is closed while another with its own store is still open', async () => {
+    const rows = new session.MemoryStore()
+    const first = receiver(rows)
+    receiver(rows, { iss: 'https://other.example' })
+    const req = { sessionID: 'a', session: row({ user: 'alice' }) }
+    await first.bind(req, claims())
+    await write(rows, 'a', req.session)
+    first.close()
+    expect(await read(rows, 'a')).toMatchObject({ user: 'alice' })
   })
 
   it('is guarded by one that was closed until then: requests are still under way while an app shuts down', async () => {

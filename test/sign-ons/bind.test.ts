@@ -1,133 +1,22 @@
-import session from 'express-session'
-import { beforeEach, describe, expect, it } from 'vitest'
+// What `bind` ties together: a login that does not stand, tokens that die with it, and requests of any shape.
+import { describe, expect, it } from 'vitest'
+import { createBackchannelLogout, expressSessions, type LogoutStore, memoryStore } from '../../src/index.js'
+import { sidKey, tokenKey } from '../../src/marks/target.js'
 import {
-  createBackchannelLogout,
-  expressSessions,
-  type LogoutEvent,
-  type LogoutStore,
-  memoryStore,
-} from '../../src/index.js'
-import { sidKey, targetKey, tokenKey } from '../../src/marks/target.js'
-
-const issuer = 'https://op.example.com'
-const clientId = 'my-rp'
-const idToken = { iss: issuer, aud: clientId, sub: 'alice', sid: 'S1', iat: 1_760_000_000 }
-
-let events: LogoutEvent[]
-let rows: session.MemoryStore
-
-function create(options: { store?: LogoutStore; backchannelLogoutSessionRequired?: boolean } = {}) {
-  const { store = memoryStore(), ...more } = options
-  return createBackchannelLogout({
-    provider: { issuer, clientId, ...more },
-    store,
-    sessions: expressSessions(rows),
-    onEvent: (event) => events.push(event),
-  })
-}
-
-const row = { cookie: { originalMaxAge: null }, user: 'alice' } as unknown as session.SessionData
-const save = (id: string) => new Promise((resolve) => rows.set(id, row, resolve))
-const load = (id: string) =>
-  new Promise((resolve, reject) => rows.get(id, (e, found) => (e ? reject(e) : resolve(found))))
-
-/** A Logout Token of the session S1 arrived, at this node or another. */
-const endedByOp = (store: LogoutStore) =>
-  store.begin({
-    target: targetKey({ issuer, clientId, sid: 'S1' }),
-    issuedAt: idToken.iat + 1,
-    seenSecondsAgo: 0,
-    marksExpireAt: Date.now() / 1000 + 1000,
-    mayDestroy: false,
-  })
-
-/** As `session()` would, which gives its store this method. */
-const generateIds = (nextId: () => string) => {
-  Reflect.set(rows, 'generate', (req: object) => {
-    Object.assign(req, { sessionID: nextId(), session: { cookie: {} } })
-  })
-}
-
-beforeEach(() => {
-  events = []
-  rows = new session.MemoryStore()
-})
-
-describe('bind believes only claims of a configured provider', () => {
-  it.each([
-    ['no claims', undefined, 'claims_missing', undefined],
-    ['no issuer', { ...idToken, iss: undefined }, 'iss_missing', 'iss'],
-    ['another issuer', { ...idToken, iss: 'https://op.example.com/' }, 'iss_unknown', 'iss'],
-    ['another client', { ...idToken, aud: ['other'] }, 'aud_unknown', 'aud'],
-    ['no subject', { ...idToken, sub: '' }, 'sub_missing', 'sub'],
-    ['a sid that is no string', { ...idToken, sid: 7 }, 'sid_invalid', 'sid'],
-    [
-      'a Logout Token',
-      { ...idToken, events: { 'http://schemas.openid.net/event/backchannel-logout': {} } },
-      'logout_token',
-      'events',
-    ],
-  ])('%s: ERR_ID_TOKEN, and the session is not saved', async (_, claims, reason, claim) => {
-    const logout = create()
-    await expect(logout.bind({ sessionId: 'a' }, claims)).rejects.toMatchObject({ code: 'ERR_ID_TOKEN', reason, claim })
-    await save('a')
-    expect(await load('a')).toBeFalsy()
-  })
-
-  it('takes an audience among several, a null sid and a missing iat', async () => {
-    const logout = create()
-    const claims = { iss: issuer, aud: ['api', clientId], sub: 'alice', sid: null }
-    expect(await logout.bind({ sessionId: 'a' }, claims)).toEqual({ ended: false })
-    await save('a')
-    expect(await logout.terminate({ issuer, clientId, sub: 'alice' })).toMatchObject({ complete: true, destroyed: 1 })
-    expect(await load('a')).toBeFalsy()
-  })
-
-  it('without a sid, where its provider names nothing else in Logout Tokens: the login does not stand', async () => {
-    const logout = create({ backchannelLogoutSessionRequired: true })
-    const login = logout.bind({ sessionId: 'a' }, { ...idToken, sid: undefined })
-    await expect(login).rejects.toMatchObject({ code: 'ERR_ID_TOKEN', reason: 'sid_missing', claim: 'sid' })
-    await save('a')
-    expect(await load('a')).toBeFalsy()
-    expect(await logout.bind({ sessionId: 'b' }, idToken)).toEqual({ ended: false })
-  })
-
-  it.each([
-    ['in milliseconds', Date.now()],
-    ['far ahead', Date.now() / 1000 + 3600],
-  ])('an iat %s is no date: the login counts as older than any logout, and that is said', async (_, iat) => {
-    const logout = create()
-    await logout.bind({ sessionId: 'a' }, { ...idToken, iat })
-    const error = expect.objectContaining({ reason: 'iat_untrue' })
-    expect(events).toContainEqual(expect.objectContaining({ type: 'warning', error }))
-  })
-
-  it('warns of a login without iat, which counts as older than any logout', async () => {
-    await create().bind({ sessionId: 'a' }, { ...idToken, iat: undefined })
-    const error = expect.objectContaining({ reason: 'iat_missing' })
-    expect(events).toContainEqual(expect.objectContaining({ type: 'warning', error }))
-  })
-
-  it('binds a token for several of our clients to the one it was issued to', async () => {
-    const logout = createBackchannelLogout({
-      provider: [
-        { issuer, clientId: 'web' },
-        { issuer, clientId },
-      ],
-      sessions: expressSessions(rows),
-    })
-    const claims = { ...idToken, aud: ['web', clientId] }
-    await expect(logout.bind({ sessionId: 'a' }, claims)).rejects.toMatchObject({ reason: 'aud_unknown' })
-    await logout.bind({ sessionId: 'b' }, { ...claims, azp: clientId })
-    expect(await logout.terminate({ issuer, clientId, sid: 'S1' })).toMatchObject({ destroyed: 1 })
-  })
-
-  it('is a TypeError where there is no session, or no session backend', async () => {
-    await expect(create().bind({ sessionID: undefined, session: undefined }, idToken)).rejects.toThrow(TypeError)
-    const stateless = createBackchannelLogout({ provider: { issuer, clientId } })
-    await expect(stateless.bind({}, idToken)).rejects.toThrow(/signOn\(\) and guard\(\)/)
-  })
-})
+  clientId,
+  create,
+  endedByOp,
+  events,
+  generateIds,
+  idToken,
+  issuer,
+  load,
+  request,
+  restart,
+  rows,
+  save,
+  saveSession,
+} from './one-session.js'
 
 describe('a login that could not be recorded does not stand', () => {
   it('refuses the session even if the application saves it after the error', async () => {
@@ -175,13 +64,6 @@ describe('a login that was logged out before it was bound', () => {
   })
 })
 
-/** A request of express-session, as far as a backend looks at it. */
-function request(id: string) {
-  return { sessionID: id, session: { cookie: { originalMaxAge: null }, user: 'alice' } }
-}
-const saveSession = ({ sessionID, session: data }: ReturnType<typeof request>) =>
-  new Promise((resolve) => rows.set(sessionID, data as unknown as session.SessionData, resolve))
-
 describe('a session that no logout could find', () => {
   it('is not believed once its binding has expired', async () => {
     let now = 1_760_000_000
@@ -205,9 +87,8 @@ describe('a session that no logout could find', () => {
     const req = request('a')
     await create().bind(req, idToken)
     await saveSession(req)
-    const before = rows
-    rows = Object.assign(new session.MemoryStore(), { sessions: Reflect.get(before, 'sessions') })
-    create() // a restart: the same rows, an empty logout store
+    restart()
+    create() // the same rows, an empty logout store
     expect(await load('a')).toBeFalsy()
   })
 
@@ -215,31 +96,6 @@ describe('a session that no logout could find', () => {
     create()
     await saveSession(request('a'))
     expect(await load('a')).toMatchObject({ user: 'alice' })
-  })
-})
-
-describe('unbind', () => {
-  it('ends a session that was never bound as well, also against its own last save', async () => {
-    const logout = create()
-    const req = request('a')
-    await saveSession(req)
-    await logout.unbind(req)
-    await saveSession(req)
-    expect(await load('a')).toBeFalsy()
-  })
-
-  it('reports no resurrection for the save of the request that asked for it', async () => {
-    const logout = create()
-    const req = request('a')
-    await logout.bind(req, idToken)
-    await logout.unbind(req)
-    const data = Object.defineProperty({ ...req.session }, 'req', { value: req, enumerable: false })
-    await saveSession({ ...req, session: data })
-    // Keys are fetched beside a login, and this provider is not there.
-    const heard = () => events.map(({ type }) => type).filter((type) => type !== 'warning')
-    expect(heard()).toEqual(['bound', 'unbound'])
-    await saveSession(req)
-    expect(heard()).toEqual(['bound', 'unbound', 'resurrection-blocked'])
   })
 })
 
@@ -345,42 +201,5 @@ describe('requests with names of their own', () => {
     await save('a')
     expect(await logout.terminate({ issuer, clientId, sid: 'S1' })).toMatchObject({ destroyed: 1 })
     expect(await load('a')).toBeFalsy()
-  })
-})
-
-describe('a listener of events', () => {
-  it.each([
-    [
-      'throws',
-      () => {
-        throw new Error('listener')
-      },
-    ],
-    [
-      'rejects',
-      async () => {
-        throw new Error('listener')
-      },
-    ],
-  ])('that %s ends neither the logout nor the process', async (_, onEvent) => {
-    const rejections: unknown[] = []
-    const heard = (error: unknown) => rejections.push(error)
-    process.on('unhandledRejection', heard)
-    const logout = createBackchannelLogout({ provider: { issuer, clientId }, sessions: expressSessions(rows), onEvent })
-    expect(await logout.terminate({ issuer, clientId, sub: 'alice' })).toMatchObject({ complete: true })
-    await new Promise((resolve) => setImmediate(resolve))
-    process.off('unhandledRejection', heard)
-    expect(rejections).toEqual([])
-  })
-})
-
-describe('terminate', () => {
-  it('refuses a target that names nobody', async () => {
-    const logout = create()
-    const terminate = (target: object) => Reflect.apply(logout.terminate, logout, [target])
-    await expect(terminate({ issuer, clientId })).rejects.toThrow(TypeError)
-    await expect(terminate({ issuer, clientId, sub: '' })).rejects.toThrow(TypeError)
-    await expect(terminate({ sub: 'alice' })).rejects.toThrow(TypeError)
-    await expect(terminate({ issuer: `${issuer}/`, clientId, sub: 'alice' })).rejects.toThrow(/not configured/)
   })
 })

@@ -1,8 +1,11 @@
-// One second after the end of a session nobody is in it: on every store, read strictly or within a bound, whether its cookie rolls,
-// and whatever refreshed it or changed its id.
+// One second after the end of a session nobody is in it: on every store, its rows in memory or where connect-redis and
+// connect-pg-simple keep them, read strictly or within a bound, whether its cookie rolls, and whatever refreshed it,
+// wrote it or changed its id.
 import { once } from 'node:events'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import connectPgSimple from 'connect-pg-simple'
+import { RedisStore } from 'connect-redis'
 import express from 'express'
 import session from 'express-session'
 import pg from 'pg'
@@ -21,22 +24,25 @@ import { redisStore } from '../../src/stores/redis/index.js'
 import { postgresServer, startPostgres } from '../servers/postgres.js'
 import { describeWith } from '../servers/processes.js'
 import { redisServer, startRedis, startRedisCluster } from '../servers/redis.js'
+import { Gate } from './small-application.js'
 
 declare module 'express-session' {
   interface SessionData {
     user?: string
+    seen?: number
   }
 }
 
 const client = { issuer: 'https://op.example', clientId: 'rp' }
 const LIFE_SECONDS = 1000
+/** Rows of servers end by the servers' own clocks: so much of real time all browsers may take. */
+const MOMENT_SECONDS = 60
 
 /** An application whose clock is moved by hand; its stores have clocks of their own. */
-async function application(store: LogoutStore, { rolling }: { readonly rolling: boolean }) {
+async function application(store: LogoutStore, rows: session.Store, options: Partial<session.SessionOptions>) {
   let ahead = 0
   const clock = () => Date.now() / 1000 + ahead
   const end = clock() + LIFE_SECONDS
-  const rows = new session.MemoryStore()
   const logout = createBackchannelLogout({
     provider: { ...client, jwks: { keys: [{ kty: 'OKP', crv: 'Ed25519', x: 'AA' }] } },
     store,
@@ -52,6 +58,7 @@ async function application(store: LogoutStore, { rolling }: { readonly rolling: 
     sid: 'S',
     iat: clock(),
   })
+  const gate = new Gate()
   const app = express()
   app.use(
     session({
@@ -59,8 +66,8 @@ async function application(store: LogoutStore, { rolling }: { readonly rolling: 
       secret: 'keep it',
       resave: false,
       saveUninitialized: false,
-      rolling,
       cookie: { maxAge: 9e6 },
+      ...options,
     }),
   )
   app.get('/login', async (req, res) => {
@@ -76,6 +83,17 @@ async function application(store: LogoutStore, { rolling }: { readonly rolling: 
       if (user !== undefined) req.session.user = user
       res.send()
     })
+  })
+  app.get('/write', (req, res) => {
+    req.session.seen = Math.random()
+    res.send()
+  })
+  app.get('/save', (req, res) => void req.session.touch().save(() => res.send()))
+  app.get('/reload', (req, res) => void req.session.reload(() => res.send()))
+  app.get('/held', async (req, res) => {
+    await gate.pass()
+    req.session.seen = Math.random()
+    res.send()
   })
   app.get('/me', (req, res) => res.send(req.session.user ?? 'nobody'))
   const server = createServer(app).listen(0, '127.0.0.1')
@@ -100,6 +118,7 @@ async function application(store: LogoutStore, { rolling }: { readonly rolling: 
   return {
     end,
     browser,
+    gate,
     secondsBeforeTheEnd: (seconds: number) => (ahead += end - seconds - clock()),
     close() {
       logout.close()
@@ -111,19 +130,36 @@ async function application(store: LogoutStore, { rolling }: { readonly rolling: 
 
 interface Opened {
   readonly store: LogoutStore
+  /** Where sessions are. */
+  readonly rows: Readonly<Record<string, () => session.Store>>
   close(): Promise<void> | void
 }
 
-const STORES: readonly (readonly [name: string, program: string | undefined, open: () => Promise<Opened>])[] = [
-  ['memory', process.execPath, async () => ({ store: memoryStore(), close() {} })],
+const inMemory = () => new session.MemoryStore()
+const PgStore = connectPgSimple(session)
+
+const STORES: readonly (readonly [
+  name: string,
+  rows: readonly string[],
+  program: string | undefined,
+  open: () => Promise<Opened>,
+])[] = [
+  [
+    'memory',
+    ['memory'],
+    process.execPath,
+    async () => ({ store: memoryStore(), rows: { memory: inMemory }, close() {} }),
+  ],
   [
     'Redis',
+    ['memory', 'connect-redis'],
     redisServer,
     async () => {
       const server = await startRedis()
       const redis = await createClient({ url: server.url }).connect()
       return {
         store: redisStore(redis),
+        rows: { memory: inMemory, 'connect-redis': () => new RedisStore({ client: redis }) },
         close() {
           redis.destroy()
           return server.stop()
@@ -133,12 +169,14 @@ const STORES: readonly (readonly [name: string, program: string | undefined, ope
   ],
   [
     'Redis Cluster',
+    ['connect-redis'],
     redisServer,
     async () => {
       const cluster = await startRedisCluster()
       const redis = await createCluster({ rootNodes: cluster.nodes.map(({ url }) => ({ url })) }).connect()
       return {
         store: redisStore(redis),
+        rows: { 'connect-redis': () => new RedisStore({ client: redis }) },
         close() {
           redis.destroy()
           return cluster.stop()
@@ -148,6 +186,7 @@ const STORES: readonly (readonly [name: string, program: string | undefined, ope
   ],
   [
     'PostgreSQL',
+    ['memory', 'connect-pg-simple'],
     postgresServer,
     async () => {
       const server = await startPostgres()
@@ -155,6 +194,10 @@ const STORES: readonly (readonly [name: string, program: string | undefined, ope
       await applySchema(pool)
       return {
         store: postgresStore(pool),
+        rows: {
+          memory: inMemory,
+          'connect-pg-simple': () => new PgStore({ pool, createTableIfMissing: true, pruneSessionInterval: false }),
+        },
         async close() {
           await pool.end()
           await server.stop()
@@ -164,7 +207,24 @@ const STORES: readonly (readonly [name: string, program: string | undefined, ope
   ],
 ]
 
-for (const [name, program, open] of STORES) {
+/** What a request does to a session between its login and its end. */
+const WAYS = [
+  [],
+  ['/add-tokens'],
+  ['/bind-again'],
+  ['/regenerate'],
+  ['/write'],
+  ['/save'],
+  ['/reload'],
+  ['/bind-again', '/regenerate', '/add-tokens', '/write', '/save'],
+]
+const SETTINGS: readonly (readonly [string, Partial<session.SessionOptions>])[] = [
+  ['stays', {}],
+  ['rolls', { rolling: true }],
+  ['rolls, each session saved again', { rolling: true, resave: true }],
+]
+
+for (const [name, rowStores, program, open] of STORES) {
   describeWith(program, name)(`on ${name}`, () => {
     let opened: Opened
     beforeAll(async () => {
@@ -172,32 +232,35 @@ for (const [name, program, open] of STORES) {
     })
     afterAll(() => opened?.close())
 
-    for (const reads of name === 'memory' ? ['strict'] : ['strict', 'bounded'])
-      for (const rolling of [false, true])
-        it(`${reads} reads, a cookie that ${rolling ? 'rolls' : 'stays'}`, async () => {
-          const bounded = reads === 'bounded' ? boundedReads(opened.store as LogStore) : undefined
-          const app = await application(bounded ?? opened.store, { rolling })
-          try {
-            const ways = [
-              [],
-              ['/add-tokens'],
-              ['/bind-again'],
-              ['/regenerate'],
-              ['/bind-again', '/regenerate', '/add-tokens'],
-            ]
-            const browsers = ways.map(() => app.browser())
-            for (const browser of browsers) await browser.get('/login')
-            app.secondsBeforeTheEnd(LIFE_SECONDS / 2)
-            for (const [i, way] of ways.entries()) for (const path of way) await browsers[i]?.get(path)
-            app.secondsBeforeTheEnd(2)
-            for (const browser of browsers) expect(await browser.get('/me')).toBe('alice')
-            for (const browser of browsers) expect(browser.expires()).toBeLessThanOrEqual(Math.ceil(app.end))
-            app.secondsBeforeTheEnd(-1)
-            for (const browser of browsers) expect(await browser.get('/me')).toBe('nobody')
-          } finally {
-            app.close()
-            bounded?.close()
-          }
-        })
+    const cells = rowStores.flatMap((rows) =>
+      (name === 'memory' ? ['strict'] : ['strict', 'bounded']).flatMap((reads) =>
+        SETTINGS.map(([cookie, options]) => [rows, reads, cookie, options] as const),
+      ),
+    )
+    it.each(cells)('rows in %s, %s reads, a cookie that %s', async (rows, reads, _cookie, options) => {
+      const bounded = reads === 'bounded' ? boundedReads(opened.store as LogStore) : undefined
+      const rowStore = opened.rows[rows]?.()
+      if (rowStore === undefined) throw new Error('no such store of rows')
+      const app = await application(bounded ?? opened.store, rowStore, options)
+      try {
+        const browsers = WAYS.map(() => app.browser())
+        const underWay = app.browser()
+        for (const browser of [...browsers, underWay]) await browser.get('/login')
+        app.secondsBeforeTheEnd(LIFE_SECONDS / 2)
+        for (const [i, way] of WAYS.entries()) for (const path of way) await browsers[i]?.get(path)
+        app.secondsBeforeTheEnd(MOMENT_SECONDS)
+        for (const browser of browsers) expect(await browser.get('/me')).toBe('alice')
+        for (const browser of browsers) expect(browser.expires()).toBeLessThanOrEqual(Math.ceil(app.end))
+        const late = underWay.get('/held')
+        await app.gate.reached
+        app.secondsBeforeTheEnd(-1)
+        app.gate.open()
+        await late
+        for (const browser of [...browsers, underWay]) expect(await browser.get('/me')).toBe('nobody')
+      } finally {
+        app.close()
+        bounded?.close()
+      }
+    })
   })
 }

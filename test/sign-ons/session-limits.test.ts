@@ -1,4 +1,5 @@
 // Sign-ons that end by themselves: by the claim session_expiry, by the application's word, by the provider's settings.
+import type { Request } from 'express'
 import session from 'express-session'
 import { describe, expect, it, vi } from 'vitest'
 import {
@@ -8,6 +9,7 @@ import {
   memoryStore,
   type ProviderOptions,
 } from '../../src/index.js'
+import { providerAt, startSmallApplication } from './small-application.js'
 
 const issuer = 'https://op.example'
 const clientId = 'rp'
@@ -178,6 +180,42 @@ describe('the settings of a provider', () => {
       vi.setSystemTime(Date.now() + 2000)
       expect(await isIn('b')).toBe(false)
     } finally {
+      vi.useRealTimers()
+    }
+  })
+
+  it.each<[string, (cookie: session.Cookie) => void]>([
+    ['leaves it alone', () => {}],
+    ['makes it last a month ("remember me")', (cookie) => (cookie.maxAge = 30 * 86_400_000)],
+    ['dates its end', (cookie) => (cookie.expires = new Date(Date.now() + 30 * 86_400_000))],
+    ['lets it end with the browser', (cookie) => Object.assign(cookie, { maxAge: null })],
+  ])('an idle limit ends an unused session of an application that at each request %s', async (_, change) => {
+    vi.useFakeTimers({ toFake: ['Date'] })
+    const rows = new session.MemoryStore()
+    const logout = createBackchannelLogout<Request>({
+      provider: { ...providerAt(), sessionIdleSeconds: 900, sessionMaxAgeSeconds: 2000 },
+      sessions: expressSessions(rows),
+      warnings: false,
+    })
+    const application = await startSmallApplication(rows, logout, {}, (req) => change(req.session.cookie))
+    try {
+      const browser = application.browser()
+      const pass = (seconds: number) => vi.setSystemTime(Date.now() + seconds * 1000)
+      await browser.logIn('alice', 'S1')
+      pass(600)
+      expect(await browser.whoAmI()).toBe('alice')
+      await browser.go('/rotate')
+      pass(600)
+      expect(await browser.whoAmI()).toBe('alice')
+      expect(browser.cookieEnds()).toBeLessThanOrEqual(Date.now() + 801_000)
+      pass(899)
+      expect(await browser.whoAmI()).toBe('nobody')
+      await browser.logIn('alice', 'S2')
+      pass(901)
+      expect(await browser.whoAmI()).toBe('nobody')
+    } finally {
+      await application.close()
+      logout.close()
       vi.useRealTimers()
     }
   })

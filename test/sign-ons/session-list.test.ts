@@ -3,7 +3,13 @@ import express from 'express'
 import session from 'express-session'
 import request from 'supertest'
 import { describe, expect, it } from 'vitest'
-import { createBackchannelLogout, expressSessions, type LogoutEvent, memoryStore } from '../../src/index.js'
+import {
+  createBackchannelLogout,
+  expressSessions,
+  type LogoutEvent,
+  type LogoutStore,
+  memoryStore,
+} from '../../src/index.js'
 
 declare module 'express-session' {
   interface SessionData {
@@ -14,7 +20,7 @@ declare module 'express-session' {
 const client = { issuer: 'https://op.example', clientId: 'rp' }
 const alice = { ...client, sub: 'alice' }
 
-function application() {
+function application(storeOf = (store: LogoutStore): LogoutStore => store) {
   let now = 1_800_000_000
   let sid = 0
   const ids: string[] = []
@@ -24,7 +30,7 @@ function application() {
   const clock = () => now
   const logout = createBackchannelLogout<express.Request>({
     provider: { ...client, jwks: { keys: [{ kty: 'OKP', crv: 'Ed25519', x: 'AA' }] } },
-    store: memoryStore({ clock }),
+    store: storeOf(memoryStore({ clock })),
     sessions: expressSessions(rows),
     clock,
     onEvent: (event) => events.push(event),
@@ -35,7 +41,8 @@ function application() {
   app.get('/login', async (req, res) => {
     const { sub = 'alice', label } = req.query
     ids.push(req.sessionID)
-    const claims = { iss: client.issuer, aud: client.clientId, sub, sid: `S${++sid}`, iat: now, auth_time: now - 60 }
+    const named = req.query.sid === 'none' ? {} : { sid: `S${++sid}` }
+    const claims = { iss: client.issuer, aud: client.clientId, sub, ...named, iat: now, auth_time: now - 60 }
     await logout.bind(req, claims, label === undefined ? {} : { label: String(label), sessionExpiresAt: now + 3600 })
     req.session.user = String(sub)
     res.send()
@@ -171,4 +178,95 @@ describe('ending', () => {
     expect((await own.get('/me')).text).toBe('alice')
     expect((await other.get('/me')).text).toBe('nobody')
   })
+
+  it.each(['with a sid', 'without one'])(
+    'all others spares the own sign-on %s, to whatever id another request of its browser brings it meanwhile',
+    async (which) => {
+      let meanwhile = async () => {}
+      const { app } = application((store) =>
+        changed(store, {
+          async list(...about) {
+            await meanwhile()
+            return store.list(...about)
+          },
+        }),
+      )
+      const [own, other] = [request.agent(app), request.agent(app)]
+      for (const agent of [own, other]) await agent.get(`/login${which === 'with a sid' ? '' : '?sid=none'}`)
+      meanwhile = async () => {
+        meanwhile = async () => {}
+        await own.get('/move')
+      }
+      expect((await own.get('/end-others')).body).toMatchObject({ complete: true, found: 1, destroyed: 1 })
+      expect((await own.get('/me')).text).toBe('alice')
+      expect((await other.get('/me')).text).toBe('nobody')
+    },
+  )
+
+  it('all others spares no login that merely looks the same, by a clock that stands', async () => {
+    const { app } = application((store) =>
+      changed(store, {
+        async read(id) {
+          const { binding, ...state } = await store.read(id)
+          return binding === undefined ? state : { ...state, binding: { ...binding, boundAt: 1_800_000_000 } }
+        },
+      }),
+    )
+    const [own, other] = [request.agent(app), request.agent(app)]
+    for (const agent of [own, other]) await agent.get('/login?sid=none')
+    expect((await own.get('/end-others')).body).toMatchObject({ complete: true, found: 1, destroyed: 1 })
+    expect((await other.get('/me')).text).toBe('nobody')
+  })
+
+  it('all others ends nobody where the own session has moved already: it would be one of them', async () => {
+    let meanwhile = async () => {}
+    const { app } = application((store) =>
+      changed(store, {
+        async read(id) {
+          await meanwhile()
+          return store.read(id)
+        },
+      }),
+    )
+    const [own, other] = [request.agent(app), request.agent(app)]
+    for (const agent of [own, other]) await agent.get('/login')
+    const ending = own.get('/end-others')
+    let reads = 0
+    meanwhile = async () => {
+      // The first is the request's own, by which it is let in.
+      if (++reads !== 2) return
+      await own.get('/move')
+    }
+    expect((await ending).body).toMatchObject({ complete: false, found: 0, error: { code: 'ERR_SESSIONS' } })
+    for (const agent of [own, other]) expect((await agent.get('/me')).text).toBe('alice')
+  })
+
+  it('all others is not complete while logins come as fast as sessions are listed', async () => {
+    let logIn = async () => {}
+    const { app } = application((store) =>
+      changed(store, {
+        async list(target, cursor) {
+          await logIn()
+          const page = await store.list(target, cursor)
+          // In two pages: what comes into the one that was read already is seen at the next walk.
+          return cursor === undefined ? { ...page, cursor: 'rest' } : { sessions: [] }
+        },
+      }),
+    )
+    const own = request.agent(app)
+    await own.get('/login')
+    logIn = async () => void (await request(app).get('/login'))
+    const { complete, error } = (await own.get('/end-others')).body
+    expect([complete, error.code]).toEqual([false, 'ERR_STORE'])
+  })
 })
+
+/** The same store, but for these methods. */
+function changed(store: LogoutStore, methods: Partial<LogoutStore>): LogoutStore {
+  return new Proxy(store, {
+    get: (target, name) => {
+      const value = Reflect.get(methods, name) ?? Reflect.get(target, name)
+      return typeof value === 'function' ? value.bind(target) : value
+    },
+  })
+}

@@ -1,4 +1,4 @@
-// One stateless sign-on that is ended alone, and logins that say when they were begun.
+// One stateless sign-on that is ended alone, and how long it stays dead.
 import { describe, expect, it } from 'vitest'
 import { createBackchannelLogout, memoryStore } from '../../src/index.js'
 import { targetKey } from '../../src/marks/target.js'
@@ -32,6 +32,7 @@ describe('end', () => {
     expect(await logout.isLive(phone)).toBe(true)
     pass(1)
     expect(await logout.signOn(claims(sid))).toBeDefined()
+    expect(await logout.isLive(laptop)).toBe(false)
   })
 
   it('ends a record of an earlier release, which has no id, and does nothing without a record', async () => {
@@ -44,23 +45,6 @@ describe('end', () => {
   })
 })
 
-describe('startedAt', () => {
-  it('lets a login live that was begun after the logout, and no other of the same moment', async () => {
-    const { logout, claims, endedByOp, clock, pass } = rp()
-    const before = clock()
-    await endedByOp('s')
-    pass(0.1)
-    expect(await logout.signOn(claims('s'), { startedAt: before - 0.1 })).toBeUndefined()
-    expect(await logout.signOn(claims('s'))).toBeUndefined()
-    expect(await logout.signOn(claims('s'), { startedAt: clock() })).toBeDefined()
-  })
-
-  it('in milliseconds is a mistake that is said', async () => {
-    const { logout, claims } = rp()
-    await expect(logout.signOn(claims('s'), { startedAt: 1_700_000_000_000 })).rejects.toThrow(/epoch seconds/)
-  })
-})
-
 describe('an iat that cannot be true', () => {
   it.each([1_700_000_000_000, 1_700_000_000 + 3600])('%s counts as older than any logout', async (iat) => {
     const { logout, claims, endedByOp } = rp()
@@ -68,3 +52,40 @@ describe('an iat that cannot be true', () => {
     expect(await logout.signOn(claims('s', iat))).toBeUndefined()
   })
 })
+
+describe('the end of a long life', () => {
+  const lifetime = 1_000_000
+
+  /** The clock of this node is a second behind the store's, and nothing has told it so. */
+  function behind() {
+    let now = 1_700_000_000
+    const store = memoryStore({ clock: () => now })
+    const options = { provider: client, store, clock: () => now - 1, sessionLifetimeSeconds: lifetime }
+    const claims = { iss: client.issuer, aud: client.clientId, sub: 'alice', sid: 'S1', iat: now - 1 }
+    const fresh = () => createBackchannelLogout(options)
+    return { fresh, claims, pass: (seconds: number) => (now += seconds) }
+  }
+
+  it.each([
+    ['a logout by sid', (logout: Logout) => logout.terminate({ ...client, sid: 'S1' })],
+    ['a logout by sub', (logout: Logout) => logout.terminate({ ...client, sub: 'alice' })],
+    ['a local logout', (logout: Logout, record: SignOn) => logout.end(record)],
+  ])(
+    'after %s a dead sign-on stays dead half a second before its end, at a node whose clock is a second behind',
+    async (_, end) => {
+      const { fresh, claims, pass } = behind()
+      const [dead, alive] = [await fresh().signOn(claims), await fresh().signOn({ ...claims, sub: 'bob', sid: 'S2' })]
+      if (dead === undefined || alive === undefined) throw new Error('nobody signed in')
+      await end(fresh(), dead)
+      pass(lifetime - 0.5)
+      expect(await fresh().isLive(alive)).toBe(true)
+      expect(await fresh().isLive(dead)).toBe(false)
+      pass(1)
+      expect(await fresh().isLive(alive)).toBe(false)
+      expect(await fresh().isLive(dead)).toBe(false)
+    },
+  )
+})
+
+type Logout = ReturnType<typeof createBackchannelLogout>
+type SignOn = NonNullable<Awaited<ReturnType<Logout['signOn']>>>

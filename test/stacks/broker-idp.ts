@@ -1,10 +1,10 @@
-// The identity provider of the broker's tests, as a process: signs in whoever the browser's cookie names, and says on its last page
-// whom it told.
+// The identity provider of the broker's tests, as a process: signs in whoever the browser's cookie names, and says on
+// its last page whom it told.
 import { createServer } from 'node:http'
 import type { ClientMetadata, KoaContextWithOIDC } from 'oidc-provider'
 import { createProvider } from '../servers/oidc-provider.js'
 
-const { ISSUER = '', CLIENTS = '[]', SHORT_SECONDS = '3' } = process.env
+const { ISSUER = '', CLIENTS = '[]', SHORT_SECONDS = '10' } = process.env
 const clients: ClientMetadata[] = JSON.parse(CLIENTS)
 const told: string[] = []
 

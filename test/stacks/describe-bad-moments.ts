@@ -1,5 +1,6 @@
-// The two moments that matter most, for any program of docs/recipes: a logout comes while the login is being finished, and the logout
-// store cannot be asked. Into each program two gates are built, before `bind` or `signOn` and before each look-up; nothing else changes.
+// The two moments that matter most, for any program of docs/recipes: a logout comes while the login is being finished,
+// and the logout store cannot be asked. Into each program two gates are built, before `bind` or `signOn` and before
+// each look-up; nothing else changes.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { Browser } from './browser.js'
 import { type Gate, startGate } from './gate.js'

@@ -38,6 +38,12 @@ export function describeRecipe(name: string, options: StackOptions): void {
       expect(await who(stack, laptop)).toBe(401)
       expect(await who(stack, thief)).toBe(401)
       expect(await who(stack, phone)).toBe('ada')
+
+      // At once, and without a password: by the `sid` that the session had which was just ended.
+      await signIn(stack, 'ada', laptop)
+      expect(await who(stack, laptop)).toBe('ada')
+      expect(await who(stack, phone)).toBe('ada')
+      expect(await who(stack, thief)).toBe(401)
     })
 
     it('refuses what is not a logout, and nobody is signed out by it', async () => {
@@ -60,6 +66,26 @@ export function describeRecipe(name: string, options: StackOptions): void {
 
     it('has nothing to complain of', () => {
       expect(stack.program.complaints()).toBe('')
+    })
+  })
+}
+
+/** What the tests of recipes are worth. `without`: takes the one line out of a program by which it is protected. */
+export function describeWithout(
+  programs: Readonly<Record<string, StackOptions>>,
+  without: Readonly<Record<string, (code: string) => string>>,
+): void {
+  describe('what these tests are worth: without its protection, a thief stays signed in', () => {
+    it.each(Object.entries(without))('%s', async (name, change) => {
+      const stack = await startStack(name, { ...programs[name], change })
+      try {
+        const laptop = await signIn(stack, 'ada')
+        const thief = laptop.copy()
+        await logOutAtTheOp(stack, laptop)
+        expect(await who(stack, thief)).toBe('ada')
+      } finally {
+        await stack.stop()
+      }
     })
   })
 }

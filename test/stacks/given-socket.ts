@@ -1,5 +1,5 @@
-// Preloaded into a recipe's program: the first server that listens does so on the socket which the test has opened, so that the
-// program keeps the port it names in the documentation, and no test needs a fixed one.
+// Preloaded into a recipe's program: the first server that listens does so on the socket which the test has opened, so
+// that the program keeps the port it names in the documentation, and no test needs a fixed one.
 import { once } from 'node:events'
 import { Server } from 'node:net'
 

@@ -1,5 +1,5 @@
-// A real OpenID Provider (oidc-provider) for the recipes' logins: signs in whom the test says, without a page in between. Not the
-// example's, because passport-openidconnect knows no PKCE.
+// A real OpenID Provider (oidc-provider) for the recipes' logins: signs in whom the test says, without a page in
+// between. Not the example's, because passport-openidconnect knows no PKCE.
 import { randomBytes } from 'node:crypto'
 import type { ClientAuthMethod } from 'oidc-provider'
 import { createProvider, listen } from '../servers/oidc-provider.js'

@@ -4,7 +4,7 @@ import { TSCONFIG } from './recipe.js'
 import { RECIPES } from './stack.js'
 
 /** Run by tests of their own. */
-const OTHERS = ['server-sent-events', 'broker']
+const OTHERS = ['server-sent-events', 'broker', 'saml']
 const NAMES = Object.entries(RECIPES).map(([name, { recipe = name }]) => recipe)
 
 describeRecipeTypes(

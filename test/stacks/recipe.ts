@@ -1,11 +1,12 @@
-// The programs of docs/recipes and of the README: taken out of their Markdown as they stand, and run as a reader would run
-// them. A fenced block whose info string names a file ("```ts app.ts") is that file.
+// The programs of docs/recipes and of the README: taken out of their Markdown as they stand, and run as a reader would
+// run them. A fenced block whose info string names a file ("```ts app.ts") is that file.
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer, type Server } from 'node:net'
 import path from 'node:path'
 import { pathToFileURL } from 'node:url'
+import { linkPackage, transpiled } from '../servers/compiled.js'
 
 export const RECIPES = path.resolve(import.meta.dirname, '../../docs/recipes')
 export const TSCONFIG = path.join(import.meta.dirname, 'tsconfig.recipes.json')
@@ -36,7 +37,10 @@ export function recipes(): readonly string[] {
     .filter((recipe) => filesOf(recipe).length > 0)
 }
 
-/** Writes a recipe's files, and the login that many share, below a folder where imports find what they need; returns theirs. */
+/**
+ * Writes a recipe's files, and the login that many share, below a folder where imports find what they need; returns
+ * theirs.
+ */
 export function unpack(recipe: string, change: (code: string) => string = (code) => code, programs = PROGRAMS): string {
   mkdirSync(programs, { recursive: true })
   const folder = mkdtempSync(path.join(programs, `${recipe}-`))
@@ -82,7 +86,11 @@ export async function run({
   env,
   tsconfig = TSCONFIG,
 }: RunOptions): Promise<RunningProgram> {
-  const child = spawn(process.execPath, ['--import', 'tsx', '--import', GIVEN_SOCKET, path.resolve(folder, entry)], {
+  const isCompiled = tsconfig === TSCONFIG && !path.isAbsolute(entry)
+  const args = isCompiled
+    ? compiledProgram(folder, entry)
+    : ['--import', 'tsx', '--import', GIVEN_SOCKET, path.resolve(folder, entry)]
+  const child = spawn(process.execPath, args, {
     cwd: folder,
     env: { PATH: process.env.PATH, TSX_TSCONFIG_PATH: tsconfig, ...env },
     stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
@@ -100,6 +108,20 @@ export async function run({
     throw new Error(`the program ended before it listened: ${complaints}`)
   }
   return { complaints: () => complaints, stop }
+}
+
+/** Beside its sources: a start takes tsx a second more, which is most of many tests. */
+function compiledProgram(folder: string, entry: string): readonly string[] {
+  for (const name of readdirSync(folder, { recursive: true, encoding: 'utf8' })) {
+    if (!name.endsWith('.ts')) continue
+    const file = path.join(folder, name)
+    writeFileSync(file.replace(/ts$/, 'js'), transpiled(name, readFileSync(file, 'utf8')))
+  }
+  const socket = path.join(folder, '.given-socket.js')
+  writeFileSync(socket, transpiled(socket, readFileSync(new URL(GIVEN_SOCKET), 'utf8')))
+  writeFileSync(path.join(folder, 'package.json'), '{ "type": "module" }')
+  linkPackage(folder)
+  return ['--import', pathToFileURL(socket).href, path.join(folder, entry.replace(/\.ts$/, '.js'))]
 }
 
 export async function stopped(child: ChildProcess): Promise<void> {

@@ -1,6 +1,7 @@
 // The bound of bounded reads, on a store whose log, pulls and clocks are moved by hand.
 import fc from 'fast-check'
 import { describe, expect, it, vi } from 'vitest'
+import { createBackchannelLogout } from '../../src/index.js'
 import { covers } from '../../src/marks/covering.js'
 import { type BoundedReads, type BoundedReadsOptions, boundedReads } from '../../src/stores/bounded-reads.js'
 import type { LogPage, LogStore } from '../../src/stores/log-store.js'
@@ -111,6 +112,41 @@ class World {
   }
 }
 
+describe('a pull whose reply was long on its way', () => {
+  it('makes no login look as if it had been begun before a logout that came first', async () => {
+    const world = new World()
+    const provider = {
+      issuer: 'https://op.example',
+      clientId: 'rp',
+      jwks: { keys: [{ kty: 'OKP', crv: 'Ed25519', x: 'AA' }] },
+    }
+    const store = boundedReads(world.store, world.options())
+    const options = { provider, clock: () => world.time, warnings: false }
+    const [node, here] = [
+      createBackchannelLogout({ ...options, store: world.truth }),
+      createBackchannelLogout({ ...options, store }),
+    ]
+    try {
+      const claims = { iss: provider.issuer, aud: 'rp', sub: 'alice', iat: 1_700_000_000 }
+      for (const pull of world.pulls) pull.answer('page')
+      world.time += 2
+      await world.answerAll()
+      // This reply says what o'clock it was two seconds ago.
+      const other = await here.signOn({ ...claims, sub: 'bob' })
+      if (other === undefined) throw new Error('nobody was logged out')
+      expect(await here.isLive(other)).toBe(true)
+      await node.terminate({ issuer: provider.issuer, clientId: 'rp', sub: 'alice' })
+      world.time += 0.3
+      const startedAt = world.time
+      world.time += 0.3
+      const signOn = await here.signOn(claims, { startedAt })
+      expect(signOn && (await node.isLive(signOn))).toBe(true)
+    } finally {
+      for (const each of [store, node, here]) each.close()
+    }
+  })
+})
+
 describe('bounded reads', () => {
   it('answers from memory while fresh, and asks the store when not', async () => {
     const { world, reads } = await started()
@@ -125,6 +161,14 @@ describe('bounded reads', () => {
     world.time += 0.001
     await reads.read('a')
     expect(world.strictReads).toBe(2)
+  })
+
+  it('tells marks at once while fresh, and promises nothing', async () => {
+    const { world, reads } = await started()
+    expect(reads.marks(['sub of a'])).toMatchObject({ marks: [] })
+    world.time += B + 0.001
+    await reads.marks(['sub of a'])
+    expect(world.strictMarks).toBe(1)
   })
 
   it('asks nothing about a bound session or a sign-on, and once at each read of a session that is not bound', async () => {
@@ -288,6 +332,102 @@ describe('bounded reads', () => {
     }
   })
 
+  it('counts a pull that is late whenever it comes, and begins few others meanwhile, each with twice the patience', async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
+    try {
+      const failures: unknown[] = []
+      const world = new World()
+      const options = world.options({ pullEverySeconds: 1, onPullFailed: (error) => failures.push(error) })
+      const cursors: unknown[] = []
+      const pull = (cursor: string | undefined) => {
+        cursors.push(cursor)
+        return world.store.pull(cursor)
+      }
+      const reads = boundedReads({ ...world.store, pull }, options)
+      for (let i = 0; i < 100; i++) await pass(world, 1)
+      expect([world.pulls.length, failures.length]).toEqual([2, 1])
+      const [late, second] = world.pulls.splice(0)
+      late?.answer('page')
+      await late?.deliver()
+      // What was begun meanwhile may hang for ever: the next goes on from where the late one ended.
+      for (let i = 0; i < 70; i++) await pass(world, 1)
+      expect(cursors).toEqual([undefined, undefined])
+      for (let i = 0; i < 30 && world.pulls.length === 0; i++) await pass(world, 1)
+      expect(cursors).toEqual([undefined, undefined, '0'])
+      await world.answerAll('page')
+      await reads.marks(['key'])
+      expect([world.strictMarks, failures.length]).toEqual([0, 2])
+      // Overtaken, it takes nothing back.
+      await world.logout('key')
+      await pass(world, 1)
+      await world.answerAll('page')
+      await second?.deliver()
+      expect((await reads.marks(['key'])).marks).toHaveLength(1)
+      expect(world.strictMarks).toBe(0)
+      reads.close()
+    } finally {
+      vi.useRealTimers()
+    }
+  })
+
+  it('pulls at once when the doorbell rings, and then no more than ten times a second, however often it rings', async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
+    try {
+      const { world, reads } = await started()
+      world.time += 1
+      await bound(world, 'a')
+      await reads.read('a')
+      reads.ring()
+      expect(world.pulls.length).toBe(1)
+      await world.answerAll()
+      await world.logout('sub of a')
+      for (let i = 0; i < 100; i++) reads.ring()
+      await pass(world, 0.09)
+      expect(world.pulls.length).toBe(0)
+      await pass(world, 0.02)
+      expect(world.pulls.length).toBe(1)
+      await world.answerAll()
+      // Whoever rang is in it, and nothing is left to be pulled for.
+      expect(isDead(await reads.read('a'))).toBe(true)
+      await pass(world, 10)
+      expect(world.pulls.length).toBe(0)
+      reads.close()
+    } finally {
+      vi.useRealTimers()
+    }
+  })
+
+  it('pulls once for a doorbell that was to wait where a pull begins meanwhile, and never after it was closed', async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
+    try {
+      const { world, reads } = await started()
+      reads.ring()
+      await pull(world, reads)
+      await pass(world, 1)
+      expect(world.pulls.length).toBe(0)
+      await pull(world, reads)
+      reads.ring()
+      reads.close()
+      await vi.advanceTimersByTimeAsync(1000)
+      expect(world.pulls.length).toBe(0)
+    } finally {
+      vi.useRealTimers()
+    }
+  })
+
+  it('pulls after each logout of its own without waiting', async () => {
+    const { world, reads } = await started()
+    await reads.begin({
+      target: { scope: 'sub', key: 'sub of a' },
+      issuedAt: 1000,
+      seenSecondsAgo: 0,
+      marksExpireAt: world.time + 1e6,
+      mayDestroy: false,
+    })
+    expect(world.pulls.length).toBe(1)
+    reads.close()
+  })
+
   it('keeps at most so many bindings, and asks again for the others', async () => {
     const { world, reads } = await started({ maxSessions: 2 })
     for (const id of ['a', 'b', 'c']) {
@@ -340,6 +480,7 @@ describe('bounded reads', () => {
         fc.record({
           do: fc.constantFrom(
             'pull' as const,
+            'ring' as const,
             'answer' as const,
             'fail' as const,
             'deliver' as const,
@@ -392,6 +533,9 @@ describe('bounded reads', () => {
               world.time += step.id / 8
               break
             case 'pull':
+              reads.refresh().catch(() => {})
+              break
+            case 'ring':
               reads.ring()
               break
             case 'answer':
@@ -431,6 +575,12 @@ async function started(options: BoundedReadsOptions = {}): Promise<{ world: Worl
   const reads = boundedReads(world.store, world.options(options))
   await world.answerAll()
   return { world, reads }
+}
+
+/** Time passes, for the store and for timers. */
+async function pass(world: World, seconds: number): Promise<void> {
+  world.time += seconds
+  await vi.advanceTimersByTimeAsync(seconds * 1000)
 }
 
 async function pull(world: World, reads: BoundedReads): Promise<void> {

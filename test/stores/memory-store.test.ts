@@ -1,4 +1,4 @@
-import { describe, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { memoryStore } from '../../src/stores/memory-store.js'
 import { logoutStoreContract } from '../../src/testing/logout-store/contract.js'
 
@@ -9,4 +9,8 @@ describe('memory store', () => {
     },
   })
   for (const { name, run } of cases) it(name, run)
+
+  it('tells marks at once, and promises nothing', () => {
+    expect(memoryStore({ clock: () => 7 }).marks(['key'])).toEqual({ now: 7, marks: [] })
+  })
 })

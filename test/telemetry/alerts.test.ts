@@ -1,4 +1,5 @@
-// The alert rules and the dashboard: evaluated by the real Prometheus, about metrics that exist, with a page for who is woken.
+// The alert rules and the dashboard: evaluated by the real Prometheus, about metrics that exist, with a page for who is
+// woken.
 import { execFileSync, spawnSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import path from 'node:path'

@@ -1,8 +1,9 @@
-// The application of a user who tests their logout, whole, and the same with one mistake: what people forget at the receiver, at
-// `bind` and at the session store.
+// The application of a user who tests their logout, whole, and the same with one mistake: what people forget at the
+// receiver, at `bind` and at the session store.
 import { createServer } from 'node:http'
 import express, { type Express, type NextFunction, type Request, type Response } from 'express'
 import session from 'express-session'
+import { decodeJwt } from 'jose'
 import * as oidc from 'openid-client'
 import { createBackchannelLogout, expressSessions, type LogoutEvent, type ProviderOptions } from '../../src/index.js'
 
@@ -15,6 +16,13 @@ export type Mistake =
   | 'the receiver stands behind a login wall'
   | 'bind gets other claims'
   | 'onSessionsEnded closes nothing'
+  | 'one logout ends all devices'
+  | 'a device is remembered by its cookie'
+  | 'who was logged out once is refused'
+  | 'a repeat ends everybody'
+  | 'a broken token is taken'
+  | 'a Logout Token is taken for an ID Token'
+  | 'onSessionsEnded closes everything'
 
 export interface Application {
   readonly url: string
@@ -63,12 +71,32 @@ function mount(
 ): () => void {
   const store = new session.MemoryStore()
   const streams = new Map<string, Set<Response>>()
+  /** Of the mistakes that keep a record of their own: whose a session is, and on which device. */
+  const records = new Map<string, { readonly device: string; readonly user: string }>()
+  const signedInDevices = new Set<string>()
+  const loggedOutUsers = new Set<string>()
   const logout = createBackchannelLogout<Request>({
-    provider: { issuer, clientId: 'my-rp', ...provider },
+    provider: {
+      issuer,
+      clientId: 'my-rp',
+      ...(mistake === 'one logout ends all devices' && { ignoreSid: true }),
+      ...(mistake === 'a broken token is taken' && { allowMissingExp: true }),
+      ...provider,
+    },
     sessions: expressSessions(mistake === 'the store is another' ? new session.MemoryStore() : store),
-    onEvent: (event) => events.push(event),
+    onEvent(event) {
+      events.push(event)
+      if (mistake === 'a repeat ends everybody' && event.type === 'replay') store.clear()
+    },
     onSessionsEnded({ sessionIds }) {
+      for (const id of sessionIds) {
+        signedInDevices.delete(records.get(id)?.device ?? '')
+        loggedOutUsers.add(records.get(id)?.user ?? '')
+      }
       if (mistake === 'onSessionsEnded closes nothing') return
+      if (mistake === 'onSessionsEnded closes everything') {
+        for (const each of streams.values()) for (const stream of each) stream.end()
+      }
       for (const id of sessionIds) for (const stream of streams.get(id) ?? []) stream.end()
     },
   })
@@ -83,6 +111,7 @@ function mount(
   app.get('/login', async (req, res) => {
     const login = { state: oidc.randomState(), nonce: oidc.randomNonce(), verifier: oidc.randomPKCECodeVerifier() }
     req.session.login = login
+    if (deviceOf(req) === undefined) res.append('set-cookie', `device=${login.state}; Path=/`)
     const address = oidc.buildAuthorizationUrl(await client, {
       redirect_uri: `${url}/callback`,
       scope: 'openid',
@@ -97,6 +126,15 @@ function mount(
   app.get('/callback', async (req, res) => {
     const { login } = req.session
     if (login === undefined) return void res.sendStatus(400)
+    if (mistake === 'a Logout Token is taken for an ID Token') {
+      const idToken = await redeemUnseen(await client, req, `${url}/callback`, login.verifier)
+      await regenerate(req)
+      // The very mistake: whose it is counts, and not what it is.
+      if (idToken.events === undefined && (await logout.bind(req, idToken)).ended)
+        return void res.redirect('/login?again')
+      req.session.user = String(idToken.sub)
+      return void res.redirect('/')
+    }
     const tokens = await oidc
       .authorizationCodeGrant(await client, new URL(req.originalUrl, url), {
         expectedState: login.state,
@@ -106,7 +144,12 @@ function mount(
       .catch(() => undefined)
     const claims = tokens?.claims()
     if (claims === undefined) return void res.status(400).send('That did not work')
+    if (mistake === 'who was logged out once is refused' && loggedOutUsers.has(claims.sub))
+      return void res.redirect('/')
     await regenerate(req)
+    const device = deviceOf(req) ?? ''
+    records.set(req.sessionID, { device, user: claims.sub })
+    signedInDevices.add(device)
     const given = mistake === 'bind gets other claims' ? { ...claims, sid: `another-${claims.sid}` } : claims
     if (mistake === 'bind is not awaited') {
       // The very mistake: the promise floats.
@@ -124,7 +167,10 @@ function mount(
     app.all('/backchannel-logout', logout.receiver())
   }
   app.get('/', (_req, res) => void res.send('Welcome'))
-  app.get('/me', (req, res) => void res.sendStatus(req.session.user === undefined ? 401 : 200))
+  app.get('/me', (req, res) => {
+    const isRemembered = mistake === 'a device is remembered by its cookie' && signedInDevices.has(deviceOf(req) ?? '')
+    res.sendStatus(req.session.user === undefined && !isRemembered ? 401 : 200)
+  })
   app.get('/events', (req, res) => {
     if (req.session.user === undefined) return void res.sendStatus(401)
     res.writeHead(200, { 'content-type': 'text/event-stream' }).write(': hello\n\n')
@@ -138,4 +184,19 @@ function mount(
 
 function regenerate(req: Request): Promise<void> {
   return new Promise((done, fail) => req.session.regenerate((error) => (error ? fail(error) : done())))
+}
+
+function deviceOf({ headers: { cookie = '' } }: Request): string | undefined {
+  return /device=([^;]*)/.exec(cookie)?.[1]
+}
+
+/** The claims of the ID Token, as an application reads them that checks nothing. */
+async function redeemUnseen(client: oidc.Configuration, req: Request, redirectUri: string, verifier: string) {
+  const { token_endpoint: endpoint = '' } = client.serverMetadata()
+  const body = new URLSearchParams({
+    ...{ grant_type: 'authorization_code', code: String(req.query.code), redirect_uri: redirectUri },
+    ...{ client_id: 'my-rp', client_secret: 'a secret', code_verifier: verifier },
+  })
+  const { id_token: idToken } = (await (await fetch(endpoint, { method: 'POST', body })).json()) as { id_token: string }
+  return decodeJwt(idToken)
 }

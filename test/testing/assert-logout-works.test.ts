@@ -47,6 +47,37 @@ describe('assertLogoutWorks', () => {
     ['the store is another', /another store|the very same store|one and the same store object/i, 'sign-in-fails'],
     ['bind gets other claims', /no session was found under what the Logout Token names/, 'found-is-0'],
     ['onSessionsEnded closes nothing', /connection of the ended session was still open/, 'a-connection-stays-open'],
+    [
+      'one logout ends all devices',
+      /another device of the same person was signed out as well[\s\S]*ignoreSid ends all devices by design/,
+      'others-are-signed-out',
+    ],
+    [
+      'a device is remembered by its cookie',
+      /the cookie from before the logout is signed in again/,
+      'an-old-cookie-lives-again',
+    ],
+    [
+      'who was logged out once is refused',
+      /on that device alone[\s\S]*the tokens were fetched, and nobody is signed in/,
+      'sign-in-fails',
+    ],
+    [
+      'a repeat ends everybody',
+      /a second time ends nobody[\s\S]*a person whom the token does not name was signed out as well/,
+      'others-are-signed-out',
+    ],
+    [
+      'a broken token is taken',
+      /1 of \d+ broken tokens were not refused with 400: exp-absent .*answered 200/,
+      'a-broken-token-is-taken',
+    ],
+    [
+      'a Logout Token is taken for an ID Token',
+      /a Logout Token that says so was taken for an ID Token, and somebody is signed in by it/,
+      'a-logout-token-signs-in',
+    ],
+    ['onSessionsEnded closes everything', /the connection of another person was closed too/, 'the-test-kit'],
   ])('%s: says so, with the remedy and the page', async (mistake, words, anchor) => {
     const message = await wordsOf(mistake)
     expect(message).toMatch(words)
@@ -100,7 +131,9 @@ describe('assertLogoutWorks', () => {
       },
       isSignedIn: async (browser) => signedIn.has(browser),
     })
-    await expect(attempt).rejects.toThrow(/One of three: bind\(\) is not called at sign-in.+expressSessions\(store\)/)
+    await expect(attempt).rejects.toThrow(
+      /one of three: bind\(\) is not called at sign-in.+expressSessions\(store\).+logout\.isLive\(signOn\)/,
+    )
   })
 
   it('catches a page that takes everything', async () => {

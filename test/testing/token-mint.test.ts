@@ -1,4 +1,4 @@
-// The mint against an independent judge: jose verifies what the mint signs, and each defect is the one it is named for.
+// The mint against an independent judge: jose verifies what the mint signs.
 import {
   compactDecrypt,
   createLocalJWKSet,
@@ -15,7 +15,6 @@ import {
   processDiscoveryResponse,
 } from 'oauth4webapi'
 import { describe, expect, it } from 'vitest'
-import { DEFECTS } from '../../src/testing/defects.js'
 import { createFakeOp } from '../../src/testing/fake-op.js'
 import { type MintAlgorithm, mintKeys } from '../../src/testing/mint-keys.js'
 import { createTokenMint, loginTraps } from '../../src/testing/token-mint.js'
@@ -127,51 +126,6 @@ describe('createTokenMint', () => {
     const [a, b, c] = await Promise.all([mintKeys('ES256'), mintKeys('ES256', 'rotated'), mintKeys('ES256')])
     expect(a).toBe(c)
     expect(a.own.kid).not.toBe(b.own.kid)
-  })
-})
-
-describe('DEFECTS', () => {
-  it('names each defect once', () => {
-    expect(new Set(DEFECTS.map(({ name }) => name)).size).toBe(DEFECTS.length)
-  })
-
-  // A defect of header or claims must be the only one: it is truly signed by a published key.
-  const signedInEarnest = DEFECTS.filter(
-    ({ name }) => !/^(alg|public|signature|payload-swapped|key-in|crit)/.test(name),
-  )
-  it.each(signedInEarnest)('$name is validly signed', async ({ name }) => {
-    const mint = await createTokenMint(client)
-    const { compactVerify } = await import('jose')
-    await compactVerify(await mint.defective(name), createLocalJWKSet(mint.jwks))
-  })
-
-  const invalidlySigned = DEFECTS.filter(({ name }) => /^(signature|payload-swapped|key-in|public|alg-none)/.test(name))
-  it.each(invalidlySigned)('$name is not validly signed', async ({ name }) => {
-    const mint = await createTokenMint(client)
-    await expect(
-      jwtVerify(await mint.defective(name), createLocalJWKSet(mint.jwks), { currentDate }),
-    ).rejects.toMatchObject({ code: expect.stringMatching(/^ERR_J/) })
-  })
-
-  it.each(DEFECTS)('$name differs from the valid token', async ({ name }) => {
-    const mint = await createTokenMint(client)
-    const shape = (token: string) => {
-      const [header = '', payload = '', signature = ''] = token.split('.')
-      const text = Buffer.from(payload, 'base64url')
-        .toString('latin1')
-        .replace(/"jti":"[^"]{36}"/, '')
-      return [Buffer.from(header, 'base64url').toString(), text, signature.length].join()
-    }
-    const spoilt = await mint.defective(name)
-    const valid = await mint.logoutToken()
-    if (name === 'signature-of-foreign-key' || name === 'signature-garbled') expect(shape(spoilt)).toBe(shape(valid))
-    else expect(shape(spoilt)).not.toBe(shape(valid))
-  })
-
-  it('refuses a name it does not know', async () => {
-    const mint = await createTokenMint(client)
-    // @ts-expect-error the union is closed
-    await expect(async () => mint.defective('no-such')).rejects.toThrow(TypeError)
   })
 })
 

@@ -1,6 +1,5 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { audiencesOf } from '../../src/tokens/compact-token.js'
 import { type ClaimRules, checkLogoutClaims } from '../../src/tokens/logout-token-claims.js'
 import { CLIENT_ID, ISSUER, NOW, refusalOf } from './verifying.js'
 
@@ -239,13 +238,4 @@ describe('a jti', () => {
       return undefined
     }
   }
-})
-
-describe('audiencesOf', () => {
-  it('reads a string and strings, and nothing else', () => {
-    expect(audiencesOf({ aud: 'a' })).toEqual(['a'])
-    expect(audiencesOf({ aud: ['a', 'b'] })).toEqual(['a', 'b'])
-    expect(audiencesOf({ aud: ['a', 1] })).toBeUndefined()
-    expect(audiencesOf({})).toBeUndefined()
-  })
 })

@@ -3,7 +3,7 @@ import { setMaxListeners } from 'node:events'
 import { expect } from 'vitest'
 import { LogoutError } from '../../src/errors.js'
 import { type ProviderDirectory, type ProviderSource, providerDirectory } from '../../src/providers/directory.js'
-import type { ProviderOptions } from '../../src/providers/provider.js'
+import type { ProviderOptions } from '../../src/providers/provider-options.js'
 import type { MintAlgorithm } from '../../src/testing/mint-keys.js'
 import { createTokenMint, type TokenMint, type TokenMintOptions } from '../../src/testing/token-mint.js'
 import { type LogoutToken, verifyLogoutToken } from '../../src/tokens/logout-token.js'
@@ -37,7 +37,10 @@ export async function verify(token: string, source: ProviderSource, now = NOW): 
   return first
 }
 
-/** The error with which a verification was refused; fails if it was not, or by anything else than this package's own error. */
+/**
+ * The error with which a verification was refused; fails if it was not, or by anything else than this package's own
+ * error.
+ */
 export async function refusalOf(attempt: Promise<unknown>): Promise<LogoutError> {
   try {
     await attempt

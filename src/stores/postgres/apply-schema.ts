@@ -5,8 +5,8 @@ import type { PostgresPool } from './postgres-store.js'
 
 /**
  * Creates the tables and functions of the logout store in the first schema of the `search_path`, or brings those of an
- * earlier version of this package up to date with what is in them. May be called at every start and by every node at once.
- * Rejects, and changes nothing, where the schema is already that of a later version. The same as
+ * earlier version of this package up to date with what is in them. May be called at every start and by every node at
+ * once. Rejects, and changes nothing, where the schema is already that of a later version. The same as
  * `psql "$DATABASE_URL" --single-transaction -f schema.sql`, for which the file is in the package
  * (`src/stores/postgres/generated/schema.sql`). Needs the right to create tables and functions.
  */
@@ -15,8 +15,8 @@ export async function applySchema(pool: { query(text: string): Promise<unknown> 
 }
 
 /**
- * Deletes what expired, in batches, and resolves to the number of rows. The store prunes with one in sixteen of its writes, so
- * this is only for databases that stood idle; any node may call it at any time.
+ * Deletes what expired, in batches, and resolves to the number of rows. The store prunes with one in sixteen of its
+ * writes, so this is only for databases that stood idle; any node may call it at any time.
  */
 export async function prunePostgres(pool: PostgresPool, options: { readonly batch?: number } = {}): Promise<number> {
   assertOptions('prunePostgres()', options, { batch: true })
@@ -30,7 +30,8 @@ export async function prunePostgres(pool: PostgresPool, options: { readonly batc
 }
 
 /**
- * What is amiss with this database, one sentence each with its remedy; empty if nothing is. For the start of your application:
+ * What is amiss with this database, one sentence each with its remedy; empty if nothing is. For the start of your
+ * application:
  *
  * `for (const problem of await checkPostgres(pool)) console.warn(problem)`
  *

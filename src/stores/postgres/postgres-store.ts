@@ -1,5 +1,5 @@
-// The logout store in PostgreSQL: each method is one statement, a call of a function of sql/functions. Knows a pool by its
-// shape and imports no driver.
+// The logout store in PostgreSQL: each method is one statement, a call of a function of sql/functions. Knows a pool by
+// its shape and imports no driver.
 import type { TargetKey } from '../../marks/target.js'
 import { assertOptions } from '../../option-checks.js'
 import type { LogPage, LogStore } from '../log-store.js'
@@ -26,8 +26,9 @@ export interface PostgresPool {
 /** Options of `postgresStore`. */
 export interface PostgresStoreOptions {
   /**
-   * The table of connect-pg-simple, usually `session`, if its sessions are in this same database and nothing but destroying
-   * them is to be done: a logout then destroys them in its one statement. A name as in SQL, with its schema where needed.
+   * The table of connect-pg-simple, usually `session`, if its sessions are in this same database and nothing but
+   * destroying them is to be done: a logout then destroys them in its one statement. A name as in SQL, with its schema
+   * where needed.
    */
   readonly sessionTable?: string
 }
@@ -39,8 +40,8 @@ const TRIES = 5
 /**
  * A logout store for any number of nodes. One round trip per method.
  *
- * The schema must have been applied (`applySchema`, or `psql -f schema.sql`); `checkPostgres` says what is amiss. What it
- * acknowledged survives a crash if `synchronous_commit` is not off, and a fail-over if the stand-by is synchronous.
+ * The schema must have been applied (`applySchema`, or `psql -f schema.sql`); `checkPostgres` says what is amiss. What
+ * it acknowledged survives a crash if `synchronous_commit` is not off, and a fail-over if the stand-by is synchronous.
  */
 export function postgresStore(pool: PostgresPool, options: PostgresStoreOptions = {}): LogStore {
   if (typeof pool?.query !== 'function') {
@@ -102,8 +103,12 @@ class PostgresStore implements LogStore {
     return { now: reply.number('now'), marks: reply.marks('marks') }
   }
 
-  async endSessions(sessionIds: readonly string[], expiresAt: number): Promise<LocallyEnded> {
-    const reply = await this.#call('bcl_end_sessions', { ids: sessionIds, exp: expiresAt })
+  async endSessions(
+    sessionIds: readonly string[],
+    expiresAt: number,
+    sparedIds: readonly string[] = [],
+  ): Promise<LocallyEnded> {
+    const reply = await this.#call('bcl_end_sessions', { ids: sessionIds, exp: expiresAt, spared: sparedIds })
     return { sessionIds: reply.texts('ids'), tokenKeys: reply.texts('tokens') }
   }
 

@@ -50,12 +50,13 @@ const CHECKS: readonly Check[] = [
 ]
 
 /**
- * What is amiss with this Redis, one sentence each with its remedy; empty if nothing is. For the start of your application:
+ * What is amiss with this Redis, one sentence each with its remedy; empty if nothing is. For the start of your
+ * application:
  *
  * `for (const problem of await checkRedis(client)) console.warn(problem)`
  *
- * Rejects if Redis does not answer `INFO`. Whether it keeps anything across a restart is said where `CONFIG GET` is allowed, as it
- * is not on most hosted ones. On a cluster one node is looked at.
+ * Rejects if Redis does not answer `INFO`. Whether it keeps anything across a restart is said where `CONFIG GET` is
+ * allowed, as it is not on most hosted ones. On a cluster one node is looked at.
  */
 export async function checkRedis(client: RedisClient, options: RedisCheckOptions = {}): Promise<readonly string[]> {
   assertOptions('checkRedis()', options, { cluster: true })
@@ -76,7 +77,9 @@ async function mayTouchAnyKey(command: RedisCommand): Promise<boolean> {
   }
 }
 
-/** A pair in a list, or a map in RESP 3. Nothing where it may not be read: what cannot be seen is not reported as amiss. */
+/**
+ * A pair in a list, or a map in RESP 3. Nothing where it may not be read: what cannot be seen is not reported as amiss.
+ */
 async function savePoints(command: RedisCommand): Promise<Info> {
   try {
     const reply = await command(['CONFIG', 'GET', 'save'], 'bcl')

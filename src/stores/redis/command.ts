@@ -1,5 +1,5 @@
-// The seam to a Redis driver: one function that sends a command, and a script that is loaded when Redis forgot it. Knows
-// the shapes of node-redis and ioredis, imports neither.
+// The seam to a Redis driver: one function that sends a command, and a script that is loaded when Redis forgot it.
+// Knows the shapes of node-redis and ioredis, imports neither.
 import { createHash } from 'node:crypto'
 
 /**
@@ -70,8 +70,8 @@ const LOOK_AROUND_MILLISECONDS = 1000
 const OTHER_ROUTES = ['a', 'b', 'c', 'd', 'e']
 
 /**
- * A cluster client of node-redis learns that a replica took over from MOVED alone, and asks the dead master for ever. So where
- * there is no answer, the same key is asked for by way of other masters, which say where it is.
+ * A cluster client of node-redis learns that a replica took over from MOVED alone, and asks the dead master for ever.
+ * So where there is no answer, the same key is asked for by way of other masters, which say where it is.
  */
 function lookingAround(client: NodeRedisCluster): RedisCommand {
   let lookedAt = Number.NEGATIVE_INFINITY

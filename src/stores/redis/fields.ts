@@ -1,7 +1,7 @@
-// How keys, ids, marks and bindings lie in Redis: lines of fields with a space between them, so that scripts can put them
-// together and take them apart at little cost. Knows no command.
-import { hash } from 'node:crypto'
+// How keys, ids, marks and bindings lie in Redis: lines of fields with a space between them, so that scripts can put
+// them together and take them apart at little cost. Knows no command.
 import type { Mark } from '../../marks/covering.js'
+import { sha256 } from '../../marks/target.js'
 import { type Binding, JTI_SPARE_SECONDS, type JtiKey, type NewBinding, type SessionState } from '../logout-store.js'
 import { listOf, numberOf, textOf, unexpected } from '../reply.js'
 
@@ -9,7 +9,10 @@ const UNSAFE = /[^!-$&-~\u0080-\uffff]/g
 /** What no other text is escaped to. */
 const NOTHING = '%'
 
-/** A text as a field: without spaces, and no other text's. Keys and session ids as they are usually made stay as they are. */
+/**
+ * A text as a field: without spaces, and no other text's. Keys and session ids as they are usually made stay as they
+ * are.
+ */
 export function field(text: string): string {
   if (text === '') return NOTHING
   return text.replace(UNSAFE, (character) => `%${character.charCodeAt(0).toString(16).padStart(2, '0')}`)
@@ -38,7 +41,7 @@ export function nameOfKey(key: string): string {
 
 /** 96 bits, because session ids are random: it only keeps them out of the names of keys. */
 export function nameOfSession(sessionId: string): string {
-  return hash('sha256', sessionId, 'base64url').slice(0, 16)
+  return sha256(sessionId).slice(0, 16)
 }
 
 /** Redis keeps keys to the millisecond: rounded up, since to forget early is the only harm that an expiry can do. */
@@ -67,8 +70,8 @@ export function issuedField(issuedAt: number | undefined): string {
 }
 
 /**
- * What a login says of itself, with slashes between and as far as there is anything: its `iat`, when it was begun, when it ends by
- * itself, how long it may go unused, and what is listed with it.
+ * What a login says of itself, with slashes between and as far as there is anything: its `iat`, when it was begun, when
+ * it ends by itself, how long it may go unused, and what is listed with it.
  */
 export function saidByLogin({
   issuedAt,

@@ -50,7 +50,7 @@ async function readOn(reader: LogReader, from: string, readAt: string): Promise<
       const [kind, entry] = [fields[i], fields[i + 1]]
       if (kind === 'm') marks.push(markOf(entry))
       else if (kind === 'v') moves.push(moveOf(textOf(entry)))
-      else sessionIds.push(unescaped(textOf(entry)))
+      else if (kind !== 'h') sessionIds.push(unescaped(textOf(entry)))
       if (kind === 'e') endedIds.push(unescaped(textOf(entry)))
     }
     if (numberOf(more) === 0)

@@ -1,4 +1,5 @@
-// The store on one Redis: each method is one round trip and, inside Redis, one indivisible step. Knows no driver.
+// The store on one Redis: each method is one round trip and, inside Redis, one indivisible step; what is many is done a
+// page at a time. Knows no driver.
 
 import type { Mark } from '../../marks/covering.js'
 import type { TargetKey } from '../../marks/target.js'
@@ -44,12 +45,12 @@ const scripts = new RedisScripts(STANDALONE_SCRIPTS)
 export class StandaloneRedisStore implements LogStore {
   readonly #command: RedisCommand
   readonly #prefix: string
-  readonly #sessionPrefix: readonly string[]
+  readonly #sessionPrefix: string | undefined
 
   constructor(command: RedisCommand, prefix: string, sessionPrefix: string | undefined) {
     this.#command = command
     this.#prefix = prefix
-    this.#sessionPrefix = sessionPrefix === undefined ? [] : [sessionPrefix]
+    this.#sessionPrefix = sessionPrefix
   }
 
   async bind(login: NewBinding): Promise<BoundState> {
@@ -111,9 +112,32 @@ export class StandaloneRedisStore implements LogStore {
     return numberOf(bound) === 1
   }
 
-  async endSessions(sessionIds: readonly string[], expiresAt: number): Promise<LocallyEnded> {
-    const [ids, tokens] = await this.#run('endSessions', [String(expiresAt), ...sessionIds.flatMap(nameAndId)])
-    return { sessionIds: textsOf(ids), tokenKeys: [...new Set(textsOf(tokens))] }
+  async endSessions(
+    sessionIds: readonly string[],
+    expiresAt: number,
+    sparedIds: readonly string[] = [],
+  ): Promise<LocallyEnded> {
+    const spared = [String(sparedIds.length), ...sparedIds.map(nameOfSession)]
+    const endedIds: string[] = []
+    const tokenKeys = new Set<string>()
+    const walked = new Set<string>()
+    const byText = (list: readonly (readonly string[])[]) => new Map(list.map((step) => [step.join(' '), step]))
+    let steps = byText(sessionIds.filter((id) => !sparedIds.includes(id)).map((id) => [...nameAndId(id), '', '', '']))
+    while (steps.size > 0) {
+      const [ids, tokens, left] = await this.#run('endSessions', [
+        String(expiresAt),
+        ...spared,
+        ...[...steps.values()].flat(),
+      ])
+      endedIds.push(...textsOf(ids))
+      for (const token of textsOf(tokens)) tokenKeys.add(token)
+      const rest = byText(listOf(left).map((step) => listOf(step).map(textOf)))
+      // A step that was given and not handed back was walked: met again, it closes a circle that is longer than what
+      // one script walks.
+      for (const step of steps.keys()) if (!rest.has(step)) walked.add(step)
+      steps = new Map([...rest].filter(([step]) => !walked.has(step)))
+    }
+    return { sessionIds: [...new Set(endedIds)], tokenKeys: [...tokenKeys] }
   }
 
   async unbind(sessionIds: readonly string[]): Promise<void> {
@@ -124,7 +148,7 @@ export class StandaloneRedisStore implements LogStore {
     const { target, jti, marksExpireAt } = logout
     const from = positionOf(logout.cursor)
     const dates = from ?? logout
-    const [mark, finished, mismatched, ids, tokens, withoutSid, notDeleted, part, after] = await this.#run('begin', [
+    const reply = await this.#run('begin', [
       target.scope,
       field(target.key),
       optional(target.subKey),
@@ -134,12 +158,12 @@ export class StandaloneRedisStore implements LogStore {
       microseconds(logout.seenSecondsAgo),
       jti === undefined ? '' : field(jti.key),
       jti === undefined ? '' : rememberedUntil(jti),
-      logout.mayDestroy ? '1' : '',
-      String(from?.part ?? 1),
-      from?.after ?? '',
-      from === undefined ? '' : microseconds(from.seenAt),
-      ...this.#sessionPrefix,
+      logout.mayDestroy ? (this.#sessionPrefix === undefined ? '1' : '2') : '',
+      this.#sessionPrefix ?? '',
+      ...(from === undefined ? [] : [String(from.part), from.after, microseconds(from.seenAt)]),
     ])
+    // What comes after the ids is there where any of it is.
+    const [mark, done, ids, tokens = '', mismatched = 0, withoutSid = 0, notDeleted = 0, part = '', after = ''] = reply
     if (mark === 'replayed') return { replayed: true }
     const written = markOf(mark)
     const more = part !== ''
@@ -150,7 +174,8 @@ export class StandaloneRedisStore implements LogStore {
       tokenKeys: fieldsOf(tokens),
       mismatched: numberOf(mismatched),
       withoutSid: numberOf(withoutSid),
-      finished: numberOf(finished) === 1,
+      finished: numberOf(done) === 2,
+      destroyed: numberOf(done) > 0,
       notDeleted: numberOf(notDeleted),
       more,
       cursor: more
@@ -180,12 +205,12 @@ export class StandaloneRedisStore implements LogStore {
 
   async #allMarks(): Promise<readonly Mark[]> {
     const marks: Mark[] = []
-    let cursor: unknown = '0'
+    let position = ''
     do {
-      const [next, now, ...lists] = await this.#run('scanMarks', [textOf(cursor), '500'])
+      const [next, now, ...lists] = await this.#run('scanMarks', [position, '500'])
       marks.push(...lists.flatMap((lines) => marksOf(lines, secondsOf(now))))
-      cursor = next
-    } while (cursor !== '0')
+      position = textOf(next)
+    } while (position !== '')
     return marks
   }
 

@@ -21,6 +21,17 @@ export const BEGIN_CASES: readonly Case[] = [
     },
   ],
   [
+    'begin: what the store says it has destroyed is unbound, and is only where it was allowed to',
+    async (scene) => {
+      for (const mayDestroy of [true, false]) {
+        const binding = await scene.bound()
+        const { destroyed = false } = await scene.begin(bySub(binding), { mayDestroy })
+        if (destroyed) assert.equal((await scene.store.read(binding.sessionId)).binding, undefined)
+        if (!mayDestroy) assert.equal(destroyed, false)
+      }
+    },
+  ],
+  [
     'begin: by sid ends that session and leaves the other sessions of its subject alone',
     async (scene) => {
       const one = await scene.bound()

@@ -1,4 +1,5 @@
-// Cases about the covering rule: which sign-on a logout ends, by their dates, by which came first, and by whom it names.
+// Cases about the covering rule: which sign-on a logout ends, by their dates, by which came first, and by whom it
+// names.
 import assert from 'node:assert/strict'
 import { covers, DEFAULT_SKEW_SECONDS, type Mark, sidlessMark, UNDER_WAY_SECONDS } from '../../marks/covering.js'
 import type { TargetKey } from '../../marks/target.js'

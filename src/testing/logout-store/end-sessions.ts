@@ -80,6 +80,28 @@ export const END_CASES: readonly Case[] = [
     },
   ],
   [
+    'endSessions: spares sessions of the same sign-on with all that they went to, and their tokens',
+    async (scene) => {
+      const [shared, own] = [scene.key(), scene.key()]
+      const from = await scene.bound({ tokenKeys: [shared] })
+      const [spared, twin, later] = [scene.sessionId(), scene.sessionId(), scene.sessionId()]
+      for (const to of [spared, twin]) await scene.store.rebind(from.sessionId, to, from.expiresAt)
+      await scene.store.addTokens(twin, [own])
+      const expiresAt = await scene.in(3600)
+      const ended = await scene.store.endSessions([twin, from.sessionId, spared], expiresAt, [spared])
+      assert.deepEqual(sorted(ended.sessionIds), sorted([twin, from.sessionId]))
+      assert.deepEqual(ended.tokenKeys, [own])
+      await scene.assertUntouched({ ...from, sessionId: spared })
+      assert.equal((await scene.store.rebind(from.sessionId, scene.sessionId(), from.expiresAt)).ended, true)
+      await scene.store.rebind(spared, later, from.expiresAt)
+      const again = await scene.store.endSessions([twin, from.sessionId], expiresAt, [spared])
+      assert.deepEqual(again.tokenKeys, [own])
+      await scene.assertUntouched({ ...from, sessionId: later })
+      const { tokenKeys } = await scene.begin(bySid(from))
+      assert.deepEqual(sorted([...new Set(tokenKeys)]), sorted([shared, own]))
+    },
+  ],
+  [
     'endSessions: a sign-on that went in a circle is ended, and the call comes back',
     async (scene) => {
       const from = await scene.bound()

@@ -36,6 +36,21 @@ export const LIST_CASES: readonly Case[] = [
     },
   ],
   [
+    'list: a session whose id changes at the same time is named by the id that it leaves or by the one that it gets',
+    async (scene) => {
+      for (let i = 0; i < 10; i++) {
+        const bound = await scene.bound()
+        const to = scene.sessionId()
+        const [listed] = await Promise.all([
+          listedUnder(scene, bySub(bound)),
+          scene.store.rebind(bound.sessionId, to, bound.expiresAt),
+        ])
+        const named = Object.keys(listed)
+        assert(named.includes(bound.sessionId) || named.includes(to), 'the session was in no list')
+      }
+    },
+  ],
+  [
     'list: neither a session without a sid, nor one that no sid finds, is missing under its sub',
     async (scene) => {
       const without = await scene.bound({ sidKey: undefined, issuedAt: undefined })
@@ -61,6 +76,7 @@ export const LIST_CASES: readonly Case[] = [
         listed.push(...page.sessions.map(({ sessionId }) => sessionId))
         await scene.store.bind(await scene.login({ subKey: login.subKey }))
         cursor = page.cursor
+        assert(cursor === undefined || !listed.includes(cursor), 'the cursor is the id of a session')
       } while (cursor !== undefined && ++pages < MANY)
       const found = new Set(listed)
       assert.deepEqual(

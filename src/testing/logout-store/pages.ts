@@ -1,4 +1,5 @@
-// Cases about targets with many sessions: pages of bounded size, the mark before the first of them, and nobody forgotten.
+// Cases about targets with many sessions: pages of bounded size, the mark before the first of them, and nobody
+// forgotten.
 import assert from 'node:assert/strict'
 import type { TargetKey } from '../../marks/target.js'
 import type { BeginLogout, NewBinding } from '../../stores/logout-store.js'

@@ -104,6 +104,35 @@ export const REBIND_CASES: readonly Case[] = [
     },
   ],
   [
+    'rebind: a later login under the new id stays there, and inherits nothing',
+    async (scene) => {
+      for (const ended of [false, true]) {
+        const from = await scene.bound()
+        const login = await scene.bound()
+        if (ended) await scene.begin(bySid(from))
+        const state = await scene.store.rebind(from.sessionId, login.sessionId, from.expiresAt)
+        assertState(state, { ended: false, binding: login, marks: [] })
+        assert.equal((await scene.store.read(from.sessionId)).ended, true)
+        await scene.begin(bySid(from))
+        await scene.store.endSessions([from.sessionId], from.expiresAt)
+        await scene.assertUntouched(login)
+        assert.deepEqual((await scene.begin(bySub(login))).sessionIds, [login.sessionId])
+      }
+    },
+  ],
+  [
+    'rebind: a later login of the same sid under the new id stays there, and gets the token keys of the first',
+    async (scene) => {
+      const tokenKeys = [scene.key(), scene.key()]
+      const from = await scene.bound({ tokenKeys: tokenKeys.slice(0, 1) })
+      const again = { ...from, sessionId: scene.sessionId(), startedAt: await scene.in(0) }
+      const login = (await scene.store.bind({ ...again, tokenKeys: tokenKeys.slice(1) })).binding
+      const state = await scene.store.rebind(from.sessionId, login.sessionId, from.expiresAt)
+      assertState(state, { ended: false, binding: login, marks: [] })
+      assert.deepEqual(sorted((await scene.begin(bySid(from))).tokenKeys), sorted(tokenKeys))
+    },
+  ],
+  [
     'rebind: to the id it already has changes nothing',
     async (scene) => {
       const binding = await scene.bound()

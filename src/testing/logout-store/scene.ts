@@ -10,7 +10,9 @@ import { assertState } from './comparisons.js'
 /** One store under test. Cases use keys and session ids of their own, so it may hold other data. */
 export interface LogoutStoreUnderTest {
   readonly store: LogoutStore
-  /** The store's clock, in epoch seconds. It must advance by itself: cases about expiry wait for it, some 0.1 s each. */
+  /**
+   * The store's clock, in epoch seconds. It must advance by itself: cases about expiry wait for it, some 0.1 s each.
+   */
   now(): Promise<number>
   /** A second node on the same data. Absent where there can be none; the cases about two nodes then use one. */
   another?(): Promise<LogoutStore>

@@ -1,4 +1,5 @@
-// Cases about sign-ons that were made without a `sid`: a logout by `sid` with a `sub` cannot tell which of them it means.
+// Cases about sign-ons that were made without a `sid`: a logout by `sid` with a `sub` cannot tell which of them it
+// means.
 import assert from 'node:assert/strict'
 import { assertSameMarks, sorted } from './comparisons.js'
 import { bySid, bySub, type Case, LOGIN } from './scene.js'

@@ -1,5 +1,6 @@
-// better-auth as an OpenID Provider in memory, with the clients that CLIENTS lists. GET /clients tells their credentials, POST
-// /rotate lets the signing key expire: what an operator does by its database. Knows no Relying Party but by those origins.
+// better-auth as an OpenID Provider in memory, with the clients that CLIENTS lists. GET /clients tells their
+// credentials, POST /rotate lets the signing key expire: what an operator does by its database. Knows no Relying Party
+// but by those origins.
 import { createServer } from 'node:http'
 import { oauthProvider } from '@better-auth/oauth-provider'
 import { betterAuth } from 'better-auth'

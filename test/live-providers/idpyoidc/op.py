@@ -3,6 +3,7 @@
 import json
 import os
 
+from cryptojwt.key_bundle import build_key_bundle, update_key_bundle
 from flask import Flask, make_response, redirect, request
 from idpyoidc.server import Server
 from idpyoidc.server.configure import OPConfiguration
@@ -167,6 +168,18 @@ def metadata():
 @app.get('/jwks')
 def jwks():
     return context.keyjar.export_jwks_as_json(), 200, {'content-type': 'application/json'}
+
+
+@app.post('/rotate')
+def rotate():
+    """New signing keys, and no old ones: what the administration of a provider around this library would do."""
+    fresh = build_key_bundle(configuration['keys']['key_defs'])
+    for owner in ('', ISSUER):
+        for bundle in context.keyjar[owner]:
+            old = [key for key in bundle.keys() if key.kty in ('RSA', 'EC')]
+            if old:
+                update_key_bundle(bundle, {'add': fresh.keys(), 'del': old})
+    return '', 204
 
 
 @app.get('/authorization')

@@ -1,4 +1,5 @@
-// Which driver a client is of, and how a command reaches it: fakes of each driver's shape, which keep what they were sent.
+// Which driver a client is of, and how a command reaches it: fakes of each driver's shape, which keep what they were
+// sent.
 import { describe, expect, it, vi } from 'vitest'
 import { checkRedis } from '../../../src/stores/redis/check-redis.js'
 import { connectionOf, type RedisClient } from '../../../src/stores/redis/command.js'

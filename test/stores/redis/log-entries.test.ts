@@ -121,6 +121,34 @@ describeRedis('the log of the Redis store', () => {
         expect(page.marks).toHaveLength(2)
       })
 
+      it.each(['empty', 'of long ago'])(
+        'starts afresh where a log that was %s was deleted after a logout',
+        async (how) => {
+          const prefix = `t${prefixes}:`
+          const store = open()
+          const connected = kind === 'a cluster' ? clusterClient : redis
+          if (how === 'of long ago') await connected.xadd(`${prefix}log`, `${Date.now() - 400_000}-0`, 's', 'a')
+          const first = await store.pull()
+          const { cursor, reset } = await store.pull(first.cursor)
+          expect(reset).toBe(false)
+          await store.begin(logoutOf('unheard'))
+          await connected.del(`${prefix}log`)
+          expect(await store.pull(cursor)).toMatchObject({ reset: true, marks: [{ scope: 'sub' }] })
+        },
+      )
+
+      it('is written to by those who read it once in a while, where nothing happens', async () => {
+        const store = open()
+        let { cursor } = await store.pull()
+        for (let i = 0; i < 5; i++) {
+          const page = await store.pull(cursor)
+          expect(page).toMatchObject({ reset: false, marks: [], sessionIds: [], endedIds: [], moves: [] })
+          cursor = page.cursor
+        }
+        const connected = kind === 'a cluster' ? clusterClient : redis
+        expect(await connected.xlen(`t${prefixes - 1}:log`)).toBe(1)
+      })
+
       it('lets bounded reads see a logout of another node by the doorbell or the next pull', async () => {
         const store = open()
         const reads = boundedReads(store, { seconds: 60, pullEverySeconds: 1e6 })
@@ -137,6 +165,19 @@ describeRedis('the log of the Redis store', () => {
       })
     })
   }
+
+  it('is followed where Redis takes no write any more', async () => {
+    const store = redisStore(redis, { prefix: 'full:' })
+    await redis.xadd('full:log', `${Date.now() - 250_000}-0`, 'e', 'ended')
+    await redis.config('SET', 'maxmemory', '1')
+    try {
+      const { cursor } = await store.pull()
+      expect(await store.pull(cursor)).toMatchObject({ reset: false, endedIds: [] })
+      await expect(store.endSessions(['another'], now() + 60)).rejects.toThrow('OOM')
+    } finally {
+      await redis.config('SET', 'maxmemory', '0')
+    }
+  })
 
   it('rings a doorbell at each logout', async () => {
     const subscriber = redis.duplicate()

@@ -9,12 +9,12 @@
 -- inside a function then has a snapshot of its own, taken after the lock.
 --
 -- Order of locks, so that hardly any wait in a circle (a row that is not visible yet is met out of order; PostgreSQL
--- ends such a circle after deadlock_timeout, and the store tries again): jti, advisory locks by key, session rows by id,
--- marks by key, the row of the jti.
+-- ends such a circle after deadlock_timeout, and the store tries again): jti, advisory locks by key, session rows by
+-- id, marks by key, the row of the jti.
 --
 -- Every look-up here is by a key of an index, so each function has one plan for all its calls, made at a connection's
--- first: without its settings PostgreSQL plans statements with arrays at each call, or keeps a scan that it chose when a
--- table was small.
+-- first: without its settings PostgreSQL plans statements with arrays at each call, or keeps a scan that it chose when
+-- a table was small.
 SELECT pg_advisory_xact_lock(hashtextextended('bcl:schema', 0));
 
 DO $migrations$
@@ -317,6 +317,15 @@ BEGIN
     expires_at = new.expires_at;
 END $$;
 
+-- The doorbell; whoever misses it reads the log a little later. PostgreSQL lets only one transaction that rings commit
+-- at a time, each with a wait for the disk, so of those that end something at the same time one rings.
+CREATE OR REPLACE FUNCTION bcl_ring() RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+  IF pg_try_advisory_xact_lock(bcl_lock_id('doorbell')) THEN
+    NOTIFY bcl_log;
+  END IF;
+END $$;
+
 -- What a logout by sid and sub locks as well: sign-ons of that sub which have no sid.
 CREATE OR REPLACE FUNCTION bcl_sidless_lock_id(sub_key text) RETURNS bigint LANGUAGE sql IMMUTABLE AS $$
   SELECT bcl_lock_id('sidless ' || sub_key)
@@ -336,7 +345,9 @@ DECLARE
   part integer := coalesce((a->>'part')::integer, 0);
   after text := coalesce(a->>'after', '');
   is_first boolean := NOT a ? 'part';
-  finished boolean := (a->>'mayDestroy')::boolean AND is_first;
+  -- Of this page every row, and of the whole logout all there is to do.
+  destroyed boolean := (a->>'mayDestroy')::boolean;
+  finished boolean := destroyed AND is_first;
   time double precision;
   issued double precision := (a->>'iat')::double precision;
   seen double precision := (a->>'seen')::double precision;
@@ -415,11 +426,12 @@ BEGIN
 
   finished := finished AND next IS NULL;
   IF covered_ids <> '{}' THEN
-    IF finished AND a ? 'sessionTable' THEN
+    IF destroyed AND a ? 'sessionTable' THEN
       gone := bcl_destroy(a->>'sessionTable', covered_ids);
       not_deleted := coalesce(cardinality(covered_ids) - gone, 0);
     END IF;
-    finished := coalesce(finished AND gone >= cardinality(covered_ids), false);
+    destroyed := coalesce(destroyed AND gone >= cardinality(covered_ids), false);
+    finished := finished AND destroyed;
     FOR token IN
       SELECT t AS key, max(greatest(marks_until, s.expires_at)) AS till
       FROM unnest(found_sessions) s, unnest(s.token_keys) t
@@ -431,8 +443,8 @@ BEGIN
       tokens := tokens || token.key;
     END LOOP;
     UPDATE bcl_session SET
-      bound = NOT finished,
-      token_keys = CASE WHEN finished THEN '{}' ELSE token_keys END,
+      bound = NOT destroyed,
+      token_keys = CASE WHEN destroyed THEN '{}' ELSE token_keys END,
       ended = 'ended',
       ended_until = greatest(ended_until, marks_until, expires_at),
       kept_until = greatest(ended_until, marks_until, expires_at)
@@ -445,14 +457,10 @@ BEGIN
   IF jti IS NOT NULL THEN
     PERFORM bcl_remember_jti(ROW(jti, issued, seen, finished, (a->>'jtiExp')::double precision)::bcl_jti);
   END IF;
-  -- The doorbell; whoever misses it reads the log a little later. PostgreSQL lets only one transaction that rings
-  -- commit at a time, each with a wait for the disk, so of logouts at the same time one rings.
-  IF pg_try_advisory_xact_lock(bcl_lock_id('doorbell')) THEN
-    NOTIFY bcl_log;
-  END IF;
+  PERFORM bcl_ring();
   PERFORM bcl_prune_at_times();
   RETURN jsonb_build_object('replayed', false, 'mark', bcl_mark_json(mark), 'ids', to_jsonb(covered_ids), 'tokens', to_jsonb(tokens),
-    'mismatched', mismatched, 'withoutSid', without_sid, 'finished', finished, 'notDeleted', not_deleted)
+    'mismatched', mismatched, 'withoutSid', without_sid, 'finished', finished, 'destroyed', destroyed, 'notDeleted', not_deleted)
     || CASE WHEN next IS NULL THEN '{}' ELSE jsonb_build_object('next', next) END;
 END $$;
 
@@ -472,7 +480,8 @@ BEGIN
   INSERT INTO bcl_log (at, session_id) SELECT bcl_now(), id FROM unnest(ids) id;
 END $$;
 
--- Writes a sign-on under a session id, in place of what was bound there. Returns when it ends by itself.
+-- Writes a sign-on under a session id, in place of what was bound there; but one that is carried there gives way to a
+-- login that was bound there later. Returns when it ends by itself.
 CREATE OR REPLACE FUNCTION bcl_put(s bcl_session, lift_inherited boolean) RETURNS double precision LANGUAGE plpgsql AS $$
 DECLARE
   was_there boolean;
@@ -496,8 +505,13 @@ BEGIN
     ended = CASE WHEN old.ended_until <= time OR lift_inherited AND old.ended = 'inherited' THEN NULL ELSE old.ended END,
     moved_to = CASE WHEN old.ended_until > time THEN old.moved_to ELSE '{}' END,
     kept_until = greatest(s.expires_at, old.ended_until)
+  WHERE lift_inherited OR NOT old.bound OR old.expires_at <= time OR old.bound_at <= s.bound_at
   RETURNING xmax <> 0, ends_at INTO was_there, ends;
-  IF was_there THEN
+  -- To the later login the tokens come along if it is the same user's: a logout ends both.
+  IF was_there IS NULL THEN
+    UPDATE bcl_session SET token_keys = ARRAY(SELECT DISTINCT unnest(token_keys || s.token_keys))
+    WHERE session_id = s.session_id AND sub_key = s.sub_key AND sid_key IS NOT DISTINCT FROM s.sid_key;
+  ELSIF was_there THEN
     PERFORM bcl_log_sessions(ARRAY[s.session_id]);
   END IF;
   RETURN ends;
@@ -552,9 +566,10 @@ BEGIN
   RETURN '{}';
 END $$;
 
+DROP FUNCTION IF EXISTS bcl_followed(text[]);
 -- Pointers to where the sign-ons went that moved on from these ids, as many times as each did. A step is a look-up of
 -- its own and no join, which may be planned as a scan of the whole table.
-CREATE OR REPLACE FUNCTION bcl_followed(ids text[]) RETURNS jsonb[] LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION bcl_followed(ids text[], spared_ids text[]) RETURNS jsonb[] LANGUAGE plpgsql AS $$
 DECLARE
   time double precision := bcl_now();
 BEGIN
@@ -566,7 +581,7 @@ BEGIN
         LATERAL (SELECT s.moved_to FROM bcl_session s
           WHERE s.session_id = reached.session_id AND s.ended IN ('moved', 'ended') AND s.ended_until > time OFFSET 0) here,
         unnest(here.moved_to) next
-      WHERE reached.pointer IS NULL OR next - 0 = reached.pointer - 0
+      WHERE (reached.pointer IS NULL OR next - 0 = reached.pointer - 0) AND next->>0 <> ALL (spared_ids)
     ) SELECT DISTINCT pointer FROM reached WHERE pointer IS NOT NULL);
 END $$;
 
@@ -578,7 +593,8 @@ $$;
 CREATE OR REPLACE FUNCTION bcl_end_sessions(a jsonb) RETURNS jsonb LANGUAGE plpgsql
 SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET jit = off AS $$
 DECLARE
-  given_ids text[] := ARRAY(SELECT DISTINCT jsonb_array_elements_text(a->'ids'));
+  spared_ids text[] := ARRAY(SELECT jsonb_array_elements_text(coalesce(a->'spared', '[]')));
+  given_ids text[] := ARRAY(SELECT DISTINCT id FROM jsonb_array_elements_text(a->'ids') id WHERE id <> ALL (spared_ids));
   till double precision := (a->>'exp')::double precision;
   pointers jsonb[];
   time double precision;
@@ -591,14 +607,14 @@ BEGIN
   -- Each has a row first: what is not there cannot be locked, and could be bound and moved on meanwhile.
   INSERT INTO bcl_session (session_id, bound, ended, ended_until, kept_until)
   SELECT id, false, 'ended', till, till FROM unnest(given_ids) id ORDER BY id ON CONFLICT DO NOTHING;
-  pointers := bcl_followed(given_ids);
+  pointers := bcl_followed(given_ids, spared_ids);
   there := ARRAY(
     SELECT s FROM bcl_session s
     WHERE session_id = ANY (given_ids || ARRAY(SELECT pointer->>0 FROM unnest(pointers) pointer))
     ORDER BY session_id FOR UPDATE);
   -- No sign-on moves on from here any more, but one may have while its row was waited for; and a row that had expired
   -- may be gone.
-  IF NOT (bcl_followed(given_ids) <@ pointers AND given_ids <@ ARRAY(SELECT s.session_id FROM unnest(there) s)) THEN
+  IF NOT (bcl_followed(given_ids, spared_ids) <@ pointers AND given_ids <@ ARRAY(SELECT s.session_id FROM unnest(there) s)) THEN
     RAISE EXCEPTION 'A sign-on moved on meanwhile' USING ERRCODE = 'serialization_failure';
   END IF;
   time := bcl_now();
@@ -619,7 +635,8 @@ BEGIN
     ) s;
   tokens := ARRAY(
     SELECT DISTINCT token FROM unnest(there) s, unnest(s.token_keys) token
-    WHERE s.session_id = ANY (all_ids) AND (NOT s.bound OR s.expires_at > time));
+    WHERE s.session_id = ANY (all_ids) AND (NOT s.bound OR s.expires_at > time)
+    EXCEPT SELECT unnest(token_keys) FROM bcl_session WHERE session_id = ANY (spared_ids));
 
   UPDATE bcl_session SET
     ended = 'ended',
@@ -634,6 +651,7 @@ BEGIN
     WHERE session_id = ANY (heir_ids);
   END IF;
   PERFORM bcl_log_ended(all_ids);
+  PERFORM bcl_ring();
   PERFORM bcl_prune_at_times();
   RETURN jsonb_build_object('ids', to_jsonb(all_ids), 'tokens', to_jsonb(tokens));
 END $$;
@@ -649,27 +667,39 @@ BEGIN
     OR EXISTS (SELECT 1 FROM bcl_session WHERE bound AND sub_key = target_key AND expires_at > time));
 END $$;
 
--- The sessions under a key, a page of them in the order of their ids, and where the next begins.
+-- The sessions under a key, a page of them in the order of their ids, and where the next begins. Applications hand that
+-- on to browsers, so it is as much of the next id as tells it from the last one of this page: no id, unless the two
+-- differ in their last character only.
 CREATE OR REPLACE FUNCTION bcl_list(a jsonb) RETURNS jsonb LANGUAGE plpgsql STABLE
 SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET jit = off AS $$
 DECLARE
   page CONSTANT integer := 1000;
   target_key text := a->>'key';
-  after text := coalesce(a->>'after', '');
+  start text := coalesce(a->>'after', '');
   time double precision := bcl_now();
   found bcl_session[];
+  last text;
+  following text;
+  next text;
 BEGIN
   IF a->>'scope' = 'sub' THEN
     found := ARRAY(SELECT s FROM bcl_session s
-      WHERE bound AND sub_key = target_key AND session_id > after ORDER BY session_id LIMIT page);
+      WHERE bound AND sub_key = target_key AND session_id >= start ORDER BY session_id LIMIT page + 1);
   ELSIF a->>'scope' = 'sid' THEN
     found := ARRAY(SELECT s FROM bcl_session s
-      WHERE bound AND sid_key = target_key AND session_id > after ORDER BY session_id LIMIT page);
+      WHERE bound AND sid_key = target_key AND session_id >= start ORDER BY session_id LIMIT page + 1);
+  END IF;
+  IF cardinality(found) > page THEN
+    last := found[page].session_id;
+    following := found[page + 1].session_id;
+    -- By the order of this database, whichever that is.
+    SELECT left(following, n) INTO next FROM generate_series(1, length(following)) n
+      WHERE left(following, n) > last AND left(following, n) <= following ORDER BY n LIMIT 1;
+    found := found[:page];
   END IF;
   RETURN jsonb_build_object('sessions', (SELECT coalesce(jsonb_agg(jsonb_build_array(s.session_id, s.about)), '[]')
       FROM unnest(found) s WHERE s.expires_at > time))
-    || CASE WHEN cardinality(found) < page THEN '{}'
-      ELSE jsonb_build_object('next', found[page].session_id) END;
+    || CASE WHEN next IS NULL THEN '{}' ELSE jsonb_build_object('next', next) END;
 END $$;
 
 CREATE OR REPLACE FUNCTION bcl_marks(a jsonb) RETURNS jsonb LANGUAGE plpgsql STABLE
@@ -721,6 +751,7 @@ DECLARE
   has_signon boolean;
   inherits boolean;
   moved bcl_session;
+  is_there boolean := false;
 BEGIN
   SELECT * INTO peek FROM bcl_session WHERE session_id = from_id;
   PERFORM bcl_lock_signon(peek.sub_key, peek.sid_key);
@@ -742,6 +773,7 @@ BEGIN
     moved.session_id := to_id;
     moved.expires_at := greatest(s.expires_at, asked_until);
     PERFORM bcl_put(moved, false);
+    SELECT bound_at > s.bound_at INTO is_there FROM bcl_session WHERE session_id = to_id;
     UPDATE bcl_session SET
       bound = false,
       ended = CASE WHEN inherits THEN s.ended ELSE 'moved' END,
@@ -752,7 +784,7 @@ BEGIN
       kept_until = CASE WHEN inherits THEN s.ended_until ELSE greatest(s.ended_until, moved.expires_at) END
     WHERE session_id = from_id;
   END IF;
-  IF inherits THEN
+  IF inherits AND NOT is_there THEN
     INSERT INTO bcl_session AS old (session_id, bound, ended, ended_until, kept_until)
     VALUES (to_id, false, 'inherited', greatest(s.ended_until, asked_until), greatest(s.ended_until, asked_until))
     ON CONFLICT (session_id) DO UPDATE SET
@@ -760,7 +792,7 @@ BEGIN
     WHERE old.ended IS NULL OR old.ended_until <= time;
   END IF;
   IF has_signon OR inherits THEN
-    INSERT INTO bcl_log (at, session_id, moved_to) VALUES (time, from_id, CASE WHEN has_signon THEN to_id END);
+    INSERT INTO bcl_log (at, session_id, moved_to) VALUES (time, from_id, CASE WHEN has_signon AND NOT is_there THEN to_id END);
     PERFORM bcl_log_sessions(ARRAY[to_id]);
     PERFORM bcl_prune_at_times();
   END IF;
@@ -791,4 +823,4 @@ END $$;
 CREATE OR REPLACE FUNCTION bcl_version() RETURNS integer LANGUAGE sql IMMUTABLE AS $$ SELECT 6 $$;
 
 -- Which text the functions have.
-CREATE OR REPLACE FUNCTION bcl_functions() RETURNS text LANGUAGE sql IMMUTABLE AS $$ SELECT '116136b4f102d266' $$;
+CREATE OR REPLACE FUNCTION bcl_functions() RETURNS text LANGUAGE sql IMMUTABLE AS $$ SELECT '21955f8c4b73bf5f' $$;

@@ -8,10 +8,10 @@
 -- inside a function then has a snapshot of its own, taken after the lock.
 --
 -- Order of locks, so that hardly any wait in a circle (a row that is not visible yet is met out of order; PostgreSQL
--- ends such a circle after deadlock_timeout, and the store tries again): jti, advisory locks by key, session rows by id,
--- marks by key, the row of the jti.
+-- ends such a circle after deadlock_timeout, and the store tries again): jti, advisory locks by key, session rows by
+-- id, marks by key, the row of the jti.
 --
 -- Every look-up here is by a key of an index, so each function has one plan for all its calls, made at a connection's
--- first: without its settings PostgreSQL plans statements with arrays at each call, or keeps a scan that it chose when a
--- table was small.
+-- first: without its settings PostgreSQL plans statements with arrays at each call, or keeps a scan that it chose when
+-- a table was small.
 SELECT pg_advisory_xact_lock(hashtextextended('bcl:schema', 0));

@@ -12,7 +12,9 @@ DECLARE
   part integer := coalesce((a->>'part')::integer, 0);
   after text := coalesce(a->>'after', '');
   is_first boolean := NOT a ? 'part';
-  finished boolean := (a->>'mayDestroy')::boolean AND is_first;
+  -- Of this page every row, and of the whole logout all there is to do.
+  destroyed boolean := (a->>'mayDestroy')::boolean;
+  finished boolean := destroyed AND is_first;
   time double precision;
   issued double precision := (a->>'iat')::double precision;
   seen double precision := (a->>'seen')::double precision;
@@ -91,11 +93,12 @@ BEGIN
 
   finished := finished AND next IS NULL;
   IF covered_ids <> '{}' THEN
-    IF finished AND a ? 'sessionTable' THEN
+    IF destroyed AND a ? 'sessionTable' THEN
       gone := bcl_destroy(a->>'sessionTable', covered_ids);
       not_deleted := coalesce(cardinality(covered_ids) - gone, 0);
     END IF;
-    finished := coalesce(finished AND gone >= cardinality(covered_ids), false);
+    destroyed := coalesce(destroyed AND gone >= cardinality(covered_ids), false);
+    finished := finished AND destroyed;
     FOR token IN
       SELECT t AS key, max(greatest(marks_until, s.expires_at)) AS till
       FROM unnest(found_sessions) s, unnest(s.token_keys) t
@@ -107,8 +110,8 @@ BEGIN
       tokens := tokens || token.key;
     END LOOP;
     UPDATE bcl_session SET
-      bound = NOT finished,
-      token_keys = CASE WHEN finished THEN '{}' ELSE token_keys END,
+      bound = NOT destroyed,
+      token_keys = CASE WHEN destroyed THEN '{}' ELSE token_keys END,
       ended = 'ended',
       ended_until = greatest(ended_until, marks_until, expires_at),
       kept_until = greatest(ended_until, marks_until, expires_at)
@@ -121,13 +124,9 @@ BEGIN
   IF jti IS NOT NULL THEN
     PERFORM bcl_remember_jti(ROW(jti, issued, seen, finished, (a->>'jtiExp')::double precision)::bcl_jti);
   END IF;
-  -- The doorbell; whoever misses it reads the log a little later. PostgreSQL lets only one transaction that rings
-  -- commit at a time, each with a wait for the disk, so of logouts at the same time one rings.
-  IF pg_try_advisory_xact_lock(bcl_lock_id('doorbell')) THEN
-    NOTIFY bcl_log;
-  END IF;
+  PERFORM bcl_ring();
   PERFORM bcl_prune_at_times();
   RETURN jsonb_build_object('replayed', false, 'mark', bcl_mark_json(mark), 'ids', to_jsonb(covered_ids), 'tokens', to_jsonb(tokens),
-    'mismatched', mismatched, 'withoutSid', without_sid, 'finished', finished, 'notDeleted', not_deleted)
+    'mismatched', mismatched, 'withoutSid', without_sid, 'finished', finished, 'destroyed', destroyed, 'notDeleted', not_deleted)
     || CASE WHEN next IS NULL THEN '{}' ELSE jsonb_build_object('next', next) END;
 END $$;

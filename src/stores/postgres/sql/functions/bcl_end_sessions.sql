@@ -1,7 +1,8 @@
 CREATE OR REPLACE FUNCTION bcl_end_sessions(a jsonb) RETURNS jsonb LANGUAGE plpgsql
 SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET jit = off AS $$
 DECLARE
-  given_ids text[] := ARRAY(SELECT DISTINCT jsonb_array_elements_text(a->'ids'));
+  spared_ids text[] := ARRAY(SELECT jsonb_array_elements_text(coalesce(a->'spared', '[]')));
+  given_ids text[] := ARRAY(SELECT DISTINCT id FROM jsonb_array_elements_text(a->'ids') id WHERE id <> ALL (spared_ids));
   till double precision := (a->>'exp')::double precision;
   pointers jsonb[];
   time double precision;
@@ -14,14 +15,14 @@ BEGIN
   -- Each has a row first: what is not there cannot be locked, and could be bound and moved on meanwhile.
   INSERT INTO bcl_session (session_id, bound, ended, ended_until, kept_until)
   SELECT id, false, 'ended', till, till FROM unnest(given_ids) id ORDER BY id ON CONFLICT DO NOTHING;
-  pointers := bcl_followed(given_ids);
+  pointers := bcl_followed(given_ids, spared_ids);
   there := ARRAY(
     SELECT s FROM bcl_session s
     WHERE session_id = ANY (given_ids || ARRAY(SELECT pointer->>0 FROM unnest(pointers) pointer))
     ORDER BY session_id FOR UPDATE);
   -- No sign-on moves on from here any more, but one may have while its row was waited for; and a row that had expired
   -- may be gone.
-  IF NOT (bcl_followed(given_ids) <@ pointers AND given_ids <@ ARRAY(SELECT s.session_id FROM unnest(there) s)) THEN
+  IF NOT (bcl_followed(given_ids, spared_ids) <@ pointers AND given_ids <@ ARRAY(SELECT s.session_id FROM unnest(there) s)) THEN
     RAISE EXCEPTION 'A sign-on moved on meanwhile' USING ERRCODE = 'serialization_failure';
   END IF;
   time := bcl_now();
@@ -42,7 +43,8 @@ BEGIN
     ) s;
   tokens := ARRAY(
     SELECT DISTINCT token FROM unnest(there) s, unnest(s.token_keys) token
-    WHERE s.session_id = ANY (all_ids) AND (NOT s.bound OR s.expires_at > time));
+    WHERE s.session_id = ANY (all_ids) AND (NOT s.bound OR s.expires_at > time)
+    EXCEPT SELECT unnest(token_keys) FROM bcl_session WHERE session_id = ANY (spared_ids));
 
   UPDATE bcl_session SET
     ended = 'ended',
@@ -57,6 +59,7 @@ BEGIN
     WHERE session_id = ANY (heir_ids);
   END IF;
   PERFORM bcl_log_ended(all_ids);
+  PERFORM bcl_ring();
   PERFORM bcl_prune_at_times();
   RETURN jsonb_build_object('ids', to_jsonb(all_ids), 'tokens', to_jsonb(tokens));
 END $$;

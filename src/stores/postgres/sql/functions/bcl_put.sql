@@ -1,4 +1,5 @@
--- Writes a sign-on under a session id, in place of what was bound there. Returns when it ends by itself.
+-- Writes a sign-on under a session id, in place of what was bound there; but one that is carried there gives way to a
+-- login that was bound there later. Returns when it ends by itself.
 CREATE OR REPLACE FUNCTION bcl_put(s bcl_session, lift_inherited boolean) RETURNS double precision LANGUAGE plpgsql AS $$
 DECLARE
   was_there boolean;
@@ -22,8 +23,13 @@ BEGIN
     ended = CASE WHEN old.ended_until <= time OR lift_inherited AND old.ended = 'inherited' THEN NULL ELSE old.ended END,
     moved_to = CASE WHEN old.ended_until > time THEN old.moved_to ELSE '{}' END,
     kept_until = greatest(s.expires_at, old.ended_until)
+  WHERE lift_inherited OR NOT old.bound OR old.expires_at <= time OR old.bound_at <= s.bound_at
   RETURNING xmax <> 0, ends_at INTO was_there, ends;
-  IF was_there THEN
+  -- To the later login the tokens come along if it is the same user's: a logout ends both.
+  IF was_there IS NULL THEN
+    UPDATE bcl_session SET token_keys = ARRAY(SELECT DISTINCT unnest(token_keys || s.token_keys))
+    WHERE session_id = s.session_id AND sub_key = s.sub_key AND sid_key IS NOT DISTINCT FROM s.sid_key;
+  ELSIF was_there THEN
     PERFORM bcl_log_sessions(ARRAY[s.session_id]);
   END IF;
   RETURN ends;

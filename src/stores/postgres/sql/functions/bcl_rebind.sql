@@ -10,6 +10,7 @@ DECLARE
   has_signon boolean;
   inherits boolean;
   moved bcl_session;
+  is_there boolean := false;
 BEGIN
   SELECT * INTO peek FROM bcl_session WHERE session_id = from_id;
   PERFORM bcl_lock_signon(peek.sub_key, peek.sid_key);
@@ -31,6 +32,7 @@ BEGIN
     moved.session_id := to_id;
     moved.expires_at := greatest(s.expires_at, asked_until);
     PERFORM bcl_put(moved, false);
+    SELECT bound_at > s.bound_at INTO is_there FROM bcl_session WHERE session_id = to_id;
     UPDATE bcl_session SET
       bound = false,
       ended = CASE WHEN inherits THEN s.ended ELSE 'moved' END,
@@ -41,7 +43,7 @@ BEGIN
       kept_until = CASE WHEN inherits THEN s.ended_until ELSE greatest(s.ended_until, moved.expires_at) END
     WHERE session_id = from_id;
   END IF;
-  IF inherits THEN
+  IF inherits AND NOT is_there THEN
     INSERT INTO bcl_session AS old (session_id, bound, ended, ended_until, kept_until)
     VALUES (to_id, false, 'inherited', greatest(s.ended_until, asked_until), greatest(s.ended_until, asked_until))
     ON CONFLICT (session_id) DO UPDATE SET
@@ -49,7 +51,7 @@ BEGIN
     WHERE old.ended IS NULL OR old.ended_until <= time;
   END IF;
   IF has_signon OR inherits THEN
-    INSERT INTO bcl_log (at, session_id, moved_to) VALUES (time, from_id, CASE WHEN has_signon THEN to_id END);
+    INSERT INTO bcl_log (at, session_id, moved_to) VALUES (time, from_id, CASE WHEN has_signon AND NOT is_there THEN to_id END);
     PERFORM bcl_log_sessions(ARRAY[to_id]);
     PERFORM bcl_prune_at_times();
   END IF;

@@ -1,7 +1,8 @@
 -- KEYS: session, tokens. ARGV: tokens.
 local session = load(KEYS[1])
 if session.bound then
+  local had_tokens = session.tokens
   add_tokens(KEYS[2], session, ARGV, 1)
-  save(KEYS[1], session)
+  if session.tokens ~= had_tokens then save(KEYS[1], session) end
 end
 return {}

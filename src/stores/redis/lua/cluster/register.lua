@@ -1,3 +1,3 @@
--- KEYS: registry. ARGV: name of a key, expiry in milliseconds.
-register_mark(KEYS[1], ARGV[1], ARGV[2])
+-- KEYS: registry. ARGV: expiry in milliseconds and name of a key, in turn.
+register_marks(KEYS[1], ARGV)
 return {}

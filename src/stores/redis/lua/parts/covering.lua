@@ -7,7 +7,8 @@ local UNDER_WAY_SECONDS = 60
 
 -- The covering rule of src/marks/covering.ts; the store contract proves that both decide the same.
 local function covers(scope, mark_iat, seen, dates, at)
-  local iat, begun = string.match(dates, '^([^/]*)/?([^/]*)')
+  local iat, begun = dates, ''
+  if string.find(dates, '/', 1, true) then iat, begun = string.match(dates, '^([^/]*)/?([^/]*)') end
   if begun ~= '' and begun * 1000000 - seen > 0 then return false end
   local bound = at - seen <= 0
   if mark_iat == '-' then return bound end

@@ -29,6 +29,8 @@ local function write_mark(name, till, scope, key, sub, iat, seen, exp)
     end
   end
   if is_kept then marks[#marks + 1] = head .. exp end
+  -- Mostly the only earlier mark is covered by this one, and what was written first stands.
+  if marks[1] == mark and not marks[2] and last == exp then return mark, exp end
   redis.call('SET', name, table.concat(marks, '\n'), 'PXAT', milliseconds(last))
   return mark, last
 end
@@ -43,9 +45,17 @@ local function bound_after(key, marks, at)
   return at
 end
 
--- Which names hold live marks: only for readers that have to start afresh.
-local function register_mark(registry, name, till)
-  redis.call('ZADD', registry, 'GT', till, name)
+-- Which names hold live marks: only for readers that have to start afresh. Until when, in milliseconds, and name, in
+-- turn.
+local function register_marks(registry, names)
+  local till = names[1]
+  for i = 3, #names, 2 do
+    if names[i] ~= till then till = later(till, names[i]) end
+  end
+  -- Lua cannot hand over any number of arguments at once.
+  for first = 1, #names, 1000 do
+    redis.call('ZADD', registry, 'GT', unpack(names, first, math.min(first + 999, #names)))
+  end
   local is_short = ends_before(redis.call('PTTL', registry), till)
   -- Also now and then: one mark that is kept for years must not keep all the others.
   if is_short or now() % 64 == 0 then

@@ -1,11 +1,26 @@
 -- The record of a session id: one text, read and written whole. Knows no index and no mark.
 
 -- The record of a session id: whether it is bound (1) and has tokens (2), how it ended, what its login said of itself,
--- bound at, expires at, sub, sid, session id, and until when the end is kept. Ends: none, 'x' (ended), 'i' (inherited), 'm' (moved on; whoever else is regenerated from it gets the sign-on).
+-- bound at, expires at, sub, sid, session id, and until when the end is kept. Ends: none, 'x' (ended), 'i' (inherited),
+-- 'm' (moved on; whoever else is regenerated from it gets the sign-on).
 local RECORD = '^(%d)(%a?) (%S*) (%S+) (%S+) (%S+) (%S*) (%S+) ?(%S*)'
 
--- What a login said, with slashes between, as far as there is anything: iat, begun at, ends at, and what only readers know.
+-- What a login said, with slashes between, as far as there is anything: iat, begun at, ends at, and what only readers
+-- know.
 local LOGIN = '^([^/]*)/?([^/]*)/?([^/]*)(.*)$'
+
+-- The fields of a record, as RECORD has them. Most have no end: to look for spaces costs a third of the pattern.
+local function fields_of(record)
+  if string.byte(record, 2) ~= 32 then return string.match(record, RECORD) end
+  local find, sub = string.find, string.sub
+  local at = find(record, ' ', 3, true)
+  local exp = find(record, ' ', at + 1, true)
+  local of_sub = find(record, ' ', exp + 1, true)
+  local of_sid = find(record, ' ', of_sub + 1, true)
+  local id = find(record, ' ', of_sid + 1, true)
+  return sub(record, 1, 1), '', sub(record, 3, at - 1), sub(record, at + 1, exp - 1), sub(record, exp + 1, of_sub - 1),
+    sub(record, of_sub + 1, of_sid - 1), sub(record, of_sid + 1, id - 1), sub(record, id + 1), ''
+end
 
 -- Without a sign-on: until when it is kept.
 local ENDING = '^(%d)(%a) (%S+)'
@@ -16,9 +31,9 @@ local MOVED = '(%S+) (%S+) (%S+) (%S*)'
 local function load(key)
   local record = redis.call('GET', key)
   if not record then return { flag = '', till = '0', to = '' } end
-  local state, flag, iat, at, exp, sub, sid, id, till = string.match(record, RECORD)
+  local state, flag, iat, at, exp, sub, sid, id, till = fields_of(record)
   if not state then state, flag, till = string.match(record, ENDING) end
-  local to = string.match(record, '\n.*') or ''
+  local to = flag ~= '' and string.match(record, '\n.*') or ''
   if flag == '' or tonumber(till) * 1000000 <= now() then flag, till, to = '', '0', '' end
   local bound = (state == '1' or state == '3') and tonumber(exp) * 1000000 > now()
   if not bound and flag ~= 'm' then sub = nil end
@@ -50,6 +65,11 @@ end
 
 local function is_signon(session, at, sub, sid)
   return session.sub == sub and session.sid == sid and session.at == at
+end
+
+-- Whether a login was bound under this id after that sign-on: it has the id, and that sign-on comes too late.
+local function is_later(session, at)
+  return session.bound and session.at - at > 0
 end
 
 -- Of a sign-on that is bound once more the earlier end stands: only a login that was begun afterwards is another.

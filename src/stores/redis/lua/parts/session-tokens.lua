@@ -20,6 +20,14 @@ local function put_tokens(key, session, older, list, first)
   add_tokens(key, session, list, first)
 end
 
+-- To a later login the tokens of an earlier one come along if it is the same user's: a logout ends both. Returns
+-- whether.
+local function unite_tokens(key, session, older, list, first)
+  if #list < first or session.sub ~= older.sub or session.sid ~= older.sid then return false end
+  add_tokens(key, session, list, first)
+  return true
+end
+
 local function tokens_of(key, session)
   return session.tokens and redis.call('SMEMBERS', key) or {}
 end

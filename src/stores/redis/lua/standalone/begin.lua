@@ -1,27 +1,10 @@
 -- ARGV: scope, key, sub, iat, the marks' expiry, the same in milliseconds, microseconds ago, jti, its expiry in
--- milliseconds, whether it may destroy, where the page before ended (index, position, when the mark was seen), and the
--- prefix of the rows where they are destroyed here.
+-- milliseconds, whether it may destroy (2: the rows are destroyed here), the prefix of the rows, and where there was a
+-- page before where it ended (index, position, when the mark was seen).
 -- Every logout runs this: each table and function made here is paid for again when Lua collects its garbage.
 
--- An id is escaped as every field; the key of its row is not (fields.ts).
-local function row_of(rows, id)
-  if not string.find(id, '%', 1, true) then return rows .. id end
-  return rows .. string.gsub(id, '%%(%x%x)', function(hex) return string.char(tonumber(hex, 16)) end)
-end
-
--- Marks the tokens of a session that is ended, and lists them.
-local function end_tokens(tokens_key, till, iat, seen, exp, fields, tokens)
-  for _, token in ipairs(redis.call('SMEMBERS', tokens_key)) do
-    local name = name_of(token)
-    local mark, last = write_mark(prefix .. 'm' .. name, till, 'token', token, '', iat, seen, exp)
-    register_mark(prefix .. 'marks', name, milliseconds(last))
-    fields[#fields + 1], fields[#fields + 2] = 'm', mark
-    tokens[#tokens + 1] = token
-  end
-end
-
 local call = redis.call
-local scope, key, sub, iat, exp, till, ago, jti, jti_till, may_destroy, from, after, seen, rows = unpack(ARGV, 2, 15)
+local scope, key, sub, iat, exp, till, ago, jti, jti_till, may_destroy, rows, from, after, seen = unpack(ARGV, 2)
 local opened = jti ~= '' and call('GET', prefix .. 'j' .. jti)
 if opened and string.sub(opened, 1, 9) == 'completed' then return { 'replayed' } end
 
@@ -29,12 +12,12 @@ local name, log = name_of(key), prefix .. 'log'
 local indexes = { prefix .. 'i' .. name }
 if scope == 'token' then indexes = {} elseif scope == 'sid' and sub ~= '' then indexes[2] = of_key('u', sub) end
 local names, records, of_index, next_index, next_after = {}, {}, {}, '', ''
-for i = tonumber(from), #indexes do
+for i = tonumber(from or 1), #indexes do
   if #names >= PAGE then
     next_index, next_after = i, ''
     break
   end
-  local more, position = page_of(indexes[i], after, PAGE - #names)
+  local more, position = page_of(indexes[i], after or '', PAGE - #names)
   for _, each in ipairs(more) do
     names[#names + 1] = each
     of_index[#names] = i
@@ -46,7 +29,7 @@ for i = tonumber(from), #indexes do
   after = ''
 end
 
-local is_first = seen == ''
+local is_first = not seen
 if is_first then seen = ago == '0' and now() and clock_text or string.format('%.0f', now() - ago) end
 for i, each in ipairs(names) do
   local record = call('GET', prefix .. 's' .. each)
@@ -58,18 +41,19 @@ end
 if opened then iat, seen = dates_of(opened) end
 
 local mark, last = write_mark(prefix .. 'm' .. name, till, scope, key, sub, iat, seen, exp)
-register_mark(prefix .. 'marks', name, last == exp and till or milliseconds(last))
+local registered = { last == exp and till or milliseconds(last), name }
 local fields, ids, tokens, mismatched, without_sid, not_deleted = { 'm', mark }, {}, {}, 0, 0, 0
 if indexes[2] then
   local named = name_of(sub)
   fields[3] = 'm'
   fields[4], last = write_mark(prefix .. 'm' .. named, till, 'sidless', sub, '', iat, seen, exp)
-  register_mark(prefix .. 'marks', named, milliseconds(last))
+  registered[3], registered[4] = last == exp and till or milliseconds(last), named
 end
-local destroys = may_destroy == '1' and rows ~= nil and is_first and next_index == ''
+register_marks(prefix .. 'marks', registered)
+local destroys, of_tokens = may_destroy == '2', {}
 local all_gone = destroys
 for i, each in ipairs(names) do
-  local state, flag, dates, at, s_exp, s_sub, s_sid, id, kept = string.match(records[i] or '', RECORD)
+  local state, flag, dates, at, s_exp, s_sub, s_sid, id, kept = fields_of(records[i] or '0x 0')
   if (state ~= '1' and state ~= '3') or (flag ~= '' and s_exp * 1000000 <= now()) then
     -- The index name is shared by keys that begin alike: only an entry of nobody is dead wood.
     call('ZREM', indexes[of_index[i]], each)
@@ -84,8 +68,21 @@ for i, each in ipairs(names) do
       local ended, ended_till = exp, till
       if s_exp - exp > 0 then ended, ended_till = s_exp, milliseconds(s_exp) end
       if flag ~= '' and kept - ended > 0 then ended, ended_till = kept, milliseconds(kept) end
-      if state == '3' then end_tokens(prefix .. 't' .. each, ended_till, iat, seen, ended, fields, tokens) end
-      local gone = destroys and redis.pcall('UNLINK', row_of(rows, id))
+      if state == '3' then
+        for _, token in ipairs(call('SMEMBERS', prefix .. 't' .. each)) do
+          local of_token = name_of(token)
+          local line, kept_till = write_mark(prefix .. 'm' .. of_token, ended_till, 'token', token, '', iat, seen, ended)
+          of_tokens[#of_tokens + 1], of_tokens[#of_tokens + 2] = milliseconds(kept_till), of_token
+          fields[#fields + 1], fields[#fields + 2] = 'm', line
+          tokens[#tokens + 1] = token
+        end
+      end
+      -- An id is escaped as every field; the key of its row is not (fields.ts).
+      local row = id
+      if destroys and string.find(id, '%', 1, true) then
+        row = string.gsub(id, '%%(%x%x)', function(hex) return string.char(tonumber(hex, 16)) end)
+      end
+      local gone = destroys and redis.pcall('UNLINK', rows .. row)
       -- Whoever may not delete rows has them destroyed one by one; what was not there is somewhere else, if it is.
       if gone and type(gone) ~= 'number' then
         destroys, all_gone, gone = false, false, false
@@ -109,12 +106,13 @@ for i, each in ipairs(names) do
     end
   end
 end
+if of_tokens[1] then register_marks(prefix .. 'marks', of_tokens) end
 append_log(log, fields)
-local finished = all_gone or (may_destroy == '1' and is_first and next_index == '' and not ids[1])
+local finished = is_first and next_index == '' and (all_gone or (may_destroy ~= '' and not ids[1]))
 if jti ~= '' then
   call('SET', prefix .. 'j' .. jti, (finished and 'completed ' or '') .. iat .. ' ' .. seen, 'PXAT', jti_till)
 end
-return {
-  mark, finished and 1 or 0, mismatched, table.concat(ids, ' '), table.concat(tokens, ' '), without_sid, not_deleted,
-  next_index, next_after,
-}
+local done = finished and 2 or all_gone and 1 or 0
+ids = table.concat(ids, ' ')
+if mismatched + without_sid + not_deleted == 0 and not tokens[1] and next_index == '' then return { mark, done, ids } end
+return { mark, done, ids, table.concat(tokens, ' '), mismatched, without_sid, not_deleted, next_index, next_after }

@@ -1,6 +1,6 @@
--- ARGV: cursor, entries at a time.
+-- ARGV: where the page before ended, marks at a time. By the registry.
 now()
-local page = redis.call('ZSCAN', prefix .. 'marks', ARGV[2], 'COUNT', ARGV[3])
-local reply = { page[1], clock_text }
-for i = 1, #page[2], 2 do reply[#reply + 1] = redis.call('GET', prefix .. 'm' .. page[2][i]) or '' end
+local names, position = page_of(prefix .. 'marks', ARGV[2], tonumber(ARGV[3]))
+local reply = { position or '', clock_text }
+for _, name in ipairs(names) do reply[#reply + 1] = redis.call('GET', prefix .. 'm' .. name) or '' end
 return reply

@@ -16,10 +16,15 @@ local function unindex(name, session)
   redis.call('ZREM', other_index(session.sub, session.sid), name)
 end
 
--- Writes a sign-on under a session id, in place of what was bound there. The tokens: a list from a position on.
+-- Writes a sign-on under a session id, in place of what was bound there; but one that is carried there gives way to a
+-- login that was bound there later, which then is returned. The tokens: a list from a position on.
 local function put(name, signon, list, first, is_login)
   local key, tokens_key = of_session(name)
   local session = load(key)
+  if not is_login and is_later(session, signon.at) then
+    if unite_tokens(tokens_key, session, signon, list, first) then save(key, session) end
+    return session, true
+  end
   if session.bound then
     unindex(name, session)
     append_log(prefix .. 'log', { 's', signon.id })

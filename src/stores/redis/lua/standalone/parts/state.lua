@@ -10,7 +10,7 @@ end
 local function state_of(name)
   local record = redis.call('GET', prefix .. 's' .. name)
   if not record then return {} end
-  local state, flag, _, _, _, sub, sid = string.match(record, RECORD)
+  local state, flag, _, _, _, sub, sid = fields_of(record)
   if state ~= '1' and state ~= '3' then
     now()
     return { record, clock_text }

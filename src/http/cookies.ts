@@ -1,0 +1,25 @@
+// Cookies by name: what a request brought under one, and how one of ours is named. Knows no attribute.
+import { createHash } from 'node:crypto'
+
+/** Browsers drop a cookie that is longer. Bytes, its attributes included. */
+export const LONGEST_COOKIE = 4096
+
+/**
+ * Browsers keep cookies per host, not per port: two applications on one host must not overwrite each other's, so `of`
+ * is in the name. And one that begins with `__Host-` is set by this host alone, for all of it: no neighbour on the
+ * domain lays another over it.
+ */
+export function hostCookieName(prefix: string, of: string, isSecure: boolean): string {
+  const name = `${prefix}_${createHash('sha256').update(of).digest('hex').slice(0, 8)}`
+  return isSecure ? `__Host-${name}` : name
+}
+
+/** Its values in the header `Cookie`: several where others may set cookies of that name for this host. */
+export function cookieValues(header: string | undefined, name: string): readonly string[] {
+  const values: string[] = []
+  for (const pair of header?.split(';') ?? []) {
+    const [key, value] = pair.split('=', 2)
+    if (key?.trim() === name && value !== undefined) values.push(value.trim())
+  }
+  return values
+}

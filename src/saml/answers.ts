@@ -1,0 +1,16 @@
+// What the browser gets at the Single Logout Service: on to the identity provider, on to a page of ours, or a fixed
+// sentence. Knows no message.
+import type { Answer } from '../http/answer.js'
+
+/** Bindings 3.4.5.1 and 3.5.5.1: kept by nobody on the way; and the message in the address goes on to no other site. */
+const HEADERS = { 'Cache-Control': 'no-cache, no-store', Pragma: 'no-cache', 'Referrer-Policy': 'no-referrer' }
+
+export function onTo(url: string, headers: Readonly<Record<string, string>> = {}): Answer {
+  return { status: 303, headers: { ...HEADERS, ...headers, Location: url, 'Content-Length': '0' }, body: '' }
+}
+
+export function sentence(status: number, text: string, headers: Readonly<Record<string, string>> = {}): Answer {
+  const body = `${text}\n`
+  const about = { 'Content-Type': 'text/plain; charset=utf-8', 'Content-Length': String(Buffer.byteLength(body)) }
+  return { status, headers: { ...HEADERS, ...headers, ...about, 'X-Content-Type-Options': 'nosniff' }, body }
+}

@@ -1,0 +1,166 @@
+// The check of a route for JWTs that the API verifies by itself, RFC 9068 rule by rule.
+import { createHmac, createPublicKey, type KeyObject } from 'node:crypto'
+import express from 'express'
+import { createLocalJWKSet, exportJWK, SignJWT } from 'jose'
+import request from 'supertest'
+import { beforeAll, describe, expect, it } from 'vitest'
+import type { RequireJwtOptions } from '../../src/access-tokens/index.js'
+import { rsaKeyPair } from '../../src/testing/key-pair.js'
+import { ISSUER, NOW } from './hand-run.js'
+import { checkOver, claimsOf } from './local-check.js'
+
+describe('requireJwt', () => {
+  let key: KeyObject
+  let other: KeyObject
+  let route: RequireJwtOptions
+
+  beforeAll(async () => {
+    key = rsaKeyPair().privateKey
+    other = rsaKeyPair().privateKey
+    const keys = [{ ...(await exportJWK(createPublicKey(key))), kid: 'k', alg: 'RS256' }]
+    route = { issuer: ISSUER, audience: 'https://api.example.com', keys: createLocalJWKSet({ keys }) }
+  })
+
+  const signed = (payload: Record<string, unknown> = {}, header: Record<string, unknown> = {}, by = key) =>
+    new SignJWT(claimsOf(payload)).setProtectedHeader({ alg: 'RS256', typ: 'at+jwt', kid: 'k', ...header }).sign(by)
+
+  function api(more: Partial<RequireJwtOptions> = {}) {
+    const { check, logOut } = checkOver()
+    const app = express()
+    app.get('/', check.requireJwt({ ...route, ...more }), (req, res) => {
+      res.json(check.tokenOf(req)?.claims.sub)
+    })
+    const get = async (token: string) => {
+      const res = await request(app).get('/').set('Authorization', `Bearer ${token}`)
+      return res.status === 200 ? (res.body as string) : res.status
+    }
+    return { get, logOut, app }
+  }
+
+  it('lets a good token in until its logout', async () => {
+    const { get, logOut, app } = api()
+    const token = await signed()
+    expect(await get(token)).toBe('alice')
+    await logOut({ sid: 's1' })
+    expect(await get(token)).toBe(401)
+    const res = await request(app).get('/').set('Authorization', `Bearer ${token}`)
+    expect(res.headers['www-authenticate']).toMatch(/error="invalid_token"/)
+  })
+
+  it('takes the media type in full, and a typ that is named', async () => {
+    expect(await api().get(await signed({}, { typ: 'application/AT+JWT' }))).toBe('alice')
+    expect(await api({ additionalTyp: 'JWT' }).get(await signed({}, { typ: 'JWT' }))).toBe('alice')
+    expect(await api({ additionalTyp: 'JWT' }).get(await signed())).toBe('alice')
+  })
+
+  it.each<readonly [string, () => Promise<string>]>([
+    ['of another type', () => signed({}, { typ: 'JWT' })],
+    ['of no type', () => signed({}, { typ: undefined })],
+    ['that is a Logout Token', () => signed({}, { typ: 'logout+jwt' })],
+    ['with events', () => signed({ events: {} })],
+    ['with at_hash', () => signed({ at_hash: 'x' })],
+    ['of another issuer', () => signed({ iss: 'https://other.example.com' })],
+    ['of no issuer', () => signed({ iss: undefined })],
+    ['for another API', () => signed({ aud: 'another' })],
+    ['for no API', () => signed({ aud: undefined })],
+    ['that has expired', () => signed({ exp: NOW - 6 })],
+    ['whose exp in microseconds is over', () => signed({ exp: (NOW - 6) * 1e6 })],
+    ['whose exp is a date', () => signed({ exp: new Date((NOW + 60) * 1000).toISOString() })],
+    ['without exp', () => signed({ exp: undefined })],
+    ['without iat', () => signed({ iat: undefined })],
+    ['without sub', () => signed({ sub: undefined })],
+    ['without client', () => signed({ client_id: undefined })],
+    ['not yet valid', () => signed({ nbf: NOW + 60 })],
+    ['of a foreign key', () => signed({}, {}, other)],
+    ['of an unknown key id', () => signed({}, { kid: 'unknown' })],
+    ['that is not one', async () => 'abc'],
+    ['signed by nobody', async () => unsigned('none', '')],
+    [
+      'signed by the public key as a secret',
+      async () => {
+        const pem = createPublicKey(key).export({ type: 'spki', format: 'pem' })
+        return unsigned('HS256', undefined, String(pem))
+      },
+    ],
+    ['that is bound to a key', () => signed({ cnf: { jkt: 'x' } })],
+  ])('refuses a token %s', async (_name, token) => {
+    expect(await api().get(await token())).toBe(401)
+  })
+
+  function unsigned(alg: string, signature: string | undefined, secret = ''): string {
+    const segment = (json: unknown) => Buffer.from(JSON.stringify(json)).toString('base64url')
+    const signing = `${segment({ alg, typ: 'at+jwt', kid: 'k' })}.${segment(claimsOf())}`
+    return `${signing}.${signature ?? createHmac('sha256', secret).update(signing).digest('base64url')}`
+  }
+
+  it('verifies a signature once a minute at most, asks for the mark each time, and lets in nothing at its exp', async () => {
+    let verified = 0
+    const { check, clock, logOut } = checkOver()
+    const keys: RequireJwtOptions['keys'] = (header, token) => {
+      verified += 1
+      return route.keys?.(header, token) ?? Promise.reject(new Error('no keys'))
+    }
+    const app = express().get('/', check.requireJwt({ ...route, keys, clockToleranceSeconds: 0 }), (_req, res) => {
+      res.end()
+    })
+    const get = async (token: string) => (await request(app).get('/').set('Authorization', `Bearer ${token}`)).status
+    const token = await signed({ exp: NOW + 100 })
+    expect([await get(token), await get(token), verified]).toEqual([200, 200, 1])
+    clock.advance(59)
+    expect([await get(token), verified]).toEqual([200, 1])
+    clock.advance(1)
+    expect([await get(token), verified]).toEqual([200, 2])
+    clock.advance(40)
+    expect(await get(token)).toBe(401)
+    clock.advance(-50)
+    expect([await get(token), await get(`${token.slice(0, -8)}AAAAAAAA`)]).toEqual([200, 401])
+    await logOut({ sid: 's1' })
+    expect(await get(token)).toBe(401)
+  })
+
+  it('asks for scope and proof as requireToken does', async () => {
+    expect(await api({ scope: 'write' }).get(await signed({ scope: 'read' }))).toBe(403)
+    expect(await api({ scope: 'read' }).get(await signed({ scope: 'read' }))).toBe('alice')
+    expect(await api({ confirm: () => true }).get(await signed({ cnf: { jkt: 'x' } }))).toBe('alice')
+  })
+
+  it('has no verdict where the keys cannot be had', async () => {
+    const unreachable = { keys: undefined, issuer: 'http://127.0.0.1:9', dangerouslyAllowHttp: true } as never
+    expect(await api(unreachable).get(await signed())).toBe(503)
+    const jwksUri = { keys: undefined, jwksUri: 'http://127.0.0.1:9/jwks', dangerouslyAllowHttp: true } as never
+    expect(await api(jwksUri).get(await signed())).toBe(503)
+  })
+
+  it.each(['openid-configuration', 'jwks'])(
+    'asks once for %s that cannot be had, however many tokens come',
+    async (down) => {
+      const asked: string[] = []
+      const { get } = api({
+        keys: undefined,
+        fetch: async (url: string) => {
+          asked.push(url)
+          if (url.endsWith(down)) throw new Error('down')
+          return Response.json({ issuer: ISSUER, jwks_uri: `${ISSUER}/jwks` })
+        },
+      } as never)
+      for (let i = 0; i < 20; i++) expect(await get(await signed({}, { kid: `invented-${i}` }))).toBe(503)
+      expect(asked.filter((url) => url.endsWith(down))).toHaveLength(1)
+      expect(asked.length).toBeLessThanOrEqual(2)
+    },
+  )
+
+  it.each<readonly [string, object]>([
+    ['issuer', { issuer: 'http://op.example.com' }],
+    ['audience', { audience: [] }],
+    ['algorithms', { algorithms: ['HS256'] }],
+    ['algorithms', { algorithms: [] }],
+    ['keys', { keys: {} }],
+    ['jwksUri', { keys: undefined, jwksUri: 'http://op.example.com/jwks' }],
+    ['additionalTyp', { additionalTyp: '' }],
+    ['clockToleranceSeconds', { clockToleranceSeconds: 3600 }],
+    ['scope', { scope: 'a"' }],
+  ])('refuses at start-up what cannot work: %s %o', (option, bad) => {
+    expect(() => api(bad)).toThrow(TypeError)
+    expect(() => api(bad)).toThrow(option)
+  })
+})
