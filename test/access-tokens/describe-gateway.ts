@@ -2,7 +2,7 @@
 // Relying Party's Redis, and whichever gateway is started in front. Knows no gateway.
 import { createPublicKey } from 'node:crypto'
 import { once } from 'node:events'
-import { readFileSync, rmSync } from 'node:fs'
+import { readFileSync } from 'node:fs'
 import { createServer, type IncomingHttpHeaders, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import path from 'node:path'
@@ -11,6 +11,7 @@ import { afterAll, beforeAll, expect, it } from 'vitest'
 import { createBackchannelLogout } from '../../src/index.js'
 import { redisStore } from '../../src/stores/redis/index.js'
 import { rsaKeyPair } from '../../src/testing/key-pair.js'
+import { removeFolder } from '../servers/folders.js'
 import { freePort } from '../servers/processes.js'
 import { type RunningRedis, startRedis } from '../servers/redis.js'
 import { RECIPES, unpack } from '../stacks/recipe.js'
@@ -73,7 +74,7 @@ export function describeGateway(
     }
     verdict?.client.destroy()
     await redis?.stop()
-    if (folder !== undefined) rmSync(folder, { recursive: true, force: true })
+    if (folder !== undefined) removeFolder(folder)
   })
 
   function portOf(server: Server): number {

@@ -1,7 +1,7 @@
 // That the bench runs and says what it measured; how fast anything is, no test can promise. Run by `npm run test:bench`,
 // apart from `npm test`: it compiles two trees and puts load on six receivers.
 import { execFile } from 'node:child_process'
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { promisify } from 'node:util'
@@ -9,6 +9,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { type Build, build } from '../../bench/build.js'
 import type { ReceiverProcess } from '../../bench/receiver-process.js'
 import { Remote } from '../../bench/remote.js'
+import { removeFolder } from '../servers/folders.js'
 import { startPostgres } from '../servers/postgres.js'
 import { startRedis } from '../servers/redis.js'
 
@@ -30,7 +31,7 @@ describe('the bench', () => {
     const args = ['bench/main.ts', '--quick', '--only', 'whole-job,start,nodes', '--out', file]
     const { stdout } = await promisify(execFile)(tsx, args, { cwd: root })
     const result = JSON.parse(readFileSync(file, 'utf8'))
-    rmSync(directory, { recursive: true })
+    removeFolder(directory)
 
     expect(result.versions).toMatchObject({ node: process.version, jose: expect.stringMatching(/^\d+\./) })
     const [{ tables, targets }, start, nodes] = result.sections
@@ -83,7 +84,7 @@ describe('--against', () => {
       stdout: expect.stringMatching(/ cores, .*now \/ before.*Nothing is judged where others used more than/s),
     })
     const { machine, against } = JSON.parse(readFileSync(file, 'utf8'))
-    rmSync(directory, { recursive: true })
+    removeFolder(directory)
     expect(machine).toMatchObject({ cpu: expect.any(String), cores: expect.any(Number), loadBefore: expect.any(Array) })
     const [{ rows }] = against.comparisons
     expect(rows.map(({ name, verdict }: { name: string; verdict: string }) => [name, verdict])).toEqual(

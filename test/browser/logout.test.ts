@@ -1,6 +1,6 @@
 // What a real browser does with the parts of a logout that it carries: a frame of the OP where third-party cookies are
 // blocked, a form for an ID Token that is too long for a URL, and the buttons of "your devices".
-import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, writeFileSync } from 'node:fs'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
@@ -10,6 +10,7 @@ import { type Listening, listen } from '../../example-app/listen.js'
 import { createRp, type Rp, type RpConfig } from '../../example-app/relying-party.js'
 import { createFakeOp, type FakeOp } from '../../src/testing/index.js'
 import { Browser } from '../example/browser-by-http.js'
+import { removeFolder } from '../servers/folders.js'
 
 const CHROMIUM = process.env.CHROMIUM_PATH ?? '/usr/bin/chromium'
 const installed = existsSync(CHROMIUM)
@@ -61,7 +62,7 @@ describe.skipIf(!installed && !process.env.CI)('a logout that a browser carries'
 
   afterEach(async () => {
     await context.close()
-    rmSync(profile, { recursive: true, force: true })
+    removeFolder(profile)
     for (const rp of rps) rp.close()
     await listening.close()
     await op.close()

@@ -1,11 +1,12 @@
 // A clean folder far from the repository, with what is locked here and the packed tarball, both installed by npm as a
 // user would.
 import { execFile } from 'node:child_process'
-import { cpSync, mkdtempSync, rmSync } from 'node:fs'
+import { cpSync, mkdtempSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { promisify } from 'node:util'
 import type { TestProject } from 'vitest/node'
+import { removeFolder } from '../servers/folders.js'
 
 declare module 'vitest' {
   interface ProvidedContext {
@@ -29,5 +30,5 @@ export async function setup(project: TestProject): Promise<() => void> {
   const [{ filename }] = JSON.parse(stdout)
   await exec('npm', ['install', '--no-save', ...QUIET, path.join(folder, filename)], { cwd: folder })
   project.provide('consumers', folder)
-  return () => rmSync(folder, { recursive: true, force: true })
+  return () => removeFolder(folder)
 }

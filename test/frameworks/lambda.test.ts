@@ -1,10 +1,10 @@
 // docs/recipes/lambda.md as it stands: two functions that share nothing but a PostgreSQL.
-import { rmSync } from 'node:fs'
 import path from 'node:path'
 import { pathToFileURL } from 'node:url'
 import type { BackchannelLogout } from 'oidc-backchannel-logout'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { createFakeOp, type FakeOp } from '../../src/testing/index.js'
+import { removeFolder } from '../servers/folders.js'
 import { postgresServer, type RunningPostgres, startPostgres } from '../servers/postgres.js'
 import { unpack } from '../stacks/recipe.js'
 import { HERE } from './programs.js'
@@ -57,7 +57,7 @@ describe.skipIf(postgresServer === undefined)('a function that handles one invoc
     }
     await postgres?.stop()
     await op?.close()
-    if (folder) rmSync(folder, { recursive: true, force: true })
+    if (folder) removeFolder(folder)
   })
 
   it.each([false, true])('ends a sign-on that another one bound (body in base64: %s)', async (isBase64Encoded) => {

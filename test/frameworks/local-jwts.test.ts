@@ -2,7 +2,7 @@
 // verifies is refused within one request of the logout, and no other; and where nobody can tell, the answer is 503.
 import { createPublicKey, generateKeyPairSync, type KeyObject } from 'node:crypto'
 import { once } from 'node:events'
-import { readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
 import type { Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import path from 'node:path'
@@ -12,6 +12,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { type BackchannelLogout, createBackchannelLogout } from '../../src/index.js'
 import { redisStore } from '../../src/stores/redis/index.js'
 import { createTokenMint, type TokenMint } from '../../src/testing/index.js'
+import { removeFolder } from '../servers/folders.js'
 import { type RunningRedis, redisServer, startRedis } from '../servers/redis.js'
 import { filesOf, RECIPES, unpack } from '../stacks/recipe.js'
 import { HERE } from './programs.js'
@@ -59,7 +60,7 @@ describe.skipIf(redisServer === undefined)('APIs that verify JWTs by themselves'
     client?.destroy()
     if (folder !== undefined) (await import(path.join(folder, 'store.ts'))).client.destroy()
     await redis?.stop()
-    rmSync(folder, { recursive: true, force: true })
+    removeFolder(folder)
   })
 
   function accessToken(claims: Record<string, unknown>, signedBy = key): Promise<string> {

@@ -1,18 +1,10 @@
 // The packed tarball, used as a stranger would: from an ESM project and by require().
 import { execFileSync } from 'node:child_process'
-import {
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  symlinkSync,
-  writeFileSync,
-} from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { removeFolder } from '../servers/folders.js'
 
 const root = path.resolve(import.meta.dirname, '../..')
 let project: string
@@ -35,7 +27,7 @@ beforeAll(() => {
   }
 })
 
-afterAll(() => rmSync(project, { recursive: true, force: true }))
+afterAll(() => removeFolder(project))
 
 function run(file: string, source: string): string {
   writeFileSync(path.join(project, file), source)

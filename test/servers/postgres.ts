@@ -1,10 +1,11 @@
 // A real PostgreSQL, which refuses to run as root: started then as the user `postgres`.
 import { execFileSync, spawnSync } from 'node:child_process'
 import { hash } from 'node:crypto'
-import { chownSync, existsSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { chownSync, existsSync, readdirSync, renameSync, writeFileSync } from 'node:fs'
 import { tmpdir, userInfo } from 'node:os'
 import { join } from 'node:path'
 import pg from 'pg'
+import { removeFolder } from './folders.js'
 import { dataDirectory, freePort, installed, onPath, startProcess } from './processes.js'
 
 const folders = existsSync('/usr/lib/postgresql')
@@ -81,7 +82,7 @@ function newCluster(program: string, run: (command: string, ...args: string[]) =
     renameSync(made, template)
   } catch {
     // Another test file was first.
-    rmSync(made, { recursive: true, force: true })
+    removeFolder(made)
   }
   return template
 }

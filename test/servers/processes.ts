@@ -2,12 +2,13 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { randomInt } from 'node:crypto'
 import { once } from 'node:events'
-import { accessSync, constants, mkdtempSync, rmSync } from 'node:fs'
+import { accessSync, constants, mkdtempSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { describe } from 'vitest'
+import { removeFolder } from './folders.js'
 
 /** How long a server may take until it answers. */
 const START_DEADLINE_MS = 30_000
@@ -62,7 +63,7 @@ export interface DataDirectory {
 
 export function dataDirectory(name: string): DataDirectory {
   const path = mkdtempSync(join(tmpdir(), `bcl-${name}-`))
-  return { path, remove: () => rmSync(path, { recursive: true, force: true, maxRetries: 10 }) }
+  return { path, remove: () => removeFolder(path) }
 }
 
 export interface RunningProcess {

@@ -1,6 +1,6 @@
 // docs/moving-in.md: what its middleware makes of sessions that are older than the installation.
 import { once } from 'node:events'
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import type { Server } from 'node:http'
 import path from 'node:path'
 import { pathToFileURL } from 'node:url'
@@ -9,6 +9,7 @@ import session from 'express-session'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { createBackchannelLogout, expressSessions } from '../../src/index.js'
 import { createTokenMint, type TokenMint } from '../../src/testing/index.js'
+import { removeFolder } from '../servers/folders.js'
 
 const page = readFileSync(path.join(import.meta.dirname, '../../docs/moving-in.md'), 'utf8')
 const folder = path.join(import.meta.dirname, '.programs', `moving-in-${process.pid}`)
@@ -30,7 +31,7 @@ beforeAll(async () => {
 
 afterAll(() => {
   for (const server of sockets) server.close()
-  rmSync(folder, { recursive: true, force: true })
+  removeFolder(folder)
 })
 
 async function listen(app: express.Express): Promise<string> {

@@ -2,11 +2,12 @@
 // run them. A fenced block whose info string names a file ("```ts app.ts") is that file.
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { createServer, type Server } from 'node:net'
 import path from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { linkPackage, transpiled } from '../servers/compiled.js'
+import { removeFolder } from '../servers/folders.js'
 
 export const RECIPES = path.resolve(import.meta.dirname, '../../docs/recipes')
 export const TSCONFIG = path.join(import.meta.dirname, 'tsconfig.recipes.json')
@@ -100,7 +101,7 @@ export async function run({
     complaints += text
   })
   child.send('listen here', socket)
-  const stop = () => stopped(child).then(() => rmSync(folder, { recursive: true, force: true }))
+  const stop = () => stopped(child).then(() => removeFolder(folder))
   const outcome = await Promise.race([once(child, 'message'), once(child, 'exit').then(() => undefined)])
   socket.close()
   if (outcome === undefined) {
