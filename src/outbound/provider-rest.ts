@@ -17,15 +17,22 @@ const CONCURRENCY = 32
 /** Of those that failed it is remembered who they were; more than these are an outage, and all are alike then. */
 const MOST_TRIED = 1000
 
+/** From when until when nobody asks. */
+interface Rest {
+  readonly from: number
+  readonly until: number
+}
+
+const NONE: Rest = { from: 0, until: 0 }
+
 export class ProviderRest {
   readonly #clock: () => number
   readonly #random: () => number
   readonly #firstRestSeconds: number
   #failures = 0
-  #restUntil = 0
-  #restSeconds = 0
+  #rest = NONE
   /** What the provider asked for by `Retry-After`. */
-  #namedUntil = 0
+  #named = NONE
   /** So often it has failed, whoever had an answer since. */
   #failedEver = 0
   /** Who failed since somebody had an answer. */
@@ -47,15 +54,15 @@ export class ProviderRest {
   begin(who?: string): Pass | undefined {
     const now = this.#clock()
     const hasTried = who !== undefined && this.#tried.has(who)
-    const isResting = later(this.#restUntil, now, now) > now
+    this.#rest = onClock(this.#rest, now)
+    const { from, until } = this.#rest
+    const isResting = until > now
     const isFull = this.#underWay >= (this.#failures === 0 ? CONCURRENCY : 1)
     if (isResting || isFull) {
       this.#isAwaited ||= !hasTried
       return undefined
     }
-    if (hasTried && this.#isAwaited && this.#restUntil <= now && now < this.#restUntil + this.#restSeconds) {
-      return undefined
-    }
+    if (hasTried && this.#isAwaited && now < until + (until - from)) return undefined
     this.#underWay++
     const failedBefore = this.#failedEver
     const done = () => {
@@ -66,22 +73,21 @@ export class ProviderRest {
         done()
         this.#failures = 0
         // The answer to an earlier question says nothing of a time that was named since.
-        this.#restUntil = failedBefore === this.#failedEver ? 0 : this.#namedUntil
+        this.#rest = failedBefore === this.#failedEver ? NONE : this.#named
         this.#tried.clear()
         this.#isAwaited = false
       },
       failed: (retryAfterSeconds) => {
         done()
-        const doubled = Math.min(this.#firstRestSeconds * 2 ** this.#failures, LONGEST_REST_SECONDS)
-        this.#failures = Math.min(this.#failures + 1, 30)
+        // Questions that were under way together are one failure.
+        if (failedBefore === this.#failedEver || this.#failures === 0) this.#failures++
         this.#failedEver++
+        const doubled = Math.min(this.#firstRestSeconds * 2 ** (this.#failures - 1), LONGEST_REST_SECONDS)
         const now = this.#clock()
         const asked = Math.min(retryAfterSeconds ?? 0, LONGEST_ASKED_FOR_SECONDS)
         const restSeconds = Math.max(asked, doubled * (1 - 0.5 * this.#random()))
-        this.#namedUntil = later(this.#namedUntil, now + asked, now)
-        const restUntil = later(this.#restUntil, now + restSeconds, now)
-        if (restUntil !== this.#restUntil) this.#restSeconds = restSeconds
-        this.#restUntil = restUntil
+        this.#named = later(onClock(this.#named, now), { from: now, until: now + asked })
+        this.#rest = later(onClock(this.#rest, now), { from: now, until: now + restSeconds })
         if (this.#tried.size >= MOST_TRIED) this.#tried.clear()
         if (who !== undefined) this.#tried.add(who)
         this.#isAwaited = false
@@ -91,9 +97,13 @@ export class ProviderRest {
   }
 }
 
-/** Of two ends of a rest. A clock that went back is no reason to rest longer than ever. */
-function later(known: number, other: number, now: number): number {
-  return known <= now + LONGEST_ASKED_FOR_SECONDS ? Math.max(known, other) : other
+function later(one: Rest, other: Rest): Rest {
+  return one.until > other.until ? one : other
+}
+
+/** A clock that went back to before the rest began is no reason to rest longer: it begins once more. */
+function onClock(rest: Rest, now: number): Rest {
+  return now < rest.from ? { from: now, until: now + (rest.until - rest.from) } : rest
 }
 
 /** A rest of its own for each issuer. */

@@ -51,7 +51,7 @@ const SHOWN_BY: Readonly<Record<string, readonly string[]>> = {
     'providers/end-session-dialect.ts',
   ],
   'outbound/owed-revocations.test.ts': ['outbound/record-sources.ts'],
-  'outbound/revalidation.test.ts': ['outbound/provider-rest.ts', 'outbound/revalidation-states.ts'],
+  'outbound/revalidation.test.ts': ['outbound/revalidation-states.ts'],
   'outbound/revoke-tokens.test.ts': ['providers/client-authentication.ts', 'providers/oauth-transport.ts'],
   // Options of a provider: each default, each mistake.
   'providers/provider.test.ts': [
