@@ -19,6 +19,9 @@ const LONGEST = [
   'processes/redis',
   'sessions/session-store-servers',
   'browser/demo',
+  'sessions/session-store-matrix',
+  'stores/redis/cluster-store',
+  'interleavings/interleavings',
   'example/nodes',
 ].map((name) => `/test/${name}.test.ts`)
 

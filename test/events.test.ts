@@ -2,7 +2,9 @@
 
 import { describe, expect, it } from 'vitest'
 import { createBackchannelLogout, expressSessions } from '../src/index.js'
-import { clientId, issuer, rows } from './sign-ons/one-session.js'
+import { clientId, freshSession, issuer, rows } from './sign-ons/one-session.js'
+
+freshSession()
 
 describe('a listener of events', () => {
   it.each([

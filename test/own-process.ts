@@ -3,22 +3,18 @@
 import { existsSync, readFileSync } from 'node:fs'
 import path from 'node:path'
 
-/** What is of a process as a whole, or starts others. */
+/** What is of a process as a whole, and no test of the file puts back. */
 const OF_A_PROCESS = [
-  /\bprocess\.|\bglobalThis\b|from 'node:child_process'|from 'typescript'|memoryUsage/,
-  /\bvi\.(?:mock|doMock|hoisted|useFakeTimers|setSystemTime|stub|resetModules)/,
-  /\bspyOn\((?:console|Date|Math|performance|crypto)\b/,
+  /\bprocess\.(?:on|off|exit|chdir|memoryUsage|cpuUsage)\b|\bprocess\.env\.\w+ =|\bglobalThis\b/,
+  /\bvi\.(?:mock|doMock|hoisted|stub|resetModules)/,
 ]
-
-/** In a shared process a module is run once: the hooks that it sets for its first file are set for no other. */
-const HOOK = /^(?:before|after)(?:Each|All)\(/m
 
 /** Computing for seconds: each promise costs more where another file has used an AsyncLocalStorage. */
 const LONG =
   /\/(?:interleavings|access-tokens\/(?:.*interleavings|random|relay)|sessions\/session-store-matrix|conformance\/(?:receiver-rules|requests)|tokens\/hostile|testing\/(?:logout-store|assert)|cli\/side|outbound\/broker)/
 
 /** Whose packages keep a registry for a whole process, or whose programs are run. */
-const ROOMS = /^test\/(?:browser|docs|package|stacks|telemetry)\//
+const ROOMS = /^test\/(?:browser|package|stacks|telemetry)\//
 
 export function hasOwnProcess(file: string): boolean {
   return ROOMS.test(file) || LONG.test(file) || isOfItsProcess(file, new Set())
@@ -28,7 +24,6 @@ function isOfItsProcess(file: string, seen: Set<string>): boolean {
   seen.add(file)
   const text = readFileSync(file, 'utf8')
   if (OF_A_PROCESS.some((each) => each.test(text))) return true
-  if (!file.endsWith('.test.ts') && HOOK.test(text)) return true
   return [...text.matchAll(/from '(\.[^']*)\.js'/g)]
     .map(([, name = '']) => path.posix.join(path.posix.dirname(file), `${name}.ts`))
     .some((each) => each.startsWith('test/') && !seen.has(each) && existsSync(each) && isOfItsProcess(each, seen))

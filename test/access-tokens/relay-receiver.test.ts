@@ -5,7 +5,9 @@ import { createLocalJWKSet, SignJWT } from 'jose'
 import { describe, expect, it } from 'vitest'
 import { createRelayReceiver } from '../../src/access-tokens/index.js'
 import { ended } from './hand-run.js'
-import { AUDIENCE, api, foreign, log, own, RELAY, relay, seconds } from './relayed.js'
+import { AUDIENCE, api, foreign, log, own, RELAY, relay, seconds, withKeysAndClosers } from './relayed.js'
+
+withKeysAndClosers()
 
 describe('a notice', () => {
   const SESSION_REVOKED = 'https://schemas.openid.net/secevent/caep/event-type/session-revoked'

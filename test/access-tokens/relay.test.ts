@@ -7,7 +7,22 @@ import { createLocalJWKSet, exportJWK } from 'jose'
 import { describe, expect, it, vi } from 'vitest'
 import { createRelay, createRelayReceiver } from '../../src/access-tokens/index.js'
 import { ended } from './hand-run.js'
-import { AUDIENCE, api, closers, log, logOut, NOTICE_SECONDS, own, RELAY, relay, relayTo, seconds } from './relayed.js'
+import {
+  AUDIENCE,
+  api,
+  closers,
+  log,
+  logOut,
+  NOTICE_SECONDS,
+  own,
+  RELAY,
+  relay,
+  relayTo,
+  seconds,
+  withKeysAndClosers,
+} from './relayed.js'
+
+withKeysAndClosers()
 
 describe('a logout', () => {
   it('is known to every API before the relay is done, and no other session ends', async () => {

@@ -25,15 +25,18 @@ export const seconds = () => Math.floor(Date.now() / 1000)
 
 export let own: Awaited<ReturnType<typeof generateKeyPair>>
 export let foreign: Awaited<ReturnType<typeof generateKeyPair>>
-beforeAll(async () => {
-  own = await generateKeyPair('ES256', { extractable: true })
-  foreign = await generateKeyPair('ES256', { extractable: true })
-})
-
 export const closers: (() => unknown)[] = []
-afterEach(async () => {
-  for (const close of closers.splice(0)) await close()
-})
+
+/** Each test file calls it: this module is run once, for several of them. */
+export function withKeysAndClosers(): void {
+  beforeAll(async () => {
+    own = await generateKeyPair('ES256', { extractable: true })
+    foreign = await generateKeyPair('ES256', { extractable: true })
+  })
+  afterEach(async () => {
+    for (const close of closers.splice(0)) await close()
+  })
+}
 
 /** A log as Redis and PostgreSQL keep one: its cursor is a count. */
 export function log() {

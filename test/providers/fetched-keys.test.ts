@@ -5,7 +5,9 @@ import { providerDirectory } from '../../src/providers/directory.js'
 import type { JWK } from '../../src/providers/jwk.js'
 import { verifyLogoutToken } from '../../src/tokens/logout-token.js'
 import { CLIENT_ID, NOW, refusalOf, ruleOf, UNHURRIED } from '../tokens/verifying.js'
-import { KEY_UNKNOWN, Scene, serve, unavailable, until } from './op-and-rp.js'
+import { KEY_UNKNOWN, Scene, serve, unavailable, until, withClosers } from './op-and-rp.js'
+
+withClosers()
 
 describe('discovery', () => {
   it('finds the keys, once for many tokens', async () => {

@@ -1,7 +1,9 @@
 // A target that names nobody, or a client that is not configured, is a mistake.
 
 import { describe, expect, it } from 'vitest'
-import { clientId, create, issuer } from '../sign-ons/one-session.js'
+import { clientId, create, freshSession, issuer } from '../sign-ons/one-session.js'
+
+freshSession()
 
 describe('terminate', () => {
   it('refuses a target that names nobody', async () => {

@@ -17,9 +17,12 @@ export const unavailable = (reason: string) => ({
 })
 
 export const closers: (() => Promise<void>)[] = []
-afterEach(async () => {
-  for (const close of closers.splice(0)) await close()
-})
+/** Each test file calls it: this module is run once, for several of them. */
+export function withClosers(): void {
+  afterEach(async () => {
+    for (const close of closers.splice(0)) await close()
+  })
+}
 
 /** One OP and one RP with one clock; time passes only by `sleep`. */
 export class Scene {

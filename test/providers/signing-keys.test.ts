@@ -2,7 +2,9 @@
 
 import { describe, expect, it } from 'vitest'
 import { NOW, ruleOf } from '../tokens/verifying.js'
-import { KEY_UNKNOWN, Scene, unavailable } from './op-and-rp.js'
+import { KEY_UNKNOWN, Scene, unavailable, withClosers } from './op-and-rp.js'
+
+withClosers()
 
 describe('an unknown key id', () => {
   it('after a rotation is fetched within the request', async () => {

@@ -7,6 +7,7 @@ import {
   create,
   endedByOp,
   events,
+  freshSession,
   generateIds,
   idToken,
   issuer,
@@ -17,6 +18,8 @@ import {
   save,
   saveSession,
 } from './one-session.js'
+
+freshSession()
 
 describe('a login that could not be recorded does not stand', () => {
   it('refuses the session even if the application saves it after the error', async () => {

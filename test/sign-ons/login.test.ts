@@ -2,7 +2,9 @@
 
 import { describe, expect, it } from 'vitest'
 import { createBackchannelLogout, expressSessions } from '../../src/index.js'
-import { clientId, create, events, idToken, issuer, load, rows, save } from './one-session.js'
+import { clientId, create, events, freshSession, idToken, issuer, load, rows, save } from './one-session.js'
+
+freshSession()
 
 describe('bind believes only claims of a configured provider', () => {
   it.each([

@@ -54,10 +54,13 @@ export const generateIds = (nextId: () => string) => {
   })
 }
 
-beforeEach(() => {
-  events = []
-  rows = new session.MemoryStore()
-})
+/** Each test file calls it: this module is run once, for several of them. */
+export function freshSession(): void {
+  beforeEach(() => {
+    events = []
+    rows = new session.MemoryStore()
+  })
+}
 
 /** A request of express-session, as far as a backend looks at it. */
 export function request(id: string) {

@@ -1,7 +1,9 @@
 // A local logout ends the session, its tokens, and what its own request still writes.
 
 import { describe, expect, it } from 'vitest'
-import { create, events, idToken, load, request, saveSession } from './one-session.js'
+import { create, events, freshSession, idToken, load, request, saveSession } from './one-session.js'
+
+freshSession()
 
 describe('unbind', () => {
   it('ends a session that was never bound as well, also against its own last save', async () => {

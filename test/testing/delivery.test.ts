@@ -3,7 +3,9 @@
 import { decodeJwt } from 'jose'
 import { describe, expect, it } from 'vitest'
 import { DELIVERY_HABITS } from '../../src/testing/delivery.js'
-import { startOp, startReceiver } from './op-and-receiver.js'
+import { startOp, startReceiver, withClosers } from './op-and-receiver.js'
+
+withClosers()
 
 describe('deliver', () => {
   it('posts the token as a form and hands the answer back', async () => {

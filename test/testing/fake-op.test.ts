@@ -3,7 +3,9 @@
 import { createRemoteJWKSet, jwtVerify } from 'jose'
 import { describe, expect, it } from 'vitest'
 import type { Behaviour } from '../../src/testing/fake-endpoint.js'
-import { startOp } from './op-and-receiver.js'
+import { startOp, withClosers } from './op-and-receiver.js'
+
+withClosers()
 
 describe('createFakeOp', () => {
   it.each(['', '/', '/realms/demo', '/application/o/my-app/'])(

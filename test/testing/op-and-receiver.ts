@@ -4,9 +4,12 @@ import { afterEach } from 'vitest'
 import { createFakeOp, type FakeOp } from '../../src/testing/fake-op.js'
 
 export const toClose: (() => Promise<void>)[] = []
-afterEach(async () => {
-  for (const close of toClose.splice(0)) await close()
-})
+/** Each test file calls it: this module is run once, for several of them. */
+export function withClosers(): void {
+  afterEach(async () => {
+    for (const close of toClose.splice(0)) await close()
+  })
+}
 
 export async function startOp(issuerPath = ''): Promise<FakeOp> {
   const op = await createFakeOp({ clientId: 'rp', algorithm: 'ES256', issuerPath })
