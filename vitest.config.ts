@@ -5,9 +5,9 @@ import { BaseSequencer, type TestSpecification } from 'vitest/node'
 import { hasOwnProcess } from './test/own-process.js'
 
 // Frameworks and consumers have packages of their own to install (test:frameworks, test:consumers); real OpenID
-// Providers take minutes (test:providers), servers that die take seconds to be replaced (test:failover), and the bench
-// puts load on the machine (test:bench).
-const ELSEWHERE = /^test\/(?:frameworks\/|consumers\/|live-providers\/|failover\/|bench\/runs)/
+// Providers take minutes (test:providers); processes that are killed have to be started again (test:processes), servers
+// that die take seconds to be replaced (test:failover), and the bench puts load on the machine (test:bench).
+const ELSEWHERE = /^test\/(?:frameworks\/|consumers\/|live-providers\/|processes\/|failover\/|bench\/runs)/
 
 const FILES = readdirSync('test', { recursive: true, encoding: 'utf8' })
   .map((file) => path.posix.join('test', file))
@@ -15,8 +15,6 @@ const FILES = readdirSync('test', { recursive: true, encoding: 'utf8' })
 
 /** The longest, in this order: begun last, one of them would be waited for by all others. */
 const LONGEST = [
-  'processes/postgres',
-  'processes/redis',
   'sessions/session-store-servers',
   'browser/demo',
   'sessions/session-store-matrix',
