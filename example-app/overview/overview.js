@@ -45,17 +45,18 @@ let stream
 let lastId = 0
 
 function connect() {
+  stream?.close()
   stream = new EventSource('/events')
   stream.addEventListener('open', () => {
     live.textContent = 'Live'
     live.classList.add('on')
-    draw()
+    drawAll()
   })
   stream.addEventListener('error', () => {
     live.textContent = 'Not connected'
     live.classList.remove('on')
   })
-  stream.addEventListener('changed', draw)
+  stream.addEventListener('changed', drawAll)
   stream.addEventListener('activity', ({ data }) => {
     const entry = JSON.parse(data)
     if (entry.id <= lastId) return
@@ -64,20 +65,39 @@ function connect() {
   })
 }
 
+const AGAIN_MS = 1000
+
+let again
+let areTrialsShown = false
+
+/** What could not be had is asked for again. */
+async function drawAll() {
+  clearTimeout(again)
+  try {
+    await draw()
+    if (areTrialsShown) return
+    const trials = await (await fetch('/trials')).json()
+    if (areTrialsShown) return
+    areTrialsShown = true
+    showTrials(
+      trials.filter(({ id }) => id !== 'upload'),
+      draw,
+    )
+    await draw()
+  } catch {
+    clearTimeout(again)
+    again = setTimeout(drawAll, AGAIN_MS)
+  }
+}
+
 // Only while somebody looks: a browser allows few connections to one origin, and the provider's pages need some.
 document.addEventListener('visibilitychange', () => {
-  stream?.close()
   if (document.visibilityState === 'visible') connect()
+  else stream?.close()
 })
 
 // Before anything is asked for: to the browser the page is loaded once this script waits for an answer, and from then
 // on a press has to count.
 showStage(draw)
-await draw()
-connect()
-const trials = await (await fetch('/trials')).json()
-showTrials(
-  trials.filter(({ id }) => id !== 'upload'),
-  draw,
-)
-await draw()
+if (document.visibilityState === 'visible') connect()
+drawAll()

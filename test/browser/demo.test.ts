@@ -235,6 +235,17 @@ describe.skipIf(!installed && !process.env.CI)('the demo in a real browser', () 
     await context.close()
   })
 
+  it('is whole and live also where its first questions came to nothing', async () => {
+    const { context, page } = await newBrowser()
+    for (const path of ['/state', '/trials']) await page.route(op + path, (route) => route.abort(), { times: 1 })
+    await page.goto(op)
+    await page.getByRole('status').getByText('Live').waitFor()
+    await page.getByText('Seven more ways').click()
+    await page.getByRole('button', { name: 'A forged token' }).waitFor()
+    complaints.splice(0)
+    await context.close()
+  })
+
   it('says that it cannot be pressed for as long as the script of the page is not there', async () => {
     const { context, page } = await newBrowser()
     const script = await gateBefore(page, '/overview.js')
