@@ -1,6 +1,6 @@
 // The APIs of docs/recipes/local-jwts.md, run as the page has them, with the Redis of a Relying Party: a token that
 // verifies is refused within one request of the logout, and no other; and where nobody can tell, the answer is 503.
-import { createPublicKey, generateKeyPairSync, type KeyObject } from 'node:crypto'
+import { createPublicKey, type KeyObject } from 'node:crypto'
 import { once } from 'node:events'
 import { readFileSync, writeFileSync } from 'node:fs'
 import type { Server } from 'node:http'
@@ -12,6 +12,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { type BackchannelLogout, createBackchannelLogout } from '../../src/index.js'
 import { redisStore } from '../../src/stores/redis/index.js'
 import { createTokenMint, type TokenMint } from '../../src/testing/index.js'
+import { rsaKeyPair } from '../../src/testing/key-pair.js'
 import { removeFolder } from '../servers/folders.js'
 import { type RunningRedis, redisServer, startRedis } from '../servers/redis.js'
 import { filesOf, RECIPES, unpack } from '../stacks/recipe.js'
@@ -41,8 +42,8 @@ describe.skipIf(redisServer === undefined)('APIs that verify JWTs by themselves'
     await client.connect()
     mint = await createTokenMint(CLIENT)
     logout = createBackchannelLogout({ provider: { ...CLIENT, jwks: mint.jwks }, store: redisStore(client) })
-    key = generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey
-    foreignKey = generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey
+    key = rsaKeyPair().privateKey
+    foreignKey = rsaKeyPair().privateKey
     const jwk = { ...(await exportJWK(createPublicKey(key))), kid: 'k', alg: 'RS256' }
     folder = unpack('local-jwts', undefined, HERE.programs)
     Object.assign(process.env, {

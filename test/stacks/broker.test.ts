@@ -3,6 +3,7 @@
 // was not.
 import path from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { rsaKeyPair } from '../../src/testing/key-pair.js'
 import { Browser, type Page } from './browser.js'
 import { type RunningProgram, reserveOrigin, run, unpack } from './recipe.js'
 
@@ -59,7 +60,12 @@ async function start(policy: string): Promise<World> {
     await run({
       folder: unpack('broker'),
       socket: broker.socket,
-      env: { ...rp(broker.origin, idp.origin, 'broker'), CLIENTS: JSON.stringify(below), POLICY: policy },
+      env: {
+        ...rp(broker.origin, idp.origin, 'broker'),
+        CLIENTS: JSON.stringify(below),
+        PRIVATE_KEY: rsaKeyPair().privateKey.export({ type: 'pkcs8', format: 'pem' }).toString(),
+        POLICY: policy,
+      },
     }),
     ...(await Promise.all([
       application(a, broker.origin, 'app-a'),
