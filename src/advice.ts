@@ -15,6 +15,7 @@ const SAML = 'a-saml-message-is-refused'
 const CLOCK = 'Compare the clock of this machine with that of the provider: run a time service (NTP) on both'
 const ISSUER = 'Give the provider option issuer as the metadata of the provider have it, letter by letter'
 const CLIENT_ID = 'Compare the provider option clientId with the client_id that is registered at the provider'
+const CLAIMS = 'Give bind the claims of the validated ID Token: tokens.claims() in openid-client'
 const ONE_KEY = 'Name the right key in the provider option jwks, or let the provider give each key a kid of its own'
 const FETCH = (what: string) =>
   `Fetch ${what} from this machine, as npx oidc-backchannel-logout doctor does: look at DNS, firewall, proxy and certificates`
@@ -90,6 +91,9 @@ const BY_REASON: Readonly<Record<string, Readonly<Record<string, Leaf>>>> = {
   },
   ERR_ID_TOKEN: {
     claims_missing: ['sign-in-fails', 'Ask for the scope openid, and give bind the claims of the validated ID Token'],
+    claims_encoded: ['sign-in-fails', CLAIMS],
+    claims_uncalled: ['sign-in-fails', CLAIMS],
+    token_response: ['sign-in-fails', CLAIMS],
     iss_missing: ['sign-in-fails', 'Give bind the claims of the validated ID Token, not those of UserInfo'],
     iss_unknown: ['sign-in-fails', ISSUER],
     aud_unknown: ['sign-in-fails', CLIENT_ID],

@@ -4,7 +4,7 @@ import { milliseconds, monotonicSeconds, within } from './deadline.js'
 import { LogoutError } from './errors.js'
 import { emitter, type LogoutReason } from './events.js'
 import { inFrontOf } from './http/listener.js'
-import { nodeHandler } from './http/node.js'
+import { handlerGiver, nodeHandler } from './http/node.js'
 import { webHandler } from './http/web.js'
 import { boundsOf } from './logout/bounds.js'
 import { endsElsewhere } from './logout/ends-elsewhere.js'
@@ -164,6 +164,7 @@ export function createBackchannelLogout<Req = unknown>(given: BackchannelLogoutO
     try {
       return sessionOf(req, 'bind')
     } catch (error) {
+      mistakes.metRefusedLogin(error)
       await sessions?.refuse?.(req)
       throw error
     }
@@ -221,7 +222,7 @@ export function createBackchannelLogout<Req = unknown>(given: BackchannelLogoutO
   }
 
   return {
-    receiver: () => receiver,
+    receiver: handlerGiver(receiver, 'logout.receiver()'),
     listener: (app, listenerOptions) => inFrontOf(app, receiver, listenerOptions),
     fetch: webHandler(respond, bounds),
     async bind(req, idToken, about) {
@@ -235,6 +236,7 @@ export function createBackchannelLogout<Req = unknown>(given: BackchannelLogoutO
         return { ended }
       } catch (error) {
         signOns.undoLogin(session.sessionId)
+        mistakes.metRefusedLogin(error)
         throw error
       }
     },

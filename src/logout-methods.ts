@@ -25,8 +25,10 @@ export interface BackchannelLogout<Req = unknown> {
    * The handler for the `backchannel_logout_uri`, for Express 4 and 5 and Node's http. Mount it before session, CSRF
    * and login middleware: many OPs follow redirects and would take a login page's 200 for success. Body parsers may
    * come before or after.
+   *
+   * @throws TypeError where it is mounted itself, without its parentheses, at the first request
    */
-  receiver(): NodeHandler
+  receiver(none?: undefined): NodeHandler
   /**
    * The receiver in front of a whole application: `http.createServer(logout.listener(app, { path }))`. No middleware,
    * parser, login wall or CSRF check of `app` can stand before it. Requests of every other path reach `app` as they
@@ -35,7 +37,7 @@ export interface BackchannelLogout<Req = unknown> {
    * @throws TypeError for an `app` that is no function, or a `path` that cannot arrive
    */
   listener(app: ApplicationListener, options: ListenerOptions): ApplicationListener
-  /** The same for Web `Request` and `Response`: `export const POST = logout.fetch`. Never rejects. */
+  /** The same for Web `Request` and `Response`: `export const POST = logout.fetch`. Rejects only for what is no `Request`. */
   readonly fetch: WebHandler
   /**
    * Ties a login to its local session, once the session id is final and before the response. `claims` are those of the

@@ -5,12 +5,15 @@ import { badRequest } from './bad-request.js'
 import { type BodyBounds, readWebBody } from './bounded-body.js'
 import { assertForm, fieldOfForm, formOf } from './form.js'
 
-/** Answers one request; never rejects. */
+/** Answers one request. Rejects only for what is none, such as a request of Express (TypeError). */
 export type WebHandler = (request: Request) => Promise<Response>
 
 /** Answers each request with what `respond` makes of it. */
 export function webHandler(respond: Respond, bounds: BodyBounds): WebHandler {
   return async (request) => {
+    if (typeof request?.headers?.get !== 'function') {
+      throw new TypeError('fetch takes a Web Request: for Express and Node’s http there is receiver()')
+    }
     const { status, headers, body } = await respond(receivedFrom(request, bounds))
     return new Response(body, { status, headers })
   }

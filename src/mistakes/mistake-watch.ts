@@ -24,6 +24,8 @@ export interface MistakeWatch {
   readonly report: (mistake: Mistake) => void
   /** A login is about to be bound, with or without a `sid`. */
   readonly metLogin: (client: WatchedClient, hasSid: boolean) => void
+  /** A login was not bound: the error that `bind` rejects with. */
+  readonly metRefusedLogin: (error: unknown) => void
   /** A session has a user and no login bound it: of no harm by itself, and the reason if a logout finds nobody. */
   readonly metUnboundUser: () => void
   /** Nothing more comes: what was waited for is said now. */
@@ -66,11 +68,16 @@ export function watchMistakes(options: MistakeWatchOptions): MistakeWatch {
   const doubtful = new Set<Known>()
   const endedHere: number[] = []
 
-  const report = (mistake: Mistake) => {
+  /** What the last login was refused with. */
+  let refusal: unknown
+
+  const report = (mistake: Mistake, cause?: unknown) => {
     if (reported.has(mistake)) return
     reported.add(mistake)
-    emit({ type: 'warning', error: mistakeError(mistake) })
+    emit({ type: 'warning', error: mistakeError(mistake, cause) })
   }
+
+  const reportNeverBound = () => (refusal === undefined ? report('never_bound') : report('login_refused', refusal))
 
   const knownOf = ({ issuer, clientId }: WatchedClient): Known => {
     const key = JSON.stringify([issuer, clientId])
@@ -92,7 +99,7 @@ export function watchMistakes(options: MistakeWatchOptions): MistakeWatch {
   }
 
   const settle = (known: Known) => {
-    if (doubtful.delete(known) && known.bound === 0) report('never_bound')
+    if (doubtful.delete(known) && known.bound === 0) reportNeverBound()
   }
 
   const foundNobody = (known: Known, scope: string) => {
@@ -100,9 +107,9 @@ export function watchMistakes(options: MistakeWatchOptions): MistakeWatch {
     const isUnlikely = !known.works && known.foundNobody >= UNLIKELY
     if (known.bound === 0) {
       if (known.foundNobody === 1 && isBoundUnderAnotherSpelling(known)) return report('issuer_differs')
-      if (storeIsOwn && !known.works) return unboundUsers ? report('never_bound') : doubt(known)
+      if (storeIsOwn && !known.works) return unboundUsers ? reportNeverBound() : doubt(known)
       if (hasSessions && unboundUsers) return report('sessions_unbound')
-      if (hasSessions && isUnlikely) report('never_bound')
+      if (hasSessions && isUnlikely) reportNeverBound()
       return
     }
     if (!hasSessions) return
@@ -150,6 +157,9 @@ export function watchMistakes(options: MistakeWatchOptions): MistakeWatch {
       const known = knownOf(client)
       known.bound++
       if (!hasSid) known.boundWithoutSid++
+    },
+    metRefusedLogin: (error) => {
+      refusal = error
     },
     metUnboundUser: () => {
       unboundUsers = true

@@ -14,9 +14,14 @@ const SHARED_STORE = 'one shared logout store, such as redisStore(client) or pos
 /** What can be told from what happens: `reason` of an `ERR_CONFIGURATION`. */
 const MISTAKES = {
   never_bound: {
-    sentence: 'A logout arrived and found nobody: no login was bound in this process',
-    remedy: `Call logout.bind(req, claims) at each login (logout.signOn(claims) where sessions are cookies). If another process binds them, give both ${SHARED_STORE}: memoryStore() is known to its own process only, and forgotten when that ends. What was signed in before this package was installed is not bound either: docs/moving-in.md has what to do about that`,
+    sentence: 'A logout arrived and found nobody: no login was bound by the logout object that heard it',
+    remedy: `Call logout.bind(req, claims) at each login (logout.signOn(claims) where sessions are cookies). If another createBackchannelLogout() binds them, make one, in a module that the login and the receiver import. If another process does, give both ${SHARED_STORE}: memoryStore() is known to its own process only, and forgotten when that ends. What was signed in before this package was installed is not bound either: docs/moving-in.md has what to do about that`,
     anchor: 'found-is-0',
+  },
+  login_refused: {
+    sentence: 'A logout arrived and found nobody: bind was called in this process, and rejected each login',
+    remedy: 'Await bind in the callback, and look at what it rejects with',
+    anchor: 'sign-in-fails',
   },
   sessions_unbound: {
     sentence:
@@ -74,10 +79,17 @@ export type Mistake = keyof typeof MISTAKES
 /** Each of them, for the page that lists them. */
 export const ALL_MISTAKES = Object.keys(MISTAKES) as readonly Mistake[]
 
-/** The same in every warning: `ERR_CONFIGURATION` with its reason, remedy and page. */
-export function mistakeError(reason: Mistake): LogoutError {
+/** The same in every warning: `ERR_CONFIGURATION` with its reason, remedy and page. `cause`: what showed it. */
+export function mistakeError(reason: Mistake, cause?: unknown): LogoutError {
   const { sentence, remedy, anchor } = MISTAKES[reason]
-  return new LogoutError('ERR_CONFIGURATION', sentence, { reason, remedy, page: pageOf(anchor) })
+  // Only our own words may be repeated: another error may name a session or a user.
+  const seen = cause instanceof LogoutError ? `. The last one: ${cause.message}. ${cause.remedy ?? ''}` : ''
+  return new LogoutError('ERR_CONFIGURATION', sentence, {
+    reason,
+    remedy: `${remedy}${seen}`.trim(),
+    page: pageOf(anchor),
+    cause,
+  })
 }
 
 /** The code that is printed, in logs to be searched for and in `--disable-warning`. */

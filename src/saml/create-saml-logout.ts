@@ -2,7 +2,7 @@
 // beside this one.
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { type EventListener, emitter } from '../events.js'
-import { type NodeHandler, nodeHandler } from '../http/node.js'
+import { handlerGiver, type NodeHandler, nodeHandler } from '../http/node.js'
 import { safeUrlOption } from '../http/safe-url.js'
 import { type WebHandler, webHandler } from '../http/web.js'
 import type { BackchannelLogout } from '../logout-methods.js'
@@ -92,7 +92,7 @@ export interface SamlLogout<Req = unknown> {
    * what they name and are answered; LogoutResponses lead to `landingPage`. Mount it before session, CSRF and login
    * middleware; body parsers may come before or after.
    */
-  receiver(): NodeHandler
+  receiver(none?: undefined): NodeHandler
   /** The same for Web `Request` and `Response`. Never rejects. */
   readonly fetch: WebHandler
   /**
@@ -196,7 +196,7 @@ export function createSamlLogout<Req = unknown>(
     return { url: await signed.requestUrl(id, record), cookie: open.opened(id, record), asksProvider: true }
   }
   return {
-    receiver: () => receiver,
+    receiver: handlerGiver(receiver, 'saml.receiver()'),
     fetch: webHandler(respond, bounds),
     claims: (profile) => loginClaims(samlLogin(profile), client),
     target: (nameId, sessionIndex) => ({

@@ -62,10 +62,13 @@ export function expressSessions(
     sessionStore: store,
     outlivesProcess: SHARED_STORES.includes(store.constructor?.name),
     sessionOf: (req) => {
+      assertRequest(req)
       assertSameStore(req, store)
       return localSessionOf(req)
     },
-    refuse: endInItsOwnStore,
+    refuse: async (req) => {
+      if (isRequest(req)) await endInItsOwnStore(req)
+    },
     destroy: (sessionId) => protection.destroyRow(sessionId, verifyDestroyed),
     read: (sessionId) => protection.readRow(sessionId),
     namesOf: async (sessionId) => namesIn((await protection.readRow(sessionId)) ?? {}),
@@ -108,6 +111,15 @@ const SHARED_STORES: readonly (string | undefined)[] = [
   'ValkeyStore',
   'IoRedisStore',
 ]
+
+function isRequest(req: unknown): boolean {
+  return typeof req === 'object' && req !== null
+}
+
+/** What was given instead may be a session id: it is not repeated. */
+function assertRequest(req: unknown): void {
+  if (!isRequest(req)) throw new TypeError('A session is found by its request: give req itself, not its id')
+}
 
 /** express-session leaves the store of a request at it: to bind a session of another store would protect nothing. */
 function assertSameStore(req: SessionRequest, store: ExpressSessionStore): void {

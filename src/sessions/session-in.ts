@@ -10,7 +10,9 @@ export function sessionIn<Req>(sessions: SessionBackend<Req> | undefined, req: R
   }
   const session = sessions.sessionOf(req)
   if (session === undefined) {
-    throw new TypeError(`${method}() was called on a request that has no session: mount session() before this route`)
+    throw new TypeError(
+      `${method}() was called on a request that has no session: give it req itself, and mount session() before this route`,
+    )
   }
   return session
 }

@@ -71,7 +71,7 @@ export async function loginOf(
   onWarning: (error: LogoutError) => void,
 ): Promise<Login> {
   if (about !== undefined) assertOptions('bind()', about, ABOUT)
-  if (typeof claims !== 'object' || claims === null) throw notAnIdToken('claims_missing', undefined)
+  assertClaims(claims)
   const { iss, aud, sub, sid, iat } = claims
   if (typeof iss !== 'string') throw notAnIdToken('iss_missing', 'iss')
   const audiences: readonly unknown[] = Array.isArray(aud) ? aud : [aud]
@@ -113,6 +113,14 @@ export async function loginOf(
   }
 }
 
+/** Says what was given in their place: each of these is one word short of them. */
+function assertClaims(given: unknown): asserts given is Readonly<Record<string, unknown>> {
+  if (typeof given === 'string') throw notAnIdToken('claims_encoded', undefined)
+  if (typeof given === 'function') throw notAnIdToken('claims_uncalled', undefined)
+  if (typeof given !== 'object' || given === null) throw notAnIdToken('claims_missing', undefined)
+  if ('id_token' in given && !('iss' in given)) throw notAnIdToken('token_response', undefined)
+}
+
 /**
  * A login whose ID Token names no `sid`, at a provider whose metadata say that its Logout Tokens can: those with a
  * `sid` and no `sub` will not find it.
@@ -142,6 +150,9 @@ const LATEST_SECONDS = 1e11
 
 const SENTENCES = {
   claims_missing: 'There are no ID Token claims: was the scope openid requested, and the ID Token validated?',
+  claims_encoded: 'This is a token as it was issued, not the claims of the validated ID Token',
+  claims_uncalled: 'This is a function, not the claims of an ID Token',
+  token_response: 'These are the tokens of a login, not the claims of its ID Token',
   iss_missing: 'These are not the claims of an ID Token: they name no issuer',
   iss_unknown: 'The ID Token is of an issuer that is not configured as a provider',
   aud_unknown:

@@ -72,6 +72,23 @@ describe('logouts that find nobody', () => {
     expect(warnings()).toEqual(['never_bound'])
   })
 
+  it('are told with what bind rejected with, where it was called and no login stood', () => {
+    watch.metUnboundUser()
+    watch.metRefusedLogin(new LogoutError('ERR_ID_TOKEN', 'Not these', { reason: 'claims_encoded' }))
+    logout()
+    expect(warnings()).toEqual(['login_refused'])
+    const [warning] = events.filter(({ type }) => type === 'warning')
+    expect(warning).toMatchObject({ error: { remedy: expect.stringMatching(/Not these\. Give bind the claims/) } })
+  })
+
+  it('what an error of others says is not repeated: it may name somebody', () => {
+    watch.metUnboundUser()
+    watch.metRefusedLogin(new TypeError('no row for alice'))
+    logout()
+    expect(warnings()).toEqual(['login_refused'])
+    expect(JSON.stringify(events)).not.toContain('alice')
+  })
+
   it('are told at the third where another process may have bound, and not after one was found', () => {
     start({ storeIsOwn: false })
     logout()

@@ -9,6 +9,9 @@ freshSession()
 describe('bind believes only claims of a configured provider', () => {
   it.each([
     ['no claims', undefined, 'claims_missing', undefined],
+    ['the ID Token itself', 'eyJhbGciOiJSUzI1NiJ9.e30.c2ln', 'claims_encoded', undefined],
+    ['a function that nobody called', () => idToken, 'claims_uncalled', undefined],
+    ['all tokens', { id_token: 'eyJhbGciOiJSUzI1NiJ9.e30.c2ln', access_token: 'a' }, 'token_response', undefined],
     ['no issuer', { ...idToken, iss: undefined }, 'iss_missing', 'iss'],
     ['another issuer', { ...idToken, iss: 'https://op.example.com/' }, 'iss_unknown', 'iss'],
     ['another client', { ...idToken, aud: ['other'] }, 'aud_unknown', 'aud'],
@@ -26,7 +29,11 @@ describe('bind believes only claims of a configured provider', () => {
     ],
   ])('%s: ERR_ID_TOKEN, and the session is not saved', async (_, claims, reason, claim) => {
     const logout = create()
-    await expect(logout.bind({ sessionId: 'a' }, claims)).rejects.toMatchObject({ code: 'ERR_ID_TOKEN', reason, claim })
+    await expect(logout.bind({ sessionId: 'a' }, claims as never)).rejects.toMatchObject({
+      code: 'ERR_ID_TOKEN',
+      reason,
+      claim,
+    })
     await save('a')
     expect(await load('a')).toBeFalsy()
   })
