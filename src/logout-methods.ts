@@ -28,7 +28,7 @@ export interface BackchannelLogout<Req = unknown> {
    *
    * @throws TypeError where it is mounted itself, without its parentheses, at the first request
    */
-  receiver(none?: undefined): NodeHandler
+  readonly receiver: (...none: never[]) => NodeHandler
   /**
    * The receiver in front of a whole application: `http.createServer(logout.listener(app, { path }))`. No middleware,
    * parser, login wall or CSRF check of `app` can stand before it. Requests of every other path reach `app` as they

@@ -25,7 +25,7 @@ export function nodeHandler(respond: Respond, bounds: BodyBounds): NodeHandler {
  * What an application calls to have its handler. Mounted without its parentheses it would be called with each request,
  * answer none, and say nothing: it takes no argument, which the compiler and the first request say.
  */
-export function handlerGiver<Handler>(handler: Handler, call: string): (none?: undefined) => Handler {
+export function handlerGiver<Handler>(handler: Handler, call: string): (...none: never[]) => Handler {
   return (...given) => {
     if (given.length === 0) return handler
     throw new TypeError(

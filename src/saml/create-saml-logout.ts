@@ -92,7 +92,7 @@ export interface SamlLogout<Req = unknown> {
    * what they name and are answered; LogoutResponses lead to `landingPage`. Mount it before session, CSRF and login
    * middleware; body parsers may come before or after.
    */
-  receiver(none?: undefined): NodeHandler
+  readonly receiver: (...none: never[]) => NodeHandler
   /** The same for Web `Request` and `Response`. Never rejects. */
   readonly fetch: WebHandler
   /**

@@ -68,6 +68,15 @@ describe('public types', () => {
     expectTypeOf<LoggedOut['sessionIds']>().toEqualTypeOf<readonly string[]>()
   })
 
+  it('what gives a handler is none itself', () => {
+    const mount = (app: Application, logout: Logout) => {
+      app.all('/backchannel-logout', logout.receiver())
+      // @ts-expect-error: without its parentheses it would answer nothing
+      app.all('/backchannel-logout', logout.receiver)
+    }
+    expectTypeOf(mount).returns.toBeVoid()
+  })
+
   it('stores', () => {
     expectTypeOf(memoryStore).returns.toExtend<LogoutStore>()
     expectTypeOf(redisStore).returns.toExtend<LogStore>()
