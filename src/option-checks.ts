@@ -16,7 +16,7 @@ export function assertOptions(what: string, given: unknown, names: Readonly<Reco
   }
   const stranger = Object.keys(given).find((name) => !Object.hasOwn(names, name))
   if (stranger === undefined) return
-  const meant = nearest(stranger, Object.keys(names))
+  const meant = nearestName(stranger, Object.keys(names))
   const remedy = meant === undefined ? `it has ${listOf(names)}` : `it appears you mean ${meant}`
   throw new TypeError(`${what} has no option ${JSON.stringify(stranger)}: ${remedy}`)
 }
@@ -76,7 +76,7 @@ function listOf(names: object): string {
 }
 
 /** The name that differs least, if it differs in no more than a third of the letters, or holds the other. */
-function nearest(stranger: string, names: readonly string[]): string | undefined {
+export function nearestName(stranger: string, names: readonly string[]): string | undefined {
   const given = lettersOf(stranger)
   const [best] = names
     .map((name) => ({ name, distance: editsBetween(given, lettersOf(name)) }))

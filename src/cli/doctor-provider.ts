@@ -5,8 +5,9 @@ import { MAX_BODY_BYTES } from '../http/fetched-documents.js'
 import { safeUrl } from '../http/safe-url.js'
 import { isJsonObject, type JsonObject } from '../json-object.js'
 import { type ProviderPreset, preset } from '../providers/presets.js'
-import { guessedPreset, isPresetName, OPTION_REASONS, REGISTRATION_NOTES, silentProvider } from './known-provider.js'
-import { type Finding, shown, UsageError } from './report.js'
+import { guessedPreset, OPTION_REASONS, REGISTRATION_NOTES, silentProvider } from './known-provider.js'
+import { presetNamed } from './names.js'
+import { type Finding, shown } from './report.js'
 
 export interface ProviderQuestions {
   readonly issuer: string
@@ -58,8 +59,7 @@ export async function examineProvider(questions: ProviderQuestions): Promise<rea
 
 function presetNameOf({ presetName, issuer }: ProviderQuestions) {
   if (presetName === undefined) return guessedPreset(issuer)
-  if (isPresetName(presetName)) return presetName
-  throw new UsageError(`--preset: there is none named ${JSON.stringify(shown(presetName))}`)
+  return presetNamed('--preset', presetName)
 }
 
 function insecureIssuer(issuer: string): Finding | undefined {

@@ -12,7 +12,8 @@ import { BACKCHANNEL_LOGOUT_EVENT } from '../testing/token-change.js'
 import { createTokenMint, type TokenMint } from '../testing/token-mint.js'
 import { verifyLogoutToken } from '../tokens/logout-token.js'
 import { isTokenRefusal, TOKEN_REFUSALS } from '../tokens/token-refusal.js'
-import { guessedPreset, isPresetName } from './known-provider.js'
+import { guessedPreset } from './known-provider.js'
+import { presetNamed } from './names.js'
 import { conclude, type ExitCode, type Finding, shown, type Terminal, UsageError } from './report.js'
 
 export interface ReplayOrder {
@@ -234,8 +235,7 @@ function presetOf({ presetName }: ReplayOrder, issuer: string): ProviderPreset {
     const guessed = guessedPreset(issuer)
     return guessed === undefined ? {} : preset(guessed)
   }
-  if (isPresetName(presetName)) return preset(presetName)
-  throw new UsageError('--preset: there is none of that name')
+  return preset(presetNamed('--preset', presetName))
 }
 
 function timeOf(at: string | undefined): number | undefined {
