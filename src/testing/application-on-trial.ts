@@ -1,10 +1,11 @@
 // The application under trial, from outside: how one signs in, whether one is, how it is told of a logout; and what it
 // most likely means where that does not work.
+import type { LogoutError } from '../errors.js'
 import type { TestBrowser, TestPage } from './browser.js'
 import type { Defect } from './defects.js'
 import type { EventEar } from './event-ear.js'
 import type { FakeOp, LogoutDelivery, SignedInBrowser } from './fake-op.js'
-import { explainSuccess } from './receiver-answer.js'
+import { type Explanation, explainSuccess } from './receiver-answer.js'
 import { demand, fail } from './trial-failure.js'
 
 /** Options of `assertLogoutWorks`: where the application is, and how one signs in and out there. */
@@ -31,6 +32,17 @@ export interface LogoutTrialOptions {
    * `allowMissingExp`.
    */
   readonly tolerated?: readonly Defect[]
+}
+
+interface LogoutTarget {
+  readonly sid?: string
+  readonly sub?: string
+}
+
+export interface ExplainedDelivery {
+  readonly delivery: LogoutDelivery
+  /** Absent where the logout was done. */
+  readonly explanation: Explanation | undefined
 }
 
 /**
@@ -100,19 +112,21 @@ export class ApplicationOnTrial {
   }
 
   /** Delivers a good Logout Token; fails unless it is answered as a logout that was done. */
-  async logOut(target: { readonly sid?: string; readonly sub?: string }): Promise<LogoutDelivery> {
-    const delivery = await this.#options.op.logOut(target, { to: this.#options.url, secondsAgo: LOGOUT_SECONDS_AGO })
-    const explanation = explainSuccess(delivery)
-    const refused = this.#ear.heard('refused').at(-1)?.error
-    if (explanation !== undefined && refused?.reason !== undefined) {
-      fail(
-        `${explanation.problem}: ${refused.message} (${refused.code}, ${refused.reason})`,
-        refused.option === undefined ? explanation.remedy : `The provider option ${refused.option} would accept it.`,
-        'every-logout-token-is-refused',
-      )
-    }
+  async logOut(target: LogoutTarget): Promise<LogoutDelivery> {
+    const { delivery, explanation } = await this.deliverLogout(target, LOGOUT_SECONDS_AGO)
     demand(explanation)
     return delivery
+  }
+
+  /** The same, for a step that may not fail at once. */
+  async deliverLogout(target: LogoutTarget, secondsAgo = 0): Promise<ExplainedDelivery> {
+    const { op, url } = this.#options
+    const { outcome, error } = await this.#ear.withRefusal(() => op.logOut(target, { to: url, secondsAgo }))
+    const explanation = explainSuccess(outcome, op)
+    return {
+      delivery: outcome,
+      explanation: explanation && error ? moreExact(explanation, error) : explanation,
+    }
   }
 
   async mustBeOut(browser: TestBrowser): Promise<void> {
@@ -158,6 +172,16 @@ export class ApplicationOnTrial {
     const { op } = this.#options
     const payload = op.shape.logoutToken?.({ clientId: op.clientId, now: 0 }).payload ?? {}
     return Object.hasOwn(payload, claim)
+  }
+}
+
+/** The receiver's own word on which rule it was says more than its answer. */
+function moreExact(seen: Explanation, { message, code, reason, option, remedy, page }: LogoutError): Explanation {
+  const accepting = option === undefined ? seen.remedy : `The provider option ${option} would accept it.`
+  return {
+    problem: `${seen.problem}: ${message} (${reason === undefined ? code : `${code}, ${reason}`})`,
+    remedy: remedy === undefined ? accepting : `${remedy}${remedy.endsWith('.') ? '' : '.'}`,
+    page: page ?? seen.page,
   }
 }
 

@@ -1,5 +1,6 @@
 // How OpenID Providers deliver a Logout Token: one POST, and each known provider's habit of sending it again. Knows no
 // receiver beyond its URL, and signs nothing.
+import { connect } from 'node:net'
 import type { Change } from './token-change.js'
 import type { TokenMint } from './token-mint.js'
 
@@ -8,6 +9,23 @@ export interface DeliveryAnswer {
   readonly status: number | undefined
   readonly headers: Headers
   readonly body: string
+  /** There where `status` is absent. */
+  readonly noAnswer?: NoAnswer
+}
+
+/** Why no answer came. */
+export interface NoAnswer {
+  /**
+   * - `refused`: nothing listens there.
+   * - `unreachable`: no connection was made, for another reason.
+   * - `timed-out`: a connection was made, and the answer was not there in time.
+   * - `cut`: the connection ended before the answer did.
+   */
+  readonly how: 'refused' | 'unreachable' | 'timed-out' | 'cut'
+  /** The network's own word, such as `ECONNREFUSED`; `undefined` where the time was over. */
+  readonly code: string | undefined
+  /** How long was waited at most. */
+  readonly withinSeconds: number
 }
 
 /** How a Logout Token is delivered. */
@@ -124,9 +142,44 @@ export async function deliver(url: string, token: string, options: DeliveryOptio
       signal: AbortSignal.timeout(timeoutSeconds * 1000),
     })
     return { status: response.status, headers: response.headers, body: await response.text() }
-  } catch {
-    return { status: undefined, headers: new Headers(), body: '' }
+  } catch (error) {
+    const noAnswer = await noAnswerOf(error, url, timeoutSeconds)
+    return { status: undefined, headers: new Headers(), body: '', noAnswer }
   }
+}
+
+/** What ends a connection that was there: a socket's own codes, and a peer that speaks no HTTP. */
+const CUT = /^(?:ECONNRESET|ECONNABORTED|EPIPE|UND_ERR_SOCKET|HPE_\w+)$/
+/** Asked only where the time was over: whoever takes connections does so at once. */
+const CONNECT_TIMEOUT_MS = 1000
+
+async function noAnswerOf(error: unknown, url: string, withinSeconds: number): Promise<NoAnswer> {
+  if (Object(error).name === 'TimeoutError') {
+    const how = (await takesConnections(url)) ? 'timed-out' : 'unreachable'
+    return { how, code: undefined, withinSeconds }
+  }
+  const { cause } = Object(error)
+  // A name with several addresses fails once for each: `localhost` is ::1 and 127.0.0.1.
+  const each: readonly unknown[] = Object(cause).errors ?? []
+  const isRefused = [cause, ...each].some((failure) => Object(failure).code === 'ECONNREFUSED')
+  const code = String(isRefused ? 'ECONNREFUSED' : (Object(cause).code ?? Object(cause).message ?? error))
+  return { how: isRefused ? 'refused' : CUT.test(code) ? 'cut' : 'unreachable', code, withinSeconds }
+}
+
+/** `fetch` does not say whether it waited for a connection or for an answer. */
+function takesConnections(url: string): Promise<boolean> {
+  const { protocol, hostname, port } = new URL(url)
+  const usual = protocol === 'https:' ? 443 : 80
+  const socket = connect({ host: hostname.replaceAll(/[[\]]/g, ''), port: port === '' ? usual : Number(port) })
+  return new Promise((resolve) => {
+    const end = (isConnected: boolean) => {
+      socket.destroy()
+      resolve(isConnected)
+    }
+    socket.once('connect', () => end(true))
+    socket.once('error', () => end(false))
+    socket.setTimeout(CONNECT_TIMEOUT_MS, () => end(false))
+  })
 }
 
 function isSuccess({ success }: DeliveryHabit, { status }: DeliveryAnswer): boolean {

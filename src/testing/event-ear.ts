@@ -1,6 +1,7 @@
 // Hears the events of receivers in this very process, for the words of a failed test; a receiver elsewhere is heard by
 // HTTP alone.
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
+import type { LogoutError } from '../errors.js'
 import type { LogoutEvent } from '../events.js'
 
 const CHANNEL = 'oidc-backchannel-logout'
@@ -28,9 +29,25 @@ export class EventEar {
     return this.#events.filter((event): event is Extract<LogoutEvent, { type: T }> => event.type === type)
   }
 
+  /** What `act` came to, and why the receiver said no meanwhile, if it is in this process and did. */
+  async withRefusal<T>(
+    act: () => Promise<T>,
+  ): Promise<{ readonly outcome: T; readonly error: LogoutError | undefined }> {
+    const before = this.#events.length
+    const outcome = await act()
+    const refusals = this.#events.slice(before).flatMap((event) => (isRefusal(event) ? [event.error] : []))
+    return { outcome, error: refusals.at(-1) }
+  }
+
   close(): void {
     unsubscribe(CHANNEL, this.#listener)
   }
+}
+
+function isRefusal(
+  event: LogoutEvent,
+): event is Extract<LogoutEvent, { type: 'refused' | 'awaiting-keys' | 'logout-failed' }> {
+  return ['refused', 'awaiting-keys', 'logout-failed'].includes(event.type)
 }
 
 /**

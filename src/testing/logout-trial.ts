@@ -1,12 +1,17 @@
 // Each thing that must hold of a logout, tried from outside at a running application, and what it most likely means if
 // it does not.
 
-import { ApplicationOnTrial, LOGIN_SECONDS_AGO, type LogoutTrialOptions } from './application-on-trial.js'
+import {
+  ApplicationOnTrial,
+  type ExplainedDelivery,
+  LOGIN_SECONDS_AGO,
+  type LogoutTrialOptions,
+} from './application-on-trial.js'
 import { createTestBrowser, type TestBrowser } from './browser.js'
 import { DEFECTS, type Defect } from './defects.js'
 import { EventEar, withRejectionsHeard } from './event-ear.js'
 import type { LogoutDelivery } from './fake-op.js'
-import { explainRefusal, explainSuccess } from './receiver-answer.js'
+import { explainRefusal } from './receiver-answer.js'
 import { loginTraps } from './token-mint.js'
 import { demand, fail, NotTried } from './trial-failure.js'
 
@@ -134,7 +139,7 @@ export class LogoutTrial {
     if (page === undefined) {
       fail(
         'bind() rejected, and the browser got no answer at all',
-        'Express 4 does not hear what an async handler rejects with: catch it and call next(error), or use Express 5.',
+        'Express 4 does not hear what an async handler rejects with: catch it and call next(error), or use Express 5. Or the response was sent before bind(): await bind() first.',
         'bind-rejects',
       )
     }
@@ -151,13 +156,13 @@ export class LogoutTrial {
     const { op } = this.#options
     const browser = op.openBrowser(this.#nextPerson())
     const { authorize } = op.seen
-    let delivery: LogoutDelivery | undefined
+    let logout: ExplainedDelivery | undefined
     op.duringNextLogin(async ({ sid, sub }) => {
-      delivery = await op.logOut(this.#app.lacks('sid') ? { sub } : { sid, sub }, { to: this.#options.url })
+      logout = await this.#app.deliverLogout(this.#app.lacks('sid') ? { sub } : { sid, sub })
     })
     const page = await this.#app.visit(browser)
-    if (delivery === undefined) fail('the login fetched no tokens', 'Check signIn.', 'sign-in-fails')
-    demand(explainSuccess(delivery))
+    if (logout === undefined) fail('the login fetched no tokens', 'Check signIn.', 'sign-in-fails')
+    demand(logout.explanation)
     // Sent to log in once more, and did: that is a new login.
     if (op.seen.authorize > authorize + 1) return
     if (await this.#app.isSignedIn(browser)) {

@@ -1,6 +1,6 @@
 // What an answer of a backchannel_logout_uri says about how the receiver is mounted, in words and with the remedy.
 // Knows the rule (BCL 2.8) and what usually stands in a receiver's way; knows no session.
-import type { DeliveryAnswer } from './delivery.js'
+import type { DeliveryAnswer, NoAnswer } from './delivery.js'
 
 /** Something is not as it should be. */
 export interface Explanation {
@@ -11,19 +11,14 @@ export interface Explanation {
   readonly page: string
 }
 
+const REFUSED = 'every-logout-token-is-refused'
 const MOUNTED_FIRST =
   'Mount the receiver before session, CSRF, login and rate-limit middleware: app.all(path, logout.receiver()).'
 
 /** Why this is not the answer to a token that is none (400, JSON, `no-store`, no cookie); `undefined` if it is. */
-export function explainRefusal({ status, headers, body }: DeliveryAnswer): Explanation | undefined {
-  const isHtml = /html/.test(headers.get('content-type') ?? '')
-  if (status === undefined) {
-    return trouble(
-      'no answer came: the connection was refused or cut, or it took longer than 10 s',
-      'Is the application listening there, and may the OpenID Provider reach it? Look at address, port, firewall and proxy.',
-      'nothing-arrives',
-    )
-  }
+export function explainRefusal({ status, headers, body, noAnswer }: DeliveryAnswer): Explanation | undefined {
+  const isHtml = saysHtml(headers)
+  if (status === undefined) return explainSilence(noAnswer)
   if (status >= 300 && status < 400) {
     return trouble(
       `the answer was a redirect (${status}): the receiver stands behind a login wall, or a proxy changes the address`,
@@ -100,16 +95,77 @@ export function explainRefusal({ status, headers, body }: DeliveryAnswer): Expla
   return undefined
 }
 
-/** Why this is not the answer to a logout that was done (200, empty, `no-store`); `undefined` if it is. */
-export function explainSuccess({ status, headers, body }: DeliveryAnswer): Explanation | undefined {
-  if (status !== 200) {
+/** Why no answer came at all, where that is known. */
+export function explainSilence(noAnswer: NoAnswer | undefined): Explanation {
+  const { how = 'cut', code, withinSeconds } = noAnswer ?? {}
+  const word = code === undefined ? '' : ` (${code})`
+  if (how === 'refused') {
     return trouble(
-      `a good Logout Token was answered ${status ?? 'not at all'}${errorIn(body) === undefined ? '' : ` (${errorIn(body)})`}`,
-      'Listen with onEvent: the event refused or logout-failed names the rule, and the option that would accept it.',
-      'every-logout-token-is-refused',
+      'no answer came: the connection was refused, so nothing listens at this address and port',
+      'Is the application running, and listening there? Look at address, port, firewall and proxy: localhost may be ::1 or 127.0.0.1, and in a container it is the container itself.',
+      'no-answer',
     )
   }
-  if (!/\bno-store\b/.test(headers.get('cache-control') ?? '')) {
+  if (how === 'unreachable') {
+    return trouble(
+      `no answer came: no connection was made${code === undefined ? ` within ${withinSeconds} s` : word}`,
+      'Look, from this machine, at the name (DNS), address and port, at firewall and proxy, and with https at the certificate.',
+      'no-answer',
+    )
+  }
+  if (how === 'timed-out') {
+    return trouble(
+      `no answer came: the connection was made, and nothing was answered within ${withinSeconds} s`,
+      'Mount the receiver with its parentheses, app.all(path, logout.receiver()): without them it is never run. Or a middleware before it never calls next: mount the receiver before it.',
+      'no-answer',
+    )
+  }
+  return trouble(
+    `no answer came: the connection was cut before it${word}`,
+    'Did the application end, or a proxy give it up? Their own logs say so. Is it http and not https, or the other way round?',
+    'no-answer',
+  )
+}
+
+/** Whom a receiver must trust to take the tokens that are sent. */
+export interface TrustedProvider {
+  readonly issuer: string
+  readonly clientId: string
+}
+
+/**
+ * Why this is not the answer to a logout that was done (200, empty, `no-store`); `undefined` if it is. `sender` signed
+ * the token.
+ */
+export function explainSuccess(answer: DeliveryAnswer, sender: TrustedProvider): Explanation | undefined {
+  const { status, headers, body } = answer
+  const error = errorIn(body)
+  const trusted = `{ issuer: '${sender.issuer}', clientId: '${sender.clientId}' }`
+  const seen = `a good Logout Token was answered ${status}`
+  if (status !== undefined && error === 'logout_failed') {
+    return trouble(
+      `${seen} (logout_failed): the receiver could not judge it, or could not do what it says`,
+      `Its event awaiting-keys or logout-failed (onEvent) says what it waits for: the keys of ${sender.issuer}, or a store.`,
+      status < 500 ? REFUSED : '5xx',
+    )
+  }
+  if (status === 400 && error !== undefined) {
+    return trouble(
+      `${seen} (${error}): the receiver is there, and refused it`,
+      `Is the receiver configured with ${trusted}, character by character? Its console has the rule (BCL_…) where a setting can mend it, its event refused (onEvent) always.`,
+      REFUSED,
+    )
+  }
+  const mayNotBeStored = /\bno-store\b/.test(headers.get('cache-control') ?? '')
+  if (status !== undefined && status < 300 && (status !== 200 || (saysHtml(headers) && !mayNotBeStored))) {
+    return trouble(
+      `${seen}${saysHtml(headers) ? ' with a page' : ''}, and this package’s receiver answers 200, empty: something else answers there, such as another receiver, a login form or a single-page application`,
+      MOUNTED_FIRST,
+      'a-page',
+    )
+  }
+  if (status !== 200) return explainRefusal(answer)
+  if (!mayNotBeStored) {
     return trouble(
       'the answer to a logout has no Cache-Control: no-store (BCL 2.8)',
       'Let the proxy pass Cache-Control on unchanged.',
@@ -117,6 +173,10 @@ export function explainSuccess({ status, headers, body }: DeliveryAnswer): Expla
     )
   }
   return undefined
+}
+
+function saysHtml(headers: Headers): boolean {
+  return /html/.test(headers.get('content-type') ?? '')
 }
 
 /** `error` of the answer's JSON. */

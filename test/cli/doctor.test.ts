@@ -3,16 +3,20 @@ import { mkdtempSync, writeFileSync } from 'node:fs'
 import { createServer, type RequestListener } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterEach, describe, expect, it } from 'vitest'
+import express from 'express'
+import { afterEach, describe, expect, it, vi } from 'vitest'
 import { listen } from '../../example-app/listen.js'
 import { createOp } from '../../example-app/op.js'
 import { createRp } from '../../example-app/relying-party.js'
+import { createBackchannelLogout } from '../../src/index.js'
 import { createFakeOp, type FakeOp, type FakeOpOptions } from '../../src/testing/index.js'
+import { freePort } from '../servers/processes.js'
 import { startApplication } from '../testing/application.js'
 import { run, unwrapped } from './run.js'
 
 const toClose: (() => Promise<void>)[] = []
 afterEach(async () => {
+  vi.restoreAllMocks()
   for (const close of toClose.splice(0).reverse()) await close()
 })
 
@@ -195,7 +199,7 @@ describe('doctor', () => {
     ],
     ['a rate limiter', (_req, res) => res.writeHead(429).end(), /a rate limiter/],
     ['a broken proxy', (_req, res) => res.writeHead(502).end(), /the answer was 502/],
-    ['a connection that is cut', (req) => req.socket.destroy(), /no answer came/],
+    ['a connection that is cut', (req) => req.socket.destroy(), /no answer came: the connection was cut.+#no-answer/],
   ])('finds before the receiver: %s', async (_, listener, words) => {
     const op = await startOp()
     const { code, out } = await run(['doctor', op.issuer, '--uri', `${await serve(listener)}/backchannel-logout`])
@@ -204,6 +208,35 @@ describe('doctor', () => {
     expect(out.match(/^problem /gm)).toHaveLength(1)
     // What to do about it, and where to read on.
     expect(unwrapped(out)).toMatch(/^[\s\S]*problem receiver .+ -> \S.+\(docs\/troubleshooting\.md#[\w-]+\)/)
+    expect(code).toBe(1)
+  })
+
+  it('finds that nothing listens at the address', async () => {
+    const op = await startOp()
+    const { code, out } = await run(['doctor', op.issuer, '--uri', `http://127.0.0.1:${await freePort()}/`])
+    expect(unwrapped(out)).toMatch(
+      /no answer came: the connection was refused.+-> Is the application running.+#no-answer/,
+    )
+    expect(code).toBe(1)
+  })
+
+  it('finds a receiver that was mounted without its parentheses, and so never answers', async () => {
+    const op = await startOp()
+    const logout = createBackchannelLogout({ provider: { issuer: op.issuer, clientId: 'my-rp' } })
+    const timeOver = new AbortController()
+    const app = express()
+    app.all('/backchannel-logout', (_req, _res, next) => {
+      setImmediate(() => timeOver.abort(new DOMException('The time is over', 'TimeoutError')))
+      next()
+    })
+    // The very mistake, which compiles.
+    app.all('/backchannel-logout', logout.receiver)
+    const url = await serve(app)
+    vi.spyOn(AbortSignal, 'timeout').mockReturnValue(timeOver.signal)
+    const { code, out } = await run(['doctor', op.issuer, '--uri', `${url}/backchannel-logout`])
+    expect(unwrapped(out)).toMatch(
+      /the connection was made, and nothing was answered within 10 s.+-> .*parentheses, app\.all\(path, logout\.receiver\(\)\).+never calls next/,
+    )
     expect(code).toBe(1)
   })
 
@@ -246,6 +279,10 @@ describe('doctor', () => {
     [['doctor'], /needs an issuer/],
     [['doctor', 'op.example.com'], /no URL/],
     [['doctor', 'https://op.example.com', '--what'], /--what/],
+    [
+      ['doctor', 'https://op.example.com', '--preset', 'hydra'],
+      /named "hydra": it appears you mean ory-hydra; it is one/,
+    ],
     [['frobnicate'], /doctor <issuer>/],
     [[], /doctor <issuer>/],
   ])('ends with 2 for %j', async (args, words) => {

@@ -7,7 +7,12 @@ export interface Ran {
   readonly err: string
 }
 
-export async function run(args: readonly string[], env: Readonly<Record<string, string>> = {}): Promise<Ran> {
+/** `hear` is told what the command says meanwhile, as whoever sits before it reads it. */
+export async function run(
+  args: readonly string[],
+  env: Readonly<Record<string, string>> = {},
+  hear: (text: string) => void = () => {},
+): Promise<Ran> {
   let out = ''
   let err = ''
   const code = await commandLine(args, {
@@ -16,6 +21,7 @@ export async function run(args: readonly string[], env: Readonly<Record<string, 
     },
     err: (text) => {
       err += text
+      hear(text)
     },
     isInteractive: false,
     colours: false,

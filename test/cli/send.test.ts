@@ -1,8 +1,9 @@
 // `send` against a receiver that keeps every rule, and against the one that people write by hand.
 import { createServer } from 'node:http'
-import type { Express } from 'express'
+import express, { type Express } from 'express'
 import session from 'express-session'
 import { createRemoteJWKSet, jwtVerify } from 'jose'
+import * as oidc from 'openid-client'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { type Listening, listen } from '../../example-app/listen.js'
 import { createNaiveRp } from '../../example-app/naive-receiver.js'
@@ -12,11 +13,18 @@ import { createTokenMint, DEFECTS } from '../../src/testing/index.js'
 import { freePort } from '../servers/processes.js'
 import { run, unwrapped } from './run.js'
 
-/** The pause between two questions, over at once where a test says so. */
-const pauses = vi.hoisted(() => ({ areOver: false }))
+/** The pause between two questions: over at once where a test says so, or as soon as something has happened. */
+const pauses = vi.hoisted(() => ({ areOver: false, until: Promise.resolve<unknown>(undefined), made: 0 }))
 vi.mock(import('node:timers/promises'), async (original) => {
   const real = await original()
-  return { ...real, setTimeout: (ms, value) => real.setTimeout(pauses.areOver ? 0 : ms, value) }
+  return {
+    ...real,
+    setTimeout: async (ms, value) => {
+      pauses.made++
+      await pauses.until
+      return real.setTimeout(pauses.areOver ? 0 : ms, value)
+    },
+  }
 })
 
 const toClose: (() => Promise<void>)[] = []
@@ -56,6 +64,16 @@ async function serveApp(make: (baseUrl: string) => Express): Promise<string> {
   toClose.push(listening.close)
   listening.server.on('request', make(listening.url))
   return `${listening.url}/backchannel-logout`
+}
+
+/** As the quick start: what it needs of its provider is fetched before it listens. */
+async function startLookingUp(issuer: string, port: number): Promise<void> {
+  await oidc.discovery(new URL(issuer), 'my-rp', 'a secret', undefined, { execute: [oidc.allowInsecureRequests] })
+  const logout = createBackchannelLogout({ provider: { issuer, clientId: 'my-rp' } })
+  await logout.prepare()
+  const server = createServer(express().all('/backchannel-logout', logout.receiver()))
+  await new Promise<void>((done) => server.listen(port, 'localhost', done))
+  toClose.push(() => new Promise((closed) => server.close(() => closed())))
 }
 
 async function someToken(issuer: string): Promise<string> {
@@ -226,6 +244,13 @@ describe('send', () => {
       pauses.areOver = false
     })
 
+    it('says of a good token that it could not be judged', async () => {
+      const { out } = await run(['send', uri, ...TARGET])
+      expect(unwrapped(out)).toMatch(
+        /answered 503 \(logout_failed\): the receiver could not judge it.+-> Its event awaiting-keys or logout-failed/,
+      )
+    })
+
     it('says that it judged nothing', async () => {
       const { code, out, err } = await run(['send', uri, ...TARGET, '--defect', 'nonce'])
       expect(unwrapped(out)).toContain('problem verdict')
@@ -243,7 +268,15 @@ describe('send', () => {
   it.each([
     [['send'], /address of the receiver/],
     [['send', 'http://127.0.0.1:9/'], /--sub or --sid/],
-    [['send', 'http://127.0.0.1:9/', ...TARGET, '--defect', 'none-such'], /one of alg-none/],
+    [
+      ['send', 'http://127.0.0.1:9/', ...TARGET, '--defect', 'gibberish'],
+      /none named "gibberish": it is one of alg-none/,
+    ],
+    [['send', 'http://127.0.0.1:9/', ...TARGET, '--defect', 'nonce-nul'], /mean nonce-null; it is one of alg-none/],
+    [
+      ['send', 'http://127.0.0.1:9/', ...TARGET, '--as', 'keycloack'],
+      /mean keycloak; it is one of keycloak, ory-hydra/,
+    ],
     [['send', 'http://127.0.0.1:9/', ...TARGET, '--port', 'x'], /--port/],
   ])('ends with 2 for %j', async (args, words) => {
     const { code, err } = await run(args)
@@ -251,9 +284,80 @@ describe('send', () => {
     expect(code).toBe(2)
   })
 
-  it('says that nobody is there', async () => {
-    const { code, out } = await run(['send', 'http://127.0.0.1:9/', ...TARGET])
-    expect(unwrapped(out)).toContain('a good Logout Token was answered not at all')
+  describe('of an address where nothing listens', () => {
+    beforeEach(() => {
+      pauses.areOver = true
+      pauses.made = 0
+    })
+    afterEach(() => {
+      pauses.areOver = false
+      pauses.until = Promise.resolve()
+    })
+
+    it('waits for an application that looks its provider up when it starts, and so starts after it', async () => {
+      const { issuer, port } = await futureIssuer()
+      const appPort = await freePort()
+      let start = () => {}
+      pauses.until = new Promise<void>((resolve) => {
+        start = () => resolve(startLookingUp(issuer, appPort))
+      })
+      const uri = `http://localhost:${appPort}/backchannel-logout`
+      const { code, out, err } = await run(['send', uri, '--sub', 'ada', '--port', port], {}, (text) => {
+        if (text.includes('start your application now')) start()
+      })
+      expect(err).toContain(`nothing listens at ${uri} yet: start your application now, with { issuer: '${issuer}', `)
+      expect(unwrapped(out)).toContain('ok verdict the logout was done')
+      expect([code, pauses.made]).toEqual([0, 1])
+    })
+
+    it('gives up after a minute, and says that the connection was refused', async () => {
+      const uri = `http://127.0.0.1:${await freePort()}/`
+      const { code, out, err } = await run(['send', uri, ...TARGET])
+      expect(err.match(/nothing listens/g)).toHaveLength(1)
+      expect(unwrapped(out)).toMatch(
+        /verdict no answer came: the connection was refused.+-> Is the application running/,
+      )
+      expect([code, pauses.made]).toEqual([1, 60])
+    })
+
+    it('--all: says so once, not of each token', async () => {
+      const { code, out } = await run(['send', `http://127.0.0.1:${await freePort()}/`, ...TARGET, '--all', '--json'])
+      expect(JSON.parse(out).findings).toEqual([
+        expect.objectContaining({ level: 'problem', words: expect.stringContaining('the connection was refused') }),
+      ])
+      expect([code, pauses.made]).toEqual([1, 60])
+    })
+  })
+
+  it.each<[string, ConstructorParameters<typeof Response>, RegExp]>([
+    ['no receiver', [null, { status: 404 }], /the answer was 404: no receiver is mounted.+-> Mount it at exactly/],
+    [
+      'a login wall',
+      [null, { status: 302, headers: { location: '/' } }],
+      /a redirect \(302\).+-> Mount the receiver before/,
+    ],
+    ['CSRF protection', [null, { status: 403 }], /403: CSRF protection/],
+    ['a body parser', ['Bad', { status: 400 }], /400 without the receiver’s JSON/],
+    [
+      'another receiver',
+      [null, { status: 204 }],
+      /answered 204, and this package’s receiver answers 200.+another receiver/,
+    ],
+    ['a page', ['<p>', { headers: { 'content-type': 'text/html' } }], /answered 200 with a page.+#a-page/],
+    ['a proxy', [''], /no Cache-Control: no-store/],
+    [
+      'a receiver that trusts another provider',
+      ['{"error":"invalid_request"}', { status: 400 }],
+      /400 \(invalid_request\).+-> Is the receiver configured with \{ issuer: 'http:\/\/127\.0\.0\.1:\d+', clientId: 'my-rp' \}.+BCL_…/,
+    ],
+  ])('explains what a good token was answered by %s', async (_, answer, words) => {
+    const { code, out } = await run(['send', await serve(async () => new Response(...answer)), ...TARGET])
+    expect(unwrapped(out)).toMatch(words)
     expect(code).toBe(1)
+  })
+
+  it('prints the issuer with the path that --as gives it', async () => {
+    const { err } = await run(['send', await soundReceiver(), ...TARGET, '--as', 'keycloak'])
+    expect(err).toMatch(/\{ issuer: 'http:\/\/127\.0\.0\.1:\d+\/realms\/demo', clientId: 'my-rp' \}/)
   })
 })

@@ -11,6 +11,7 @@ export type Mistake =
   | 'the receiver is not mounted'
   | 'bind is forgotten'
   | 'bind is not awaited'
+  | 'the response is sent before bind'
   | 'ended is ignored'
   | 'the store is another'
   | 'the receiver stands behind a login wall'
@@ -150,6 +151,10 @@ function mount(
     const device = deviceOf(req) ?? ''
     records.set(req.sessionID, { device, user: claims.sub })
     signedInDevices.add(device)
+    if (mistake === 'the response is sent before bind') {
+      req.session.user = claims.sub
+      res.redirect('/')
+    }
     const given = mistake === 'bind gets other claims' ? { ...claims, sid: `another-${claims.sid}` } : claims
     if (mistake === 'bind is not awaited') {
       // The very mistake: the promise floats.
@@ -158,6 +163,7 @@ function mount(
       const { ended } = await logout.bind(req, given)
       if (ended && mistake !== 'ended is ignored') return void res.redirect('/login?again')
     }
+    if (mistake === 'the response is sent before bind') return
     req.session.user = claims.sub
     res.redirect('/')
   })

@@ -1,10 +1,12 @@
 // The tool that users test with, tested: a sound application passes, and each mistake is called by its name.
 import { AssertionError } from 'node:assert'
 import { createServer, type Server } from 'node:http'
+import { text } from 'node:stream/consumers'
 import { afterEach, describe, expect, it } from 'vitest'
 import { preset } from '../../src/index.js'
 import { assertLogoutWorks, type LogoutTrialReport } from '../../src/testing/assert-logout-works.js'
 import { createFakeOp } from '../../src/testing/fake-op.js'
+import { freePort } from '../servers/processes.js'
 import { type Mistake, startApplication } from './application.js'
 
 const toClose: (() => Promise<void>)[] = []
@@ -43,6 +45,11 @@ describe('assertLogoutWorks', () => {
     ],
     ['bind is forgotten', /bind\(\) was not called/, 'found-is-0'],
     ['bind is not awaited', /bind\(\) is not awaited/, 'bind-rejects'],
+    [
+      'the response is sent before bind',
+      /What to do: .*Express 4 does not hear.+Or the response was sent before bind\(\)/,
+      'bind-rejects',
+    ],
     ['ended is ignored', /the result of bind\(\), ended, is ignored/, 'logged-out-during-login'],
     ['the store is another', /another store|the very same store|one and the same store object/i, 'sign-in-fails'],
     ['bind gets other claims', /no session was found under what the Logout Token names/, 'found-is-0'],
@@ -103,7 +110,39 @@ describe('assertLogoutWorks', () => {
     toClose.push(app.close)
     const url = `${app.url}/backchannel-logout`
     await expect(assertLogoutWorks({ op, url, signIn: '/login', isSignedIn: '/me' })).rejects.toThrow(
-      /exp_missing[\s\S]*provider option allowMissingExp would accept it/,
+      /exp_missing[\s\S]*What to do: +If your provider is known for it \(see preset\), set the provider option allowMissingExp\.\n/,
+    )
+  })
+
+  it('takes what the receiver said of another token for no reason of this answer', async () => {
+    const op = await createFakeOp({ clientId: 'my-rp' })
+    toClose.push(op.close)
+    const app = await startApplication(op.issuer)
+    toClose.push(app.close)
+    const headers = { 'content-type': 'application/x-www-form-urlencoded' }
+    const proxy = createServer(async (req, res) => {
+      const body = await text(req)
+      if (body.includes('logout_token=ey')) return void res.writeHead(502).end()
+      const answer = await fetch(`${app.url}${req.url}`, { method: 'POST', headers, body })
+      res.writeHead(answer.status, Object.fromEntries(answer.headers)).end(await answer.text())
+    })
+    const attempt = assertLogoutWorks({
+      op,
+      url: `${await listening(proxy)}/backchannel-logout`,
+      signIn: (browser) => browser.get(`${app.url}/login`),
+      isSignedIn: async (browser) => (await browser.get(`${app.url}/me`)).status === 200,
+    })
+    await expect(attempt).rejects.toThrow(
+      /What was seen: the answer was 502: the application, or the proxy before it, failed\.\n/,
+    )
+  })
+
+  it('says that nothing listens at the address', async () => {
+    const op = await createFakeOp({ clientId: 'my-rp' })
+    toClose.push(op.close)
+    const url = `http://127.0.0.1:${await freePort()}/backchannel-logout`
+    await expect(assertLogoutWorks({ op, url, signIn: '/login', isSignedIn: '/me' })).rejects.toThrow(
+      /the connection was refused[\s\S]+Is the application running, and listening there\?/,
     )
   })
 

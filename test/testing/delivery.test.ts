@@ -1,8 +1,10 @@
 // The fake OP delivers as the named providers do.
-
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { decodeJwt } from 'jose'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import { DELIVERY_HABITS } from '../../src/testing/delivery.js'
+import { freePort } from '../servers/processes.js'
 import { startOp, startReceiver, withClosers } from './op-and-receiver.js'
 
 withClosers()
@@ -24,7 +26,37 @@ describe('deliver', () => {
   it('never rejects, and reports that no answer came', async () => {
     const op = await startOp()
     const { url } = await startReceiver(0)
-    expect(await op.deliver(url, 'a.b.c')).toMatchObject({ status: undefined })
+    expect(await op.deliver(url, 'a.b.c')).toMatchObject({ status: undefined, noAnswer: { how: 'cut' } })
+  })
+
+  it('says why no answer came: nothing listens, the time was over, or no connection was made', async () => {
+    const op = await startOp()
+    const nobody = `http://127.0.0.1:${await freePort()}/`
+    expect((await op.deliver(nobody, 'a.b.c')).noAnswer).toMatchObject({ how: 'refused', code: 'ECONNREFUSED' })
+    // A port that no browser calls, and no fetch.
+    expect((await op.deliver('http://127.0.0.1:9/', 'a.b.c')).noAnswer).toMatchObject({ how: 'unreachable' })
+    const mute = await startReceiver('never')
+    expect((await op.deliver(mute.url, 'a.b.c', { timeoutSeconds: 0.2 })).noAnswer).toEqual({
+      how: 'timed-out',
+      code: undefined,
+      withinSeconds: 0.2,
+    })
+  })
+
+  it('does not take an address that takes no connections for one that does not answer', async () => {
+    const op = await startOp()
+    const timeOver = new AbortController()
+    const server = createServer(() => {
+      // From here on it is as where a firewall drops what comes.
+      server.close()
+      timeOver.abort(new DOMException('The time is over', 'TimeoutError'))
+    })
+    await new Promise<void>((listening) => server.listen(0, '127.0.0.1', listening))
+    const { port } = server.address() as AddressInfo
+    vi.spyOn(AbortSignal, 'timeout').mockReturnValueOnce(timeOver.signal)
+    const { noAnswer } = await op.deliver(`http://127.0.0.1:${port}/`, 'a.b.c')
+    vi.restoreAllMocks()
+    expect(noAnswer).toMatchObject({ how: 'unreachable', code: undefined })
   })
 })
 

@@ -18,18 +18,24 @@ export async function startOp(issuerPath = ''): Promise<FakeOp> {
 }
 
 /** A receiver of sorts: answers with the statuses given, one after another, and keeps what it was sent. */
-export async function startReceiver(...statuses: number[]): Promise<{ url: string; bodies: URLSearchParams[] }> {
+export async function startReceiver(
+  ...statuses: (number | 'never')[]
+): Promise<{ url: string; bodies: URLSearchParams[] }> {
   const bodies: URLSearchParams[] = []
   const server = createServer(async (req, res) => {
     let body = ''
     for await (const chunk of req) body += chunk
     bodies.push(new URLSearchParams(body))
     const status = statuses.shift() ?? 200
+    if (status === 'never') return
     if (status === 0) req.socket.destroy()
     else res.writeHead(status, status === 302 ? { location: '/login' } : {}).end()
   })
   await new Promise<void>((listening) => server.listen(0, '127.0.0.1', listening))
-  toClose.push(() => new Promise((closed) => server.close(() => closed())))
+  toClose.push(() => {
+    server.closeAllConnections()
+    return new Promise((closed) => server.close(() => closed()))
+  })
   const address = server.address()
   return { url: `http://127.0.0.1:${typeof address === 'object' ? address?.port : ''}/logout`, bodies }
 }
