@@ -116,7 +116,7 @@ export function explainSilence(noAnswer: NoAnswer | undefined): Explanation {
   if (how === 'timed-out') {
     return trouble(
       `no answer came: the connection was made, and nothing was answered within ${withinSeconds} s`,
-      'Mount the receiver with its parentheses, app.all(path, logout.receiver()): without them it is never run. Or a middleware before it never calls next: mount the receiver before it.',
+      `A middleware before the receiver neither answers nor calls next. ${MOUNTED_FIRST}`,
       'no-answer',
     )
   }
