@@ -44,10 +44,9 @@ export type {
   SessionCookie,
 } from './outbound/end-session-route.js'
 export type { ProviderLogout } from './outbound/logout-cookie.js'
+export type { DeliveryOutcome, LogoutDelivery } from './outbound/logout-delivery.js'
 export {
   createLogoutTokenSender,
-  type DeliveryOutcome,
-  type LogoutDelivery,
   type LogoutTokenSender,
   type LogoutTokenSenderOptions,
   type OutgoingLogout,

@@ -23,6 +23,7 @@ export interface PostAnswer {
 export interface GuardedPosts {
   /** Rejects with a `PrivateAddressError`, or with whatever kept the answer from coming in time. */
   post(post: Post): Promise<PostAnswer>
+  /** Gives up what is under way; nothing is posted from now on. */
   close(): void
 }
 
@@ -45,30 +46,27 @@ export function guardedPosts(allowPrivateAddresses: boolean, lookup = publicLook
     clients.set(protocol, known)
     return known
   }
+  const attempts = new Attempts()
   return {
-    async post({ url, headers, body, timeoutSeconds }) {
-      const { protocol, hostname } = new URL(url)
-      // A numeric address is not looked up.
-      if (!allowPrivateAddresses && isPrivateLiteral(hostname)) throw new PrivateAddressError()
-      const signal = AbortSignal.timeout(milliseconds(timeoutSeconds))
-      const length = { 'Content-Length': String(Buffer.byteLength(body)) }
-      const about = { method: 'POST', headers: { ...headers, ...length }, signal }
-      try {
+    post: ({ url, headers, body, timeoutSeconds }) =>
+      attempts.within(timeoutSeconds, async (signal) => {
+        const { protocol, hostname } = new URL(url)
+        // A numeric address is not looked up.
+        if (!allowPrivateAddresses && isPrivateLiteral(hostname)) throw new PrivateAddressError()
+        const length = { 'Content-Length': String(Buffer.byteLength(body)) }
         const { request, agent } = await clientOf(protocol)
+        signal.throwIfAborted()
         const response = await new Promise<IncomingMessage>((resolve, reject) => {
-          const sent = request(url, { ...about, agent })
+          const sent = request(url, { method: 'POST', headers: { ...headers, ...length }, signal, agent })
           // A connection that is handed over instead of answered (101) closes without a word; after a response this
           // says nothing.
           const closed = () => reject(new Error('The connection was closed without an answer'))
           sent.on('response', resolve).on('error', reject).on('close', closed).end(body)
         })
-        return await answerOf(response.statusCode ?? 0, response)
-      } catch (error) {
-        // Node calls every abort the same; the signal knows that it was the time.
-        throw signal.aborted ? signal.reason : error
-      }
-    },
+        return answerOf(response.statusCode ?? 0, response)
+      }),
     close() {
+      attempts.close()
       for (const client of clients.values()) void client.then(({ agent }) => agent.destroy())
     },
   }
@@ -86,18 +84,46 @@ async function clientFor(protocol: string, options: AgentOptions): Promise<Clien
 
 /** The same by somebody's own `fetch`, which sees to it where it connects to. */
 export function postsBy(fetch: Fetch): GuardedPosts {
+  const attempts = new Attempts()
   return {
-    async post({ url, headers, body, timeoutSeconds }) {
-      const signal = AbortSignal.timeout(milliseconds(timeoutSeconds))
-      const posted = async () => {
+    post: ({ url, headers, body, timeoutSeconds }) =>
+      attempts.within(timeoutSeconds, async (signal) => {
         const response = await fetch(url, { method: 'POST', headers, body, redirect: 'manual', signal })
         return answerOf(response.status, response.body ?? [])
-      }
-      // Whether it heeds the signal is its own affair; a turn that it took for ever would be everybody's.
-      return unlessAborted(posted(), signal)
-    },
-    close() {},
+      }),
+    close: () => attempts.close(),
   }
+}
+
+/** What is under way: each with a deadline of its own, all of them given up when it closes. */
+class Attempts {
+  readonly #underWay = new Set<AbortController>()
+  #isClosed = false
+
+  async within<T>(seconds: number, attempt: (signal: AbortSignal) => Promise<T>): Promise<T> {
+    if (this.#isClosed) throw closedError()
+    const underWay = new AbortController()
+    const { signal } = underWay
+    const late = () => underWay.abort(new DOMException('The answer did not come in time', 'TimeoutError'))
+    const timer = setTimeout(late, milliseconds(seconds)).unref()
+    this.#underWay.add(underWay)
+    try {
+      // Whether a `fetch` heeds its signal is its own affair; a turn that it took for ever would be everybody's.
+      return await unlessAborted(attempt(signal), signal)
+    } finally {
+      clearTimeout(timer)
+      this.#underWay.delete(underWay)
+    }
+  }
+
+  close(): void {
+    this.#isClosed = true
+    for (const underWay of this.#underWay) underWay.abort(closedError())
+  }
+}
+
+function closedError(): Error {
+  return new Error('Nothing is posted any more')
 }
 
 class TooLong extends Error {}

@@ -1,8 +1,11 @@
 // What could not be done now and must be: kept, and tried again for a bounded time. Knows nothing of what a job is.
 import { monotonicSeconds } from '../deadline.js'
 
-/** Lets in a few at a time: a store that comes back must not be met by every waiting job at once. */
-export type Turns = <T>(work: () => Promise<T>) => Promise<T>
+/**
+ * Lets in a few at a time: a store that comes back must not be met by every waiting job at once. `onWait` hears that
+ * the work has to wait; where it throws, the work does not, and is not done.
+ */
+export type Turns = <T>(work: () => Promise<T>, onWait?: () => void) => Promise<T>
 
 export interface BackgroundOptions<Job> {
   /**
@@ -17,7 +20,7 @@ export interface BackgroundOptions<Job> {
   readonly abandon: (job: Job) => void
   readonly firstDelaySeconds: number
   readonly maxDelaySeconds: number
-  /** How long after its first failure a job is given up. */
+  /** How long after it was begun, or else after its first failure, a job is given up. */
   readonly giveUpAfterSeconds: number
 }
 
@@ -46,12 +49,15 @@ export class Background<Job extends object> {
 
   /**
    * Keeps a job for later; one that is kept already keeps its first deadline. Returns whether it will be tried again.
+   * `begunAt`: by the monotonic clock; default: now.
    */
-  add(job: Job): boolean {
+  add(job: Job, begunAt?: number): boolean {
     const { giveUpAfterSeconds, firstDelaySeconds } = this.#options
     if (this.#closed || giveUpAfterSeconds === 0) return false
     if (this.#jobs.has(job)) return true
-    const kept = { giveUpAt: monotonicSeconds() + giveUpAfterSeconds, delaySeconds: firstDelaySeconds }
+    const now = monotonicSeconds()
+    const kept = { giveUpAt: (begunAt ?? now) + giveUpAfterSeconds, delaySeconds: firstDelaySeconds }
+    if (kept.giveUpAt <= now) return false
     this.#jobs.set(job, kept)
     this.#schedule(job, kept)
     return true
@@ -116,9 +122,12 @@ export class Background<Job extends object> {
 export function takingTurns(atOneTime: number): Turns {
   let free = atOneTime
   const waiting: (() => void)[] = []
-  return async (work) => {
+  return async (work, onWait) => {
     if (free > 0) free--
-    else await new Promise<void>((resolve) => waiting.push(resolve))
+    else {
+      onWait?.()
+      await new Promise<void>((resolve) => waiting.push(resolve))
+    }
     try {
       return await work()
     } finally {
@@ -129,15 +138,18 @@ export function takingTurns(atOneTime: number): Turns {
   }
 }
 
+/** As `Turns`, by key. */
+export type TurnsByKey = <T>(key: string, work: () => Promise<T>, onWait?: () => void) => Promise<T>
+
 /** At most so many at one time for each key; nobody waits for another key. */
-export function takingTurnsByKey(atOneTime: number): <T>(key: string, work: () => Promise<T>) => Promise<T> {
+export function takingTurnsByKey(atOneTime: number): TurnsByKey {
   const byKey = new Map<string, { readonly turns: Turns; users: number }>()
-  return async (key, work) => {
+  return async (key, work, onWait) => {
     const one = byKey.get(key) ?? { turns: takingTurns(atOneTime), users: 0 }
     byKey.set(key, one)
     one.users++
     try {
-      return await one.turns(work)
+      return await one.turns(work, onWait)
     } finally {
       one.users--
       if (one.users === 0) byKey.delete(key)

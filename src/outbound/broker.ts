@@ -7,7 +7,8 @@ import { ExpiringMap } from '../expiring-map.js'
 import { inParallel } from '../logout/background.js'
 import type { EndedSessions } from '../logout/logout-order.js'
 import { assertNumberIfGiven, assertOptions, functionIfGiven, type OptionNames } from '../option-checks.js'
-import type { DeliveryOutcome, LogoutDelivery, LogoutTokenSender } from './logout-token-sender.js'
+import type { DeliveryOutcome, LogoutDelivery } from './logout-delivery.js'
+import type { LogoutTokenSender } from './logout-token-sender.js'
 
 /**
  * A session at an application of the broker's, as the broker's own ID Token named it (BCL 2.3: the OP remembers these).

@@ -2,7 +2,7 @@
 // what the answer means. Knows no session.
 import { randomUUID } from 'node:crypto'
 import type { CryptoKey, KeyObject } from 'jose'
-import { LONGEST_DELAY_SECONDS } from '../deadline.js'
+import { LONGEST_DELAY_SECONDS, monotonicSeconds } from '../deadline.js'
 import { LogoutError } from '../errors.js'
 import { type EventListener, emitter } from '../events.js'
 import type { Fetch } from '../http/fetched-documents.js'
@@ -10,10 +10,10 @@ import { type GuardedPosts, guardedPosts, type PostAnswer, postsBy } from '../ht
 import { outline } from '../http/outline.js'
 import { PrivateAddressError } from '../http/public-address.js'
 import { safeUrl } from '../http/safe-url.js'
-import { jsonObjectIn, own } from '../json-object.js'
 import { Background, takingTurns, takingTurnsByKey } from '../logout/background.js'
 import { assertNumberIfGiven, assertOptions, isText, type OptionNames } from '../option-checks.js'
 import { LOGOUT_EVENT } from '../tokens/logout-token-claims.js'
+import { givenUp, type LogoutDelivery, meaning, undelivered } from './logout-delivery.js'
 
 /** Who sends Logout Tokens, and how hard it tries. */
 export interface LogoutTokenSenderOptions {
@@ -30,11 +30,16 @@ export interface LogoutTokenSenderOptions {
   readonly tokenLifetimeSeconds?: number
   /** Deadline of each attempt, from the connection to the whole answer. Seconds; default 5. */
   readonly timeoutSeconds?: number
-  /** How long an undelivered logout is tried again in the background. Seconds; default 3600; 0: not at all. */
+  /**
+   * How long after `send` an undelivered logout is tried again in the background. Seconds; default 3600; 0: not at all.
+   */
   readonly retryForSeconds?: number
   /** Before the second attempt; each further one waits twice as long, up to a minute. Seconds; default 1. */
   readonly firstRetryAfterSeconds?: number
-  /** Logouts that wait for another attempt, at most; beyond it one is given up at its first failure. Default 10,000. */
+  /**
+   * Logouts that wait for a turn or for another attempt, at most. Beyond it one that would have to wait is given up:
+   * for a turn at once, for another attempt at its first failure. Default 10,000.
+   */
   readonly maxWaiting?: number
   /** Hears `logout-token-sent` of each attempt, and a `warning` where `onOutcome` fails. */
   readonly onEvent?: EventListener
@@ -61,28 +66,6 @@ export type OutgoingLogout = {
   readonly uri: string
 } & ({ readonly sid: string; readonly sub?: string } | { readonly sid?: undefined; readonly sub: string })
 
-/**
- * What became of an attempt.
- *
- * - `done`: answered 200 or 204.
- * - `refused`: answered 400, which is final; unless the answer says `logout_failed`, which a later attempt may cure.
- * - `retrying`: any other answer, or none: tried again in the background.
- * - `given-up`: the time for retries is over, or there is none to be hoped for: an address that may not be called, no
- *   room.
- */
-export type DeliveryOutcome = 'done' | 'refused' | 'retrying' | 'given-up'
-
-/** What one attempt came to. `attempts`: so far, this one included. `status`: of the answer; absent where none came. */
-export type LogoutDelivery =
-  | { readonly outcome: 'done'; readonly attempts: number; readonly status: number }
-  | {
-      readonly outcome: Exclude<DeliveryOutcome, 'done'>
-      readonly attempts: number
-      readonly status?: number
-      /** Why it is not done. */
-      readonly error: LogoutError
-    }
-
 /** Sends Logout Tokens; made by `createLogoutTokenSender`. */
 export interface LogoutTokenSender {
   /**
@@ -92,9 +75,9 @@ export interface LogoutTokenSender {
    * @throws TypeError for a logout that names nobody
    */
   send(logout: OutgoingLogout, onOutcome?: (delivery: LogoutDelivery) => void): Promise<LogoutDelivery>
-  /** Logouts that wait for another attempt. */
+  /** Logouts that wait for a turn, or for another attempt. */
   readonly waiting: number
-  /** Stops trying. What waits is given up, and said to be. */
+  /** Stops trying. What waits or is under way is given up, and said to be. */
   close(): void
 }
 
@@ -147,6 +130,8 @@ type Resolved = LogoutTokenSenderOptions & Required<Pick<LogoutTokenSenderOption
 interface Open {
   readonly logout: OutgoingLogout
   readonly onOutcome: ((delivery: LogoutDelivery) => void) | undefined
+  /** When `send` was called, by the monotonic clock. */
+  readonly begunAt: number
   attempts: number
   /** Its end was said: what an attempt under way brings after `close()` is said no more. */
   isOver?: true
@@ -158,7 +143,10 @@ class Sender implements LogoutTokenSender {
   readonly #background: Background<Open>
   readonly #turns = takingTurns(CONCURRENCY)
   readonly #turnsByHost = takingTurnsByKey(CONCURRENCY_PER_HOST)
+  /** Whose first attempt waits for a turn. */
+  readonly #queued = new Set<Open>()
   readonly #emit: EventListener
+  #isClosed = false
 
   constructor(options: Resolved) {
     this.#options = options
@@ -166,7 +154,7 @@ class Sender implements LogoutTokenSender {
     this.#emit = emitter(options.onEvent)
     this.#background = new Background<Open>({
       attempt: (open) => this.#again(open),
-      abandon: (open) => this.#giveUp(open),
+      abandon: (open) => this.#conclude(open, givenUp(open, 'time_over')),
       // That one RP is back says nothing of another: each may register what answers as it likes.
       waitsFor: ({ logout }) => logout.uri,
       firstDelaySeconds: options.firstRetryAfterSeconds,
@@ -176,22 +164,36 @@ class Sender implements LogoutTokenSender {
   }
 
   get waiting(): number {
-    return this.#background.size
+    return this.#background.size + this.#queued.size
   }
 
   async send(logout: OutgoingLogout, onOutcome?: (delivery: LogoutDelivery) => void): Promise<LogoutDelivery> {
     assertSomebody(logout)
-    const open: Open = { logout, onOutcome, attempts: 0 }
-    const delivery = await this.#attempt(open)
+    const open: Open = { logout, onOutcome, begunAt: monotonicSeconds(), attempts: 0 }
+    const delivery = await this.#attempt(open, () => this.#queue(open)).catch((error: unknown) => {
+      if (error instanceof NoRoom) return givenUp(open, 'no_room')
+      throw error
+    })
     if (delivery.outcome !== 'retrying') return this.#conclude(open, delivery)
-    const hasRoom = this.#background.size < this.#options.maxWaiting
-    if (hasRoom && this.#background.add(open)) return this.#say(open, delivery)
+    if (this.#hasRoom && this.#background.add(open, open.begunAt)) return this.#say(open, delivery)
     return this.#conclude(open, { ...delivery, outcome: 'given-up' })
   }
 
   close(): void {
-    for (const open of this.#background.close()) this.#giveUp(open)
+    this.#isClosed = true
+    for (const open of this.#background.close()) this.#conclude(open, givenUp(open, 'closed'))
+    // What is under way ends with that, and lets in what waits for its turn, which ends at once.
     this.#posts.close()
+  }
+
+  get #hasRoom(): boolean {
+    return this.waiting < this.#options.maxWaiting
+  }
+
+  #queue(open: Open): void {
+    if (this.#queued.has(open)) return
+    if (!this.#hasRoom) throw new NoRoom()
+    this.#queued.add(open)
   }
 
   async #again(open: Open): Promise<boolean | 'closed'> {
@@ -204,7 +206,8 @@ class Sender implements LogoutTokenSender {
     return delivery.outcome === 'done' || 'closed'
   }
 
-  async #attempt(open: Open): Promise<LogoutDelivery> {
+  /** `onWait`: as turns have it. Another attempt has its room already. */
+  async #attempt(open: Open, onWait?: () => void): Promise<LogoutDelivery> {
     let host: string
     try {
       safeUrl(open.logout.uri, this.#options.dangerouslyAllowHttp)
@@ -213,19 +216,21 @@ class Sender implements LogoutTokenSender {
       // Without the port: whoever has one has them all.
       host = url.hostname
     } catch (cause) {
-      return { outcome: 'given-up', attempts: ++open.attempts, error: undelivered('uri_unsafe', cause) }
+      open.attempts++
+      return givenUp(open, 'uri_unsafe', cause)
     }
-    return this.#turnsByHost(host, () => this.#turns(() => this.#attemptNow(open)))
+    return this.#turnsByHost(host, () => this.#turns(() => this.#attemptNow(open), onWait), onWait)
   }
 
   async #attemptNow(open: Open): Promise<LogoutDelivery> {
+    this.#queued.delete(open)
+    if (this.#isClosed) return givenUp(open, 'closed')
     const attempts = ++open.attempts
     try {
       return meaning(await this.#deliver(open.logout), attempts)
     } catch (cause) {
-      if (cause instanceof PrivateAddressError) {
-        return { outcome: 'given-up', attempts, error: undelivered('address_private', cause) }
-      }
+      if (cause instanceof PrivateAddressError) return givenUp(open, 'address_private', cause)
+      if (this.#isClosed) return givenUp(open, 'closed')
       const isLate = cause instanceof Error && cause.name === 'TimeoutError'
       // The words of somebody's own `fetch` may hold the request, and with it the token.
       return { outcome: 'retrying', attempts, error: undelivered(isLate ? 'late' : 'unreachable', outline(cause)) }
@@ -255,10 +260,6 @@ class Sender implements LogoutTokenSender {
       .sign(privateKey)
   }
 
-  #giveUp(open: Open): void {
-    this.#conclude(open, { outcome: 'given-up', attempts: open.attempts, error: undelivered('time_over', undefined) })
-  }
-
   #conclude(open: Open, delivery: LogoutDelivery): LogoutDelivery {
     if (open.isOver) return delivery
     open.isOver = true
@@ -276,30 +277,8 @@ class Sender implements LogoutTokenSender {
   }
 }
 
-/** BCL 2.8. That a receiver may call its own failure 400 as well is told by the word that its answer has. */
-function meaning({ status, body }: PostAnswer, attempts: number): LogoutDelivery {
-  if (status === 200 || status === 204) return { outcome: 'done', attempts, status }
-  const error = status === 400 && body !== undefined ? own(jsonObjectIn(body) ?? {}, 'error') : undefined
-  if (status === 400 && error !== 'logout_failed') {
-    return { outcome: 'refused', attempts, status, error: undelivered('refused') }
-  }
-  return { outcome: 'retrying', attempts, status, error: undelivered('not_done') }
-}
-
-const SENTENCES = {
-  refused: 'The RP refused the Logout Token',
-  not_done: 'The RP did not say that the logout is done',
-  late: 'The RP did not answer the Logout Token in time',
-  unreachable: 'The Logout Token could not be signed or delivered',
-  uri_unsafe: 'The backchannel_logout_uri of the client is not one that may be called',
-  address_private: 'The backchannel_logout_uri of the client leads to an address that is not public',
-  time_over: 'The Logout Token was not delivered in its time',
-} as const
-
-function undelivered(reason: keyof typeof SENTENCES, cause?: unknown): LogoutError {
-  const option = reason === 'address_private' ? 'dangerouslyAllowPrivateAddresses' : undefined
-  return new LogoutError('ERR_DELIVERY', SENTENCES[reason], { reason, cause, option })
-}
+/** There is no turn now, and no room to wait for one. */
+class NoRoom extends Error {}
 
 function assertSomebody({ clientId, sub, sid }: OutgoingLogout): void {
   if (isText(clientId) && (isText(sid) || isText(sub)) && [sid, sub].every((id) => id === undefined || isText(id))) {

@@ -30,7 +30,7 @@ const SHOWN_BY: Readonly<Record<string, readonly string[]>> = {
     'http/form.ts',
     'http/web.ts',
   ],
-  'outbound/logout-token-sender.test.ts': ['http/guarded-post.ts'],
+  'outbound/logout-token-sender.test.ts': ['http/guarded-post.ts', 'outbound/logout-delivery.ts'],
   'conformance/replay.test.ts': ['receivers/backchannel-answers.ts'],
   // One pass, tried again until it is done: the order, each failure, each deadline.
   'logout/engine.test.ts': ['logout/denied-here.ts', 'logout/hooks.ts', 'logout/pass.ts'],

@@ -348,6 +348,87 @@ describe('retries are bounded', () => {
   })
 })
 
+describe('what waits for its turn', () => {
+  it('is counted, and given up by close(), which ends what is under way; nothing is posted any more', async () => {
+    let posted = 0
+    const uri = await serve(() => void posted++)
+    const { send, close, waiting, events } = sender({ timeoutSeconds: 60 })
+    const outcomes: string[] = []
+    const all = Array.from({ length: 80 }, (_, i) =>
+      send({ clientId: 'app', uri, sub: `user-${i}` }, ({ outcome }) => outcomes.push(outcome)),
+    )
+    await expect.poll(() => posted).toBe(8)
+    expect(waiting()).toBe(72)
+    close()
+    const deliveries = await Promise.all(all)
+    expect(deliveries.filter(({ attempts }) => attempts === 1)).toHaveLength(8)
+    for (const delivery of deliveries) {
+      expect(delivery).toMatchObject({ outcome: 'given-up', error: { code: 'ERR_DELIVERY', reason: 'closed' } })
+    }
+    expect(await send({ clientId: 'app', uri, sub: 'later' })).toMatchObject({ outcome: 'given-up', attempts: 0 })
+    expect({ posted, waiting: waiting(), outcomes: outcomes.length, events: events.length }).toEqual({
+      ...{ posted: 8, waiting: 0, outcomes: 80, events: 81 },
+    })
+  })
+
+  it("is given up by close() also where it goes by a fetch of the application's own, whose requests are cut off", async () => {
+    const signals: (AbortSignal | null)[] = []
+    const { send, close } = sender({
+      fetch: (_url, { signal }) => {
+        signals.push(signal)
+        return new Promise(() => {})
+      },
+    })
+    const all = Array.from({ length: 20 }, () =>
+      send({ clientId: 'app', uri: 'https://rp.example.com/logout', sid: 'laptop' }),
+    )
+    await expect.poll(() => signals.length).toBe(8)
+    close()
+    expect((await Promise.all(all)).map(({ outcome }) => outcome)).toEqual(all.map(() => 'given-up'))
+    expect(signals.map((signal) => signal?.aborted)).toEqual(signals.map(() => true))
+    expect(signals).toHaveLength(8)
+  })
+
+  it('counts towards maxWaiting: beyond it a logout that would have to wait is given up at once, and no other', async () => {
+    const answers: ((response: Response) => void)[] = []
+    const { send, waiting } = sender({
+      maxWaiting: 10,
+      fetch: async (url) =>
+        url.includes('hangs') ? new Promise((resolve) => answers.push(resolve)) : new Response(null, { status: 200 }),
+    })
+    const to = (host: string) => send({ clientId: 'app', uri: `https://${host}.example.com/logout`, sub: 'ada' })
+    const first = Array.from({ length: 18 }, () => to('hangs'))
+    for (let i = 0; i < 100; i++) {
+      expect(await to('hangs')).toMatchObject({ outcome: 'given-up', attempts: 0, error: { reason: 'no_room' } })
+    }
+    expect(waiting()).toBe(10)
+    expect(await to('answers')).toMatchObject({ outcome: 'done' })
+    for (let i = 0; i < first.length; i++) {
+      await expect.poll(() => answers.length).toBeGreaterThan(i)
+      answers[i]?.(new Response(null, { status: 200 }))
+    }
+    expect((await Promise.all(first)).map(({ outcome }) => outcome)).toEqual(first.map(() => 'done'))
+    expect(waiting()).toBe(0)
+  })
+
+  it('uses up the time for retries: it begins with send()', async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] })
+    try {
+      let delivery: Promise<LogoutDelivery> | undefined
+      const answer = await new Promise<(response: Response) => void>((asked) => {
+        const fetch = () => new Promise<Response>((resolve) => asked(resolve))
+        const { send } = sender({ fetch, timeoutSeconds: 60, retryForSeconds: 10 })
+        delivery = send({ clientId: 'app', uri: 'https://rp.example.com/logout', sid: 'laptop' })
+      })
+      await vi.advanceTimersByTimeAsync(11_000)
+      answer(new Response(null, { status: 503 }))
+      expect(await delivery).toMatchObject({ outcome: 'given-up', attempts: 1, status: 503 })
+    } finally {
+      vi.useRealTimers()
+    }
+  })
+})
+
 describe('onOutcome', () => {
   it.each<readonly [string, () => unknown]>([
     [
