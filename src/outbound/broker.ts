@@ -1,6 +1,6 @@
 // Between a provider above and applications below: a sign-on that ended here ends at each of the applications that hang
 // on it. Knows no OP: who hangs on which session it asks, and the sender it is given.
-import { isLate, within } from '../deadline.js'
+import { isLate, monotonicSeconds, within } from '../deadline.js'
 import { LogoutError } from '../errors.js'
 import { type EventListener, emitter } from '../events.js'
 import { ExpiringMap } from '../expiring-map.js'
@@ -63,7 +63,10 @@ export interface LogoutBrokerOptions {
   readonly waitSeconds?: number
   /** Hears `passed-on`, once for each call that named anybody. */
   readonly onEvent?: EventListener
-  /** The one clock: epoch seconds. Default: the system clock. */
+  /**
+   * Dates what is remembered: seconds that only go forward. Default: the monotonic clock, since what a wall clock that
+   * is set makes forgotten would be told again.
+   */
   readonly clock?: () => number
 }
 
@@ -87,8 +90,11 @@ export interface LogoutBroker {
 }
 
 const DEFAULT_WAIT_SECONDS = 1
-/** Longer than any repeat of a hook, and than a user looks at the page. */
-const REMEMBERED_SECONDS = 900
+/**
+ * After the last call, so for as long as the hook is repeated for another session of the same logout, however long that
+ * is: a second notice would end a login that was made in between. An hour covers also a repeat that comes from outside.
+ */
+const REMEMBERED_SECONDS = 3600
 const CONCURRENCY = 16
 
 const NAMES: OptionNames<LogoutBrokerOptions> = {
@@ -113,7 +119,7 @@ export function createLogoutBroker(options: LogoutBrokerOptions): LogoutBroker {
 }
 
 interface Origin {
-  readonly expiresAt: number
+  expiresAt: number
   readonly clientId: string
   readonly sid: string | undefined
 }
@@ -122,7 +128,7 @@ interface Origin {
 type Hanging = ReadonlyMap<string, DownstreamSession>
 
 interface Ended {
-  readonly expiresAt: number
+  expiresAt: number
   readonly hops: Map<string, Hop>
 }
 
@@ -135,7 +141,7 @@ class Broker implements LogoutBroker {
 
   constructor(options: LogoutBrokerOptions) {
     this.#options = options
-    this.#clock = options.clock ?? (() => Date.now() / 1000)
+    this.#clock = options.clock ?? monotonicSeconds
     this.#emit = emitter(options.onEvent)
   }
 
@@ -150,6 +156,7 @@ class Broker implements LogoutBroker {
 
   async sessionsEnded(ended: EndedSessions): Promise<void> {
     const { waitSeconds = DEFAULT_WAIT_SECONDS } = this.#options
+    this.#rememberOn(ended.sessionIds)
     // All of the application's code that may fail comes first: what is noted as on its way is not told by a repeat.
     const isPassedOn = this.#isPassedOn(ended)
     const found: (readonly [sessionId: string, hanging: Hanging])[] = []
@@ -173,6 +180,15 @@ class Broker implements LogoutBroker {
       option: 'downstream',
       cause,
     })
+  }
+
+  #rememberOn(sessionIds: readonly string[]): void {
+    const now = this.#clock()
+    for (const sessionId of sessionIds) {
+      for (const known of [this.#ended.get(sessionId, now), this.#origins.get(sessionId, now)]) {
+        if (known !== undefined) known.expiresAt = now + REMEMBERED_SECONDS
+      }
+    }
   }
 
   #isPassedOn(ended: EndedSessions): boolean {

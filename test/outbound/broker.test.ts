@@ -1,7 +1,7 @@
 // A broker passes the end of a sign-on on: to whom, how often, in circles and in storms. In one process, by the real
 // receivers, senders and tokens; only the wire is a function.
 import { exportJWK } from 'jose'
-import { afterEach, describe, expect, it } from 'vitest'
+import { afterEach, describe, expect, it, vi } from 'vitest'
 import {
   type BackchannelLogout,
   createBackchannelLogout,
@@ -247,6 +247,56 @@ describe('a sign-on that ends at a broker', () => {
     await broker.broker.sessionsEnded(ended)
     expect(wire.sent.sort()).toEqual(['app-a', 'app-b'])
     expect(broker.events.filter(({ type }) => type === 'passed-on')).toHaveLength(1)
+  })
+
+  it('is told once while the hook is repeated for another session, however long', async () => {
+    let now = 0
+    const clock = () => now
+    const { wire, broker } = await twoApplications({
+      clock,
+      downstream: (sessionId) => {
+        if (sessionId === 'phone') throw new Error('away')
+        return [{ clientId: 'app-a', uri: uriOf('app-a'), sub: 'ada' }]
+      },
+    })
+    const ended = { issuer: 'https://idp', clientId: 'broker', sessionIds: ['laptop', 'phone'], reason: 'logout-token' }
+    for (; now < 7200; now += 30) {
+      await expect(broker.broker.sessionsEnded(ended)).rejects.toMatchObject({ code: 'ERR_HOOK' })
+    }
+    expect(wire.sent).toEqual(['app-a'])
+    now += 3600
+    expect(broker.broker.hopsOf('laptop')).toEqual([])
+  })
+
+  it('is remembered by the monotonic clock: one that is set forward makes nobody be told again', async () => {
+    const { wire, broker } = await twoApplications()
+    const ended = { issuer: 'https://idp', clientId: 'broker', sessionIds: ['laptop'], reason: 'logout-token' }
+    await broker.broker.sessionsEnded(ended)
+    vi.useFakeTimers({ toFake: ['Date'], now: Date.now() + 86_400_000 })
+    try {
+      await broker.broker.sessionsEnded(ended)
+    } finally {
+      vi.useRealTimers()
+    }
+    expect(wire.sent.sort()).toEqual(['app-a', 'app-b'])
+  })
+
+  it('is not told to the application that began it, by a repeat an hour later either', async () => {
+    let now = 0
+    let isAway = true
+    const { wire, broker } = await twoApplications({
+      clock: () => now,
+      downstream: () => {
+        if (isAway) throw new Error('away')
+        return ['a', 'b'].map((sid) => ({ clientId: `app-${sid}`, uri: uriOf(`app-${sid}`), sid }))
+      },
+    })
+    broker.broker.comesFrom('app-a', 'laptop')
+    const ended = { issuer: 'https://idp', clientId: 'broker', sessionIds: ['laptop'], reason: 'local' }
+    for (; now < 7200; now += 30) await broker.broker.sessionsEnded(ended).catch(() => {})
+    isAway = false
+    await broker.broker.sessionsEnded(ended)
+    expect(wire.sent).toEqual(['app-b'])
   })
 
   it('is no complete logout while nobody knows who hangs on it, and is told as soon as somebody does', async () => {
