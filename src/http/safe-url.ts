@@ -14,6 +14,18 @@ export function safeUrl(value: unknown, dangerouslyAllowHttp: boolean): string {
   throw new TypeError('it must be an https URL; plain http is for loopback addresses')
 }
 
+/**
+ * The same for a URL that the metadata of an issuer name: plain `http` only where the issuer itself is, or if
+ * `dangerouslyAllowHttp`. Who writes an option means this machine; a document from elsewhere that names it would reach
+ * what listens here for nobody else, with the client's secret.
+ */
+export function safeUrlOf(issuer: string, value: unknown, dangerouslyAllowHttp: boolean): string {
+  const url = safeUrl(value, dangerouslyAllowHttp)
+  const isAsSafe = new URL(url).protocol === 'https:' || new URL(issuer).protocol === 'http:' || dangerouslyAllowHttp
+  if (!isAsSafe) throw new TypeError('it must be an https URL, as its issuer is')
+  return url
+}
+
 /** The same for an option: the message names it, and what would allow plain `http` where that is not said yet. */
 export function safeUrlOption(name: string, value: unknown, dangerouslyAllowHttp: boolean): string {
   try {

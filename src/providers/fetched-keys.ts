@@ -4,7 +4,7 @@ import type { LocalJWKSet } from 'jose'
 import { createLocalJWKSet } from 'jose/jwks/local'
 import { type GiveUp, milliseconds, unlessAborted } from '../deadline.js'
 import { type Fetch, fetchDocument } from '../http/fetched-documents.js'
-import { safeUrl } from '../http/safe-url.js'
+import { safeUrlOf } from '../http/safe-url.js'
 import { jsonObjectIn, own } from '../json-object.js'
 import type { Client } from '../marks/target.js'
 import { isJwk } from './jwk.js'
@@ -208,7 +208,7 @@ export class FetchedKeys {
     })
     this.#discoveredSids = metadata.backchannel_logout_session_supported === true
     try {
-      return safeUrl(metadata.jwks_uri, dangerouslyAllowHttp)
+      return safeUrlOf(client.issuer, metadata.jwks_uri, dangerouslyAllowHttp)
     } catch (cause) {
       throw this.#unavailable('metadata_invalid', cause)
     }

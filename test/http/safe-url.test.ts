@@ -1,6 +1,6 @@
 // One rule for every URL that is called: https, or this machine, or what somebody said is dangerous.
 import { describe, expect, it } from 'vitest'
-import { safeUrl, safeUrlOption } from '../../src/http/safe-url.js'
+import { safeUrl, safeUrlOf, safeUrlOption } from '../../src/http/safe-url.js'
 
 const HTTP = ['http://op.internal/', 'http://127.0.0.1.example.com/', 'http://localhost.example.com/']
 
@@ -31,6 +31,25 @@ describe('safeUrl', () => {
   it.each(['ftp://op.example.com', 'file:///etc/passwd', 'data:text/plain,a', 'javascript:0'])(
     '%s is called by nobody',
     (url) => expect(() => safeUrl(url, true)).toThrow(/https/),
+  )
+})
+
+describe('out of the metadata of an issuer', () => {
+  it.each(['http://127.0.0.1:3000/', 'http://localhost/', 'http://[::1]/'])(
+    '%s is for an issuer that is http',
+    (url) => {
+      expect(safeUrlOf('http://127.0.0.1:4000', url, false)).toBe(url)
+      expect(safeUrlOf('https://op.example.com', url, true)).toBe(url)
+      expect(() => safeUrlOf('https://op.example.com', url, false)).toThrow(/https/)
+    },
+  )
+
+  it.each(['https://op.example.com/jwks', 'https://127.0.0.1/jwks'])('%s is taken as it stands', (url) =>
+    expect(safeUrlOf('https://op.example.com', url, false)).toBe(url),
+  )
+
+  it.each(HTTP)('%s is not for an issuer that is http on loopback', (url) =>
+    expect(() => safeUrlOf('http://127.0.0.1:4000', url, false)).toThrow(/https/),
   )
 })
 

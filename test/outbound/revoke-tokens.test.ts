@@ -311,7 +311,8 @@ async function revokeAt(url: string | undefined, about: Partial<RevokingProvider
     timeoutSeconds,
   })
   const tokens = { refreshToken: 'r-secret', accessToken: 'a-secret' }
-  const result = await revoke({ issuer: 'https://op.example.com', clientId: CLIENT_ID, ...tokens })
+  const issuer = url?.startsWith('http://127.0.0.1:') ? new URL(url).origin : 'https://op.example.com'
+  const result = await revoke({ issuer, clientId: CLIENT_ID, ...tokens })
   expect(events).toHaveLength(1)
   expect(`${JSON.stringify(events)} ${result.error?.stack} ${result.error?.cause}`).not.toMatch(/[ra]-secret|hostile/)
   return result
@@ -420,6 +421,24 @@ describe('what a provider may answer', () => {
     })
     expect(fetched).toEqual([])
   })
+
+  it.each(['http://127.0.0.1:8500/v1/agent', 'http://localhost/admin', 'http://[::1]/'])(
+    'sends no token and no secret to %s where the metadata of an https issuer name it',
+    async (url) => {
+      const issuer = 'https://tenant.example.net'
+      const fetched: string[] = []
+      const send: Fetch = async (to) => {
+        fetched.push(to)
+        return Response.json({ issuer, jwks_uri: `${issuer}/jwks`, revocation_endpoint: url })
+      }
+      const { logout, client } = rpAt(issuer, { fetch: send })
+      expect(await logout.revokeTokens({ ...client, refreshToken: 'r-secret' })).toMatchObject({
+        outcome: 'failed',
+        error: { reason: 'endpoint_unsafe' },
+      })
+      expect(fetched).toEqual([`${issuer}/.well-known/openid-configuration`])
+    },
+  )
 
   it('metadata or a provider that cannot be had are failures that say so', async () => {
     const away = async () => Promise.reject(new Error('hostile'))

@@ -64,6 +64,28 @@ describe('discovery', () => {
   })
 })
 
+describe('metadata of an https issuer', () => {
+  it.each(['http://127.0.0.1:8500/v1/agent', 'http://localhost/jwks', 'http://[::1]/jwks'])(
+    'do not send this process to %s, unless it is said to be dangerous',
+    async (jwksUri) => {
+      const issuer = 'https://op.example.com'
+      const preparing = async (dangerouslyAllowHttp: boolean) => {
+        const asked: string[] = []
+        const fetch = async (url: string) => {
+          asked.push(url)
+          return Response.json({ issuer, jwks_uri: jwksUri, keys: [] })
+        }
+        const provider = { issuer, clientId: CLIENT_ID, fetch, dangerouslyAllowHttp }
+        const directory = providerDirectory(provider, { clock: () => NOW })
+        return { rule: await ruleOf(directory.prepare(UNHURRIED)).catch(() => undefined), asked }
+      }
+      const metadata = `${issuer}/.well-known/openid-configuration`
+      expect(await preparing(false)).toEqual({ rule: unavailable('metadata_invalid'), asked: [metadata] })
+      expect((await preparing(true)).asked).toEqual([metadata, jwksUri])
+    },
+  )
+})
+
 describe('the key set', () => {
   it.each([
     ['failing', 'jwks_fetch_failed'],
