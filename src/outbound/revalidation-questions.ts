@@ -1,7 +1,6 @@
 // How a provider is asked whether a session still stands: by its refresh token, by introspection, by UserInfo. What it
 // answers is one of three: it lives, it has ended, nobody knows. Keeps nothing.
 import {
-  type Client,
   type ClientAuth,
   ClientSecretBasic,
   getValidatedIdTokenClaims,
@@ -18,7 +17,7 @@ import { NOT_NOW, retryAfterSecondsIn } from '../http/retry-after.js'
 import { safeUrlOption } from '../http/safe-url.js'
 import { isJsonObject } from '../json-object.js'
 import { assertOptions, type OptionNames } from '../option-checks.js'
-import { oauthTransport } from '../providers/oauth-transport.js'
+import { oauthClient, oauthTransport } from '../providers/oauth-transport.js'
 
 /**
  * What a question found. `away`: no answer that says anything; `retryAfterSeconds` where the provider named a time;
@@ -63,7 +62,7 @@ export interface RevalidationQuestionOptions {
   readonly authenticate?: ClientAuth
   readonly fetch?: Fetch
   readonly dangerouslyAllowHttp?: boolean
-  /** Epoch seconds. Default: the system clock. */
+  /** Judges ID Tokens, dates client assertions. Epoch seconds. Default: the system clock. */
   readonly clock?: () => number
 }
 
@@ -72,9 +71,10 @@ export interface RevalidationQuestionOptions {
  * unless the answer before it was lost. Every other error ends nobody.
  */
 export function byRefreshToken(options: RevalidationQuestionOptions): RevalidationQuestion {
-  const { server, client, authenticate, http, clock } = asked(options, 'token_endpoint')
+  const { server, clientNow, authenticate, http, clock } = asked(options, 'token_endpoint')
   return async ({ refreshToken, sub }, signal) => {
     if (refreshToken === undefined) return { found: 'away', asked: false }
+    const client = clientNow()
     let response: Response
     try {
       response = await refreshTokenGrantRequest(server, client, authenticate, refreshToken, { ...http, signal })
@@ -111,10 +111,11 @@ export function byRefreshToken(options: RevalidationQuestionOptions): Revalidati
  * session.
  */
 export function byIntrospection(options: RevalidationQuestionOptions): RevalidationQuestion {
-  const { server, client, authenticate, http, clock } = asked(options, 'introspection_endpoint')
+  const { server, clientNow, authenticate, http, clock } = asked(options, 'introspection_endpoint')
   return async ({ refreshToken, accessToken }, signal) => {
     const token = refreshToken ?? accessToken
     if (token === undefined) return { found: 'away', asked: false }
+    const client = clientNow()
     const response = await introspectionRequest(server, client, authenticate, token, { ...http, signal })
     return understood(response, clock, async () => {
       const { active } = await processIntrospectionResponse(server, client, response)
@@ -128,9 +129,10 @@ export function byIntrospection(options: RevalidationQuestionOptions): Revalidat
  * the pause between two questions. An answer about another `sub` ends it as well (OpenID Connect Core 5.3.2).
  */
 export function byUserInfo(options: RevalidationQuestionOptions): RevalidationQuestion {
-  const { server, client, http, clock } = asked({ ...options, authenticate: () => {} }, 'userinfo_endpoint')
+  const { server, clientNow, http, clock } = asked({ ...options, authenticate: () => {} }, 'userinfo_endpoint')
   return async ({ accessToken, sub }, signal) => {
     if (accessToken === undefined || sub === undefined) return { found: 'away', asked: false }
+    const client = clientNow()
     const response = await userInfoRequest(server, client, accessToken, { ...http, signal })
     if (response.status === 401) {
       await response.body?.cancel()
@@ -212,7 +214,12 @@ function asked(
   const authenticate =
     options.authenticate ?? (clientSecret === undefined ? undefined : ClientSecretBasic(clientSecret))
   if (authenticate === undefined) throw new TypeError('a question needs clientSecret, or authenticate such as None()')
-  const client: Client = { client_id: clientId }
   const http = oauthTransport(fetch, dangerouslyAllowHttp)
-  return { server: { issuer, [name]: endpoint }, client, authenticate, http, clock }
+  return {
+    server: { issuer, [name]: endpoint },
+    clientNow: () => oauthClient(clientId, clock),
+    authenticate,
+    http,
+    clock,
+  }
 }

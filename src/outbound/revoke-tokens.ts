@@ -1,6 +1,6 @@
 // Token revocation (RFC 7009): the tokens of a sign-on that ended here die at the provider as well. Knows no session,
 // and undoes no logout: what fails is said, nothing more.
-import { type Client, clockSkew, processRevocationResponse, ResponseBodyError, revocationRequest } from 'oauth4webapi'
+import { processRevocationResponse, ResponseBodyError, revocationRequest } from 'oauth4webapi'
 import { milliseconds, unlessAborted } from '../deadline.js'
 import { LogoutError } from '../errors.js'
 import type { EventListener } from '../events.js'
@@ -10,7 +10,7 @@ import { outline } from '../http/outline.js'
 import { NOT_NOW, retryAfterSecondsIn } from '../http/retry-after.js'
 import { safeUrlOf } from '../http/safe-url.js'
 import { assertOptions, isText, type OptionNames } from '../option-checks.js'
-import { oauthTransport } from '../providers/oauth-transport.js'
+import { oauthClient, oauthTransport } from '../providers/oauth-transport.js'
 import type { Authentication } from '../providers/provider.js'
 
 /** What is to die, and whose it is. At least one token. */
@@ -181,7 +181,7 @@ async function prepared(
   const server = { issuer, revocation_endpoint: endpoint }
   const http = { signal, ...oauthTransport(fetch, dangerouslyAllowHttp) }
   return async (token, hint) => {
-    const client: Client = { client_id: clientId, [clockSkew]: Math.round(clock() - Date.now() / 1000) }
+    const client = oauthClient(clientId, clock)
     const additionalParameters = { token_type_hint: hint }
     const options = { ...http, additionalParameters }
     return outcomeIn(

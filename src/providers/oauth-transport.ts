@@ -1,6 +1,9 @@
-// How oauth4webapi sends its requests: by somebody's own `fetch`, to URLs that may be called. Knows no endpoint.
+// How oauth4webapi sends its requests: by somebody's own `fetch`, to URLs that may be called, dated by the one clock.
+// Knows no endpoint.
 import {
   allowInsecureRequests,
+  type Client,
+  clockSkew,
   customFetch,
   type IntrospectionRequestOptions,
   type ValidateSignatureOptions,
@@ -22,6 +25,14 @@ export function oauthTransport(send: Fetch = fetch, dangerouslyAllowHttp = false
     [customFetch]: async (url, { body, signal, ...init }) =>
       bounded(await send(safeUrl(url, dangerouslyAllowHttp), { ...init, body: body ?? null, signal: signal ?? null })),
   }
+}
+
+/**
+ * This client as oauth4webapi has it, for one question: what it judges or dates now (ID Tokens, signed answers, client
+ * assertions) goes by `clock`, and not by the machine's.
+ */
+export function oauthClient(clientId: string, clock: () => number): Client {
+  return { client_id: clientId, [clockSkew]: Math.round(clock() - Date.now() / 1000) }
 }
 
 /** The same answer, of which no more is read: whoever reads on meets an error, and the connection is given up. */

@@ -1,5 +1,6 @@
 // How a provider is asked whether a session still stands, and which of its answers ends one.
-
+import { decodeJwt, generateKeyPair, SignJWT } from 'jose'
+import { PrivateKeyJwt } from 'oauth4webapi'
 import { describe, expect, it } from 'vitest'
 import { byIntrospection, byRefreshToken, byUserInfo } from '../../src/index.js'
 
@@ -96,6 +97,31 @@ describe('questions', () => {
     const finding = await question(TOKENS, AbortSignal.timeout(1000))
     expect(finding).toMatchObject({ found: 'away', retryAfterSeconds: 60 })
   })
+
+  it.each([-3600, 0, 3600])(
+    'by refresh token go by their clock, by which the machine is %i s off: ID Token and client assertion',
+    async (off) => {
+      const clock = () => Date.now() / 1000 - off
+      const { privateKey } = await generateKeyPair('ES256')
+      const assertions: string[] = []
+      const fetch = async (_url: string, { body }: { body?: unknown }) => {
+        assertions.push(new URLSearchParams(String(body)).get('client_assertion') ?? '')
+        const idToken = await new SignJWT({ sub: 'ada', iat: Math.floor(clock()), exp: Math.floor(clock()) + 300 })
+          .setProtectedHeader({ alg: 'RS256' })
+          .setIssuer(OPTIONS.issuer)
+          .setAudience(OPTIONS.clientId)
+          .sign((await generateKeyPair('RS256')).privateKey)
+        return Response.json({ access_token: 'a', token_type: 'bearer', id_token: idToken })
+      }
+      const { clientSecret: _, ...options } = OPTIONS
+      const authenticate = PrivateKeyJwt(privateKey)
+      const question = byRefreshToken({ ...options, endpoint: 'https://op.example.com/', authenticate, fetch, clock })
+      expect(await question(TOKENS, AbortSignal.timeout(10_000))).toMatchObject({ found: 'live' })
+      const { iat = 0, exp = 0 } = decodeJwt(assertions[0] ?? '')
+      expect(Math.abs(iat - clock())).toBeLessThan(30)
+      expect(exp).toBeGreaterThan(clock())
+    },
+  )
 
   it('by refresh token hand over the one that the provider changed it for', async () => {
     const { fetch } = answering(200, { access_token: 'a', token_type: 'bearer', refresh_token: 'next' })
