@@ -5,6 +5,19 @@ import type { Answer } from '../http/answer.js'
 /** Bindings 3.4.5.1 and 3.5.5.1: kept by nobody on the way; and the message in the address goes on to no other site. */
 const HEADERS = { 'Cache-Control': 'no-cache, no-store', Pragma: 'no-cache', 'Referrer-Policy': 'no-referrer' }
 
+/**
+ * Where a browser can be sent: a header holds nothing else.
+ *
+ * @throws TypeError for any other; the message begins with the option
+ */
+export function landingAddress(page: unknown): string {
+  if (typeof page === 'string' && /^[!-~]+$/.test(page)) return page
+  throw new TypeError(
+    "landingPage must be a path or URL of your own, e.g. '/signed-out', or a function that gives one; " +
+      'write it percent-encoded where it has letters beyond ASCII, or spaces',
+  )
+}
+
 export function onTo(url: string, headers: Readonly<Record<string, string>> = {}): Answer {
   return { status: 303, headers: { ...HEADERS, ...headers, Location: url, 'Content-Length': '0' }, body: '' }
 }

@@ -12,6 +12,7 @@ import { assertNumber, assertOptions, functionIfGiven, isText, type OptionNames 
 import { EMPTY, logoutRoute } from '../outbound/end-session-route.js'
 import { sealedValues } from '../outbound/sealed-values.js'
 import type { ProviderOptions } from '../providers/provider-options.js'
+import { landingAddress } from './answers.js'
 import { loginClaims, type SamlLoginClaims, type SamlProfile, samlLogin } from './login-claims.js'
 import { type SamlNameId, sidOf, subOf } from './name-id.js'
 import { isNodeSaml, type NodeSaml } from './node-saml.js'
@@ -35,8 +36,8 @@ export interface SamlLogoutOptions {
    */
   readonly responseUrl?: string | undefined
   /**
-   * Where a browser lands that is back from a logout which began here: a path or URL of your own, or a function of what
-   * came of it. The page needs no session, and nothing that was received is in its address.
+   * Where a browser lands that is back from a logout which began here: a path or URL of your own, percent-encoded, or a
+   * function of what came of it. The page needs no session, and nothing that was received is in its address.
    */
   readonly landingPage: string | ((outcome: SamlLogoutOutcome) => string)
   /** At least 32 characters, or a list, the newest first: seals the cookie that knows which LogoutRequest is open. */
@@ -246,11 +247,7 @@ function resolved(options: SamlLogoutOptions) {
     throw new TypeError("saml signs with SHA-1, node-saml's default: give it signatureAlgorithm: 'sha256'")
   }
   assertWritesStatus(saml)
-  if (typeof landingPage !== 'function' && !isText(landingPage)) {
-    throw new TypeError(
-      "landingPage must be a path or URL of your own, e.g. '/signed-out', or a function that gives one",
-    )
-  }
+  if (typeof landingPage !== 'function') landingAddress(landingPage)
   if (replay !== 'refuse' && replay !== 'acknowledge') throw new TypeError('replay must be refuse or acknowledge')
   functionIfGiven('clock', options.clock)
   functionIfGiven('onEvent', options.onEvent)
@@ -262,7 +259,8 @@ function resolved(options: SamlLogoutOptions) {
     client,
     url: safeUrlOption('url', options.url, false),
     responseUrl: safeUrlOption("responseUrl, or node-saml's logoutUrl", options.responseUrl ?? logoutUrl, false),
-    landingPage: typeof landingPage === 'function' ? landingPage : () => landingPage,
+    landingPage: (outcome: SamlLogoutOutcome) =>
+      typeof landingPage === 'function' ? landingAddress(landingPage(outcome)) : landingPage,
     secret: [options.secret].flat(),
     replay,
     clock,

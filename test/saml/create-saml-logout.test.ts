@@ -168,6 +168,38 @@ describe('a logout that begins here', () => {
     }
   })
 
+  it.each<[string, (outcome: string) => unknown]>([
+    ['with letters that no header takes', () => '/退出'],
+    ['with a line break', () => '/a\r\nSet-Cookie: x=1'],
+    ['that is none', () => undefined],
+    ['that is a promise', async () => '/signed-out'],
+    [
+      'that throws',
+      () => {
+        throw new Error('hostile')
+      },
+    ],
+  ])('a landing page %s is a failure of ours that is answered', async (_, landingPage) => {
+    const sp = world({ options: { landingPage: landingPage as () => string } })
+    const query = redirected(logoutResponseXml({ inResponseTo: '_1' }))
+    const answer = await sp.redirect(query)
+    expect(answer.status).toBe(500)
+    expect(await answer.text()).toBe('The SAML message could not be answered\n')
+    const server = createServer(sp.slo.receiver()).listen(0, '127.0.0.1')
+    try {
+      await once(server, 'listening')
+      const address = server.address()
+      if (address === null || typeof address === 'string') throw new Error('no port')
+      const { pathname } = new URL(SLO)
+      const byNode = await fetch(`http://127.0.0.1:${address.port}${pathname}?${query}`, { redirect: 'manual' })
+      expect(byNode.status).toBe(500)
+    } finally {
+      server.close()
+      server.closeAllConnections()
+    }
+    await expect(sp.slo.start(undefined)).rejects.toThrow()
+  })
+
   it('nothing in the message chooses the page: a RelayState leads nowhere', async () => {
     const sp = world()
     const { id, cookie } = await away(sp)
@@ -262,6 +294,8 @@ describe('when the application boots', () => {
     ['plain http', { url: 'http://app.example.com/slo' }, /https/],
     ['no place for responses', { saml: without('logoutUrl', 'entryPoint') }, /responseUrl/],
     ['no landing page', { landingPage: undefined }, /landingPage/],
+    ['a landing page in letters that no header takes', { landingPage: '/退出' }, /landingPage.*percent-encoded/],
+    ['a landing page with a line break', { landingPage: '/a\r\nb' }, /landingPage.*percent-encoded/],
     ['a short secret', { secret: 'secret' }, /32 characters/],
     ['no secret', { secret: undefined }, /32 characters/],
     ['milliseconds', { maxAgeSeconds: 300_000 }, /maxAgeSeconds/],
