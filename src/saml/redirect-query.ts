@@ -10,6 +10,8 @@ export interface ReceivedMessage {
   readonly parameters: Readonly<Record<string, string>>
   /** What the signature of the redirect binding covers, letter by letter. */
   readonly signedOctets: string
+  /** The same as they may have been sent, where a parsed URL has spelled them anew on the way. */
+  readonly otherOctets?: string
   readonly relayState: string | undefined
 }
 
@@ -40,7 +42,12 @@ export function redirectMessage(url: string): ReceivedMessage {
   const message = received('redirect', parameters, asCame(SIGNED))
   // Without the first, node-saml asks for no signature.
   if (!parameters.Signature || !parameters.SigAlg) throw samlRefusal('signature_missing')
-  return message
+  const { signedOctets } = message
+  // `encodeURIComponent`, and with it many who sign, leaves the apostrophe as it is; each browser that is redirected,
+  // and each Web `Request`, writes `%27` in its place (URL Standard, special-query percent-encode set). Decoded both are
+  // the same, so nobody says more by the one than by the other.
+  const otherOctets = signedOctets.replaceAll('%27', "'")
+  return otherOctets === signedOctets ? message : { ...message, otherOctets }
 }
 
 /** One of both kinds, and a RelayState that can be carried. */

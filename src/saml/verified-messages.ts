@@ -67,10 +67,17 @@ export class VerifiedMessages {
   }
 
   /** Its signature first: what nobody signed is neither inflated nor parsed. */
-  async #redirected(reader: NodeSaml, { parameters, signedOctets }: ReceivedMessage): Promise<unknown> {
+  async #redirected(reader: NodeSaml, { parameters, signedOctets, otherOctets }: ReceivedMessage): Promise<unknown> {
     const container = { ...parameters }
-    await asNodeSaml(this.#saml, reader, 'hasValidSignatureForRedirect', container, signedOctets)
-    return reader.validateRedirectAsync(container, signedOctets)
+    const signed = async (octets: string): Promise<string> => {
+      await asNodeSaml(this.#saml, reader, 'hasValidSignatureForRedirect', container, octets)
+      return octets
+    }
+    const octets = await signed(signedOctets).catch((cause: unknown) => {
+      if (otherOctets === undefined) throw cause
+      return signed(otherOctets)
+    })
+    return reader.validateRedirectAsync(container, octets)
   }
 
   async #read(doc: unknown, dom: Dom): Promise<VerifiedDocument> {
