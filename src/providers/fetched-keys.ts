@@ -7,7 +7,7 @@ import { type Fetch, fetchDocument } from '../http/fetched-documents.js'
 import { safeUrlOf } from '../http/safe-url.js'
 import { jsonObjectIn, own } from '../json-object.js'
 import type { Client } from '../marks/target.js'
-import { isJwk } from './jwk.js'
+import { couldSign, isJwk } from './jwk.js'
 import { type KeyLookup, keyIn, type SigningKeyChoice } from './key-lookup.js'
 import { type KeysUnavailable, KeysUnavailableError } from './keys-unavailable.js'
 import type { LookupBudget } from './lookup-budget.js'
@@ -20,6 +20,7 @@ const FRESH_SECONDS = 600
 const TRUSTED_SECONDS = 3600
 /** … and while the OP cannot be reached, no longer than this. */
 const USABLE_SECONDS = 86_400
+
 /** Where keys are fetched from. */
 export interface FetchedKeysSource {
   readonly client: Client
@@ -52,6 +53,8 @@ export class FetchedKeys {
   readonly #isOld: boolean
   readonly #question: OneQuestion<KeySet>
   #keys: KeySet | undefined
+  /** The OP was reached since those keys, and had none. */
+  #hasNone = false
   #discovered: { readonly jwksUri: string; readonly fetchedAt: number } | undefined
   #discoveredSids: boolean | undefined
   #begunFetches = 0
@@ -119,7 +122,8 @@ export class FetchedKeys {
   }
 
   get areUsable(): boolean {
-    return this.#keys !== undefined && this.#isWithin(USABLE_SECONDS, this.#keys.fetchedAt)
+    const seconds = this.#hasNone ? TRUSTED_SECONDS : USABLE_SECONDS
+    return this.#keys !== undefined && this.#isWithin(seconds, this.#keys.fetchedAt)
   }
 
   async #lookIn(keys: KeySet, choice: SigningKeyChoice, asOf: number, giveUp: GiveUp | undefined): Promise<KeyLookup> {
@@ -140,7 +144,7 @@ export class FetchedKeys {
       const isPaidFor = keys === undefined && this.#isOld && this.#question.running === undefined
       return await this.#unlessGivenUp(isPaidFor ? this.#lookup() : this.#startFetch(), giveUp)
     } catch (error) {
-      if (keys !== undefined && this.#isWithin(USABLE_SECONDS, keys.fetchedAt)) return keys
+      if (keys !== undefined && this.areUsable) return keys
       throw error
     }
   }
@@ -180,6 +184,7 @@ export class FetchedKeys {
       const jwksUri = this.source.jwksUri ?? (await this.#discoveredUri(signal))
       const keys = { ...(await this.#fetchKeySet(jwksUri, signal)), fetchedAt, fetchNumber }
       this.#keys = keys
+      this.#hasNone = false
       return keys
     } catch (thrown) {
       const error = thrown instanceof KeysUnavailableError ? thrown : this.#unavailable('jwks_fetch_failed', thrown)
@@ -221,6 +226,12 @@ export class FetchedKeys {
     const published = own(jsonObjectIn(new Uint8Array(await response.arrayBuffer())) ?? {}, 'keys')
     if (!Array.isArray(published)) throw this.#unavailable('jwks_invalid', undefined)
     const keys = published.filter(isJwk)
+    // An OP that publishes none, or none yet, signs nothing now: a set of a moment must not refuse for good what it has
+    // signed. Nor does it stand in for older keys; if all were withdrawn, they are believed no longer than any other.
+    if (!keys.some(couldSign)) {
+      this.#hasNone = true
+      throw this.#unavailable('jwks_invalid', undefined)
+    }
     const keyIds = new Set(keys.flatMap(({ kid }) => (typeof kid === 'string' ? [kid] : [])))
     return { keySet: createLocalJWKSet({ keys }), keyIds }
   }

@@ -10,8 +10,8 @@ const SENTENCES = {
   metadata_invalid: 'The metadata of the provider is not usable',
   /** The JWK Set could not be fetched. */
   jwks_fetch_failed: 'The keys of the provider could not be fetched',
-  /** What was fetched is no JWK Set (RFC 7517 5). */
-  jwks_invalid: 'The keys of the provider are not a JSON Web Key Set',
+  /** What was fetched is no JWK Set (RFC 7517 5), or there is no key in it that could have signed anything. */
+  jwks_invalid: 'The keys of the provider are no JSON Web Key Set with a key that could sign',
   /** The answer was due before the keys came. */
   deadline: 'The keys of the provider did not come in time',
   /**

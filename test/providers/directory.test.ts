@@ -172,7 +172,7 @@ describe('a function of the issuer', () => {
         jwksUri: `${issuer}/jwks`,
         fetch: async () => {
           fetches++
-          return Response.json({ keys: [] })
+          return Response.json({ keys: [{ kty: 'RSA', n: 'AQAB', e: 'AQAB', kid: 'another' }] })
         },
       }),
       { clock: () => time },

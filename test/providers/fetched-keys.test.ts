@@ -101,6 +101,44 @@ describe('the key set', () => {
     expect(scene.op.fetches.jwks).toBe(1)
   })
 
+  describe.each<[string, readonly unknown[]]>([
+    ['empty', []],
+    ['for encryption alone', [{ kty: 'RSA', use: 'enc', n: 'AQAB', e: 'AQAB', kid: 'e' }]],
+    ['of keys that wrap', [{ kty: 'RSA', key_ops: ['wrapKey'], n: 'AQAB', e: 'AQAB', kid: 'e' }]],
+    ['of what is no key', [null, {}, { kty: 'oct', k: 'AA' }, { kty: 'quantum' }]],
+  ])('that is %s', (_, none) => {
+    async function changing() {
+      const scene = await Scene.open()
+      const now = { keys: none }
+      const { origin } = await serve(() => now)
+      return { scene: new Scene(scene.op, { jwksUri: `${origin}/jwks` }), now, good: scene.op.mint.jwks.keys }
+    }
+
+    it('is no verdict on the token, which is good as soon as the keys are there', async () => {
+      const { scene, now, good } = await changing()
+      expect(await ruleOf(scene.verify())).toEqual(unavailable('jwks_invalid'))
+      now.keys = good
+      scene.now += 1
+      expect((await scene.verify())?.issuedAt).toBe(NOW)
+    })
+
+    it('takes no older keys away, which are believed for an hour and no longer: they may have been withdrawn', async () => {
+      const { scene, now, good } = await changing()
+      now.keys = good
+      await scene.verify()
+      now.keys = none
+      scene.now += 3599
+      await scene.verify()
+      await expect(scene.directory.prepare(UNHURRIED)).rejects.toMatchObject({ reason: 'jwks_invalid' })
+      await scene.verify()
+      scene.now += 1
+      expect(await ruleOf(scene.verify())).toEqual(unavailable('jwks_invalid'))
+      now.keys = good
+      scene.now += 10
+      await scene.verify()
+    })
+  })
+
   it('may hold what is no key', async () => {
     const scene = await Scene.open()
     const odd = [null, 'key', {}, { kty: 'quantum' }, { kty: 'oct', k: 'AA', kid: scene.op.mint.jwks.keys.at(-1)?.kid }]
