@@ -1,10 +1,9 @@
 // Looks at an OpenID Provider as the receiver will: metadata, keys, clock and speed. Asks for what is public, and
 // believes nothing.
-import { collected } from '../http/bounded-body.js'
-import { MAX_BODY_BYTES } from '../http/fetched-documents.js'
-import { safeUrl } from '../http/safe-url.js'
+import { safeUrl, safeUrlOf } from '../http/safe-url.js'
 import { isJsonObject, type JsonObject } from '../json-object.js'
 import { type ProviderPreset, preset } from '../providers/presets.js'
+import { fetchJson } from './doctor-fetch.js'
 import { guessedPreset, OPTION_REASONS, REGISTRATION_NOTES, silentProvider } from './known-provider.js'
 import { presetNamed } from './names.js'
 import { type Finding, shown } from './report.js'
@@ -18,17 +17,6 @@ export interface ProviderQuestions {
 /** What the receiver allows by default. */
 const CLOCK_TOLERANCE_SECONDS = 60
 const FETCH_BUDGET_SECONDS = 1.5
-/** Doctors are patient: a slow provider is to be measured, not given up. */
-const PATIENCE_SECONDS = 10
-
-class TooLargeError extends Error {}
-
-interface Fetched {
-  readonly seconds: number
-  readonly date: string | null
-  readonly document: JsonObject | undefined
-  readonly failure: string | undefined
-}
 
 export async function examineProvider(questions: ProviderQuestions): Promise<readonly Finding[]> {
   const { issuer } = questions
@@ -50,8 +38,8 @@ export async function examineProvider(questions: ProviderQuestions): Promise<rea
   return [
     ...issuerFindings(issuer, metadata.document),
     ...supportFindings(metadata.document, name),
-    ...(await keyFindings(metadata.document, options, name)),
-    ...clockFindings(metadata.date),
+    ...(await keyFindings(metadata.document, options, { issuer, name })),
+    ...clockFindings(metadata.secondsAhead),
     ...speedFindings(metadata.seconds),
     ...advice(questions, options, name),
   ]
@@ -63,7 +51,11 @@ function presetNameOf({ presetName, issuer }: ProviderQuestions) {
 }
 
 function insecureIssuer(issuer: string): Finding | undefined {
-  if (isSafe(issuer)) return undefined
+  const refusal = refusalOf(() => safeUrl(issuer, false))
+  if (refusal === undefined) return undefined
+  if (!isPlainHttp(issuer)) {
+    return problem('issuer', `the issuer cannot be used: ${refusal}`, 'Write it as it will stand in its tokens.')
+  }
   return problem(
     'issuer',
     'the issuer is plain http: whoever is on the network path can replace its keys and forge logouts',
@@ -71,13 +63,18 @@ function insecureIssuer(issuer: string): Finding | undefined {
   )
 }
 
-/** As the receiver sees it. */
-function isSafe(url: string): boolean {
+function isPlainHttp(url: string): boolean {
+  const { protocol, username, password } = new URL(url)
+  return protocol === 'http:' && username === '' && password === ''
+}
+
+/** In the words of the receiver. They hold nothing of the URL, which may hold a password. */
+function refusalOf(check: () => string): string | undefined {
   try {
-    safeUrl(url, false)
-    return true
-  } catch {
-    return false
+    check()
+    return undefined
+  } catch (error) {
+    return error instanceof Error ? error.message : 'it is not usable'
   }
 }
 
@@ -134,7 +131,7 @@ function supportFindings(metadata: JsonObject, name: string | undefined): readon
 async function keyFindings(
   metadata: JsonObject,
   options: ProviderPreset,
-  name: string | undefined,
+  { issuer, name }: { readonly issuer: string; readonly name: string | undefined },
 ): Promise<readonly Finding[]> {
   const algorithms = options.algorithms ?? ['RS256']
   const announced = listOf(metadata.id_token_signing_alg_values_supported)
@@ -156,7 +153,11 @@ async function keyFindings(
   if (typeof uri !== 'string' || !URL.canParse(uri)) {
     return [...findings, problem('keys', 'the metadata have no jwks_uri', 'Give jwks or jwksUri yourself.')]
   }
-  if (!isSafe(uri)) {
+  const refusal = refusalOf(() => safeUrlOf(issuer, uri, false))
+  if (refusal !== undefined && !isPlainHttp(uri)) {
+    return [...findings, problem('keys', `the jwks_uri cannot be used: ${refusal}`, 'Give jwks or jwksUri yourself.')]
+  }
+  if (refusal !== undefined) {
     return [
       ...findings,
       problem(
@@ -217,10 +218,10 @@ function couldSign(key: JsonObject, algorithm: string): boolean {
   return key.kty === 'RSA'
 }
 
-function clockFindings(date: string | null): readonly Finding[] {
-  const theirs = Date.parse(date ?? '')
-  if (Number.isNaN(theirs)) return [note('clock', 'the answer has no Date header, so the clocks could not be compared')]
-  const apart = Math.round((theirs - Date.now()) / 1000)
+function clockFindings(secondsAhead: number | undefined): readonly Finding[] {
+  if (secondsAhead === undefined)
+    return [note('clock', 'the answer has no Date header, so the clocks could not be compared')]
+  const apart = Math.round(secondsAhead)
   const words = `its clock is ${Math.abs(apart)} s ${apart < 0 ? 'behind' : 'ahead of'} this one`
   if (Math.abs(apart) <= 2) return [ok('clock', 'its clock and this one agree within 2 s')]
   if (Math.abs(apart) <= CLOCK_TOLERANCE_SECONDS / 2) {
@@ -276,47 +277,6 @@ function advice(
     ),
   )
   return findings
-}
-
-async function fetchJson(url: string): Promise<Fetched> {
-  const began = performance.now()
-  const failed = (failure: string, date: string | null = null): Fetched => ({
-    seconds: (performance.now() - began) / 1000,
-    date,
-    document: undefined,
-    failure,
-  })
-  try {
-    const response = await fetch(url, {
-      headers: { accept: 'application/json' },
-      redirect: 'manual',
-      signal: AbortSignal.timeout(PATIENCE_SECONDS * 1000),
-    })
-    const date = response.headers.get('date')
-    const body = await collected(response.body ?? [], MAX_BODY_BYTES, () => new TooLargeError())
-    const text = new TextDecoder().decode(body)
-    const seconds = (performance.now() - began) / 1000
-    if (response.status >= 300 && response.status < 400)
-      return failed(`the answer was a redirect (${response.status}), which is not followed`, date)
-    if (!response.ok) return failed(`the answer was ${response.status}`, date)
-    try {
-      const document: unknown = JSON.parse(text)
-      if (isJsonObject(document)) return { seconds, date, document, failure: undefined }
-    } catch {
-      // Said below.
-    }
-    return failed(/^\s*</.test(text) ? 'the answer is a page, not JSON' : 'the answer is not a JSON object', date)
-  } catch (error) {
-    if (error instanceof TooLargeError) return failed('the answer is larger than any metadata or keys are')
-    const timedOut = error instanceof Error && error.name === 'TimeoutError'
-    return failed(timedOut ? `no answer within ${PATIENCE_SECONDS} s` : `no connection (${codeOf(error)})`)
-  }
-}
-
-/** A network error's code, such as ECONNREFUSED: its message may hold more than is asked. */
-function codeOf(error: unknown): string {
-  const { cause, code } = Object(error)
-  return shown(String(Object(cause).code ?? code ?? 'unknown reason'), 40)
 }
 
 function listOf(value: unknown): readonly string[] {

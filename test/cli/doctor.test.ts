@@ -142,6 +142,24 @@ describe('doctor', () => {
       /The receiver fetches no keys from there unless dangerouslyAllowHttp/,
     ],
     [
+      'keys that are not fetched',
+      () => opWith({ metadata: (m) => ({ ...m, jwks_uri: 'https://who:hunter2@op.example.com/jwks' }) }),
+      /the jwks_uri cannot be used: it must not hold a user name or password/,
+      /Give jwks or jwksUri/,
+    ],
+    [
+      'an issuer with a password',
+      async () => 'https://who:hunter2@op.example.com',
+      /the issuer cannot be used: it must not hold a user name or password/,
+      /as it will stand in its tokens/,
+    ],
+    [
+      'an issuer that is called by nobody',
+      async () => 'ftp://op.example.com',
+      /the issuer cannot be used: it must be an https URL/,
+      /as it will stand in its tokens/,
+    ],
+    [
       'keys without an end',
       () => opWith({ jwks: { keys: [], more: 'a'.repeat(1_100_000) } }),
       /the answer is larger than any metadata or keys are/,
@@ -159,7 +177,36 @@ describe('doctor', () => {
     expect(out).toMatch(/^problem /m)
     expect(unwrapped(out)).toMatch(words)
     expect(unwrapped(out)).toMatch(remedy)
+    expect(out).not.toContain('hunter2')
     expect(code).toBe(1)
+  })
+
+  describe('of two clocks that agree', () => {
+    afterEach(() => vi.useRealTimers())
+
+    it('says so where metadata come out of a cache, which says their age', async () => {
+      const date = new Date(Date.now() - 600_000).toUTCString()
+      const { code, out } = await run(['doctor', await opWith({ headers: { date, age: '600' } })])
+      expect(unwrapped(out)).toContain('its clock and this one agree within 2 s')
+      expect(code).toBe(0)
+    })
+
+    it('says so however long the keys take', async () => {
+      vi.useFakeTimers({ toFake: ['Date'] })
+      const op = await startOp()
+      const url = await serve(async (req, res) => {
+        res.setHeader('date', new Date().toUTCString())
+        if (req.url !== '/jwks') {
+          const metadata = JSON.parse(await (await fetch(`${op.issuer}/.well-known/openid-configuration`)).text())
+          return void res.end(JSON.stringify({ ...metadata, issuer: url, jwks_uri: `${url}/jwks` }))
+        }
+        vi.setSystemTime(Date.now() + 60_000)
+        res.end(JSON.stringify(op.mint.jwks))
+      })
+      const { code, out } = await run(['doctor', url])
+      expect(unwrapped(out)).toContain('its clock and this one agree within 2 s')
+      expect(code).toBe(0)
+    })
   })
 
   it('warns of a provider that does not name sessions', async () => {

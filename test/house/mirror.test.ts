@@ -21,7 +21,14 @@ const SHOWN_BY: Readonly<Record<string, readonly string[]>> = {
   // It wires, and decides nothing: the whole shows it.
   'conformance/certification.test.ts': ['backchannel-logout.ts'],
   // The commands as a shell sees them: output and exit code.
-  'cli/doctor.test.ts': ['cli/doctor-bounds.ts', 'cli/doctor-provider.ts', 'cli/known-provider.ts', 'cli/names.ts'],
+  'cli/doctor.test.ts': [
+    'cli/command-line.ts',
+    'cli/doctor-bounds.ts',
+    'cli/doctor-fetch.ts',
+    'cli/doctor-provider.ts',
+    'cli/known-provider.ts',
+    'cli/names.ts',
+  ],
   // The logout request, byte by byte, over real sockets and as a Web Request.
   'conformance/requests.test.ts': [
     'http/answer.ts',
