@@ -116,6 +116,7 @@ export function createBackchannelLogout<Req = unknown>(given: BackchannelLogoutO
     clock,
     marksLifetimeSeconds,
     stepTimeoutSeconds,
+    endsHere: elsewhere && ((sessionIds: readonly string[]) => elsewhere.endsHere(sessionIds)),
     endedHere: elsewhere && ((sessionIds: readonly string[]) => elsewhere.endedHere(sessionIds)),
     tokens: owed,
   }

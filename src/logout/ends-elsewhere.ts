@@ -52,6 +52,8 @@ export class EndsElsewhere {
   readonly #cameFrom = new Map<string, { readonly ids: Set<string>; readonly expiresAt: number }>()
   /** To be announced, and since when, by the monotonic clock. */
   readonly #due = new Map<string, number>()
+  /** How many logouts of this process are at them. */
+  readonly #endingHere = new Map<string, number>()
   readonly #seen = new Set<string>()
   #announcing: Promise<void> | undefined
   #isAskingAboutAll = false
@@ -69,7 +71,22 @@ export class EndsElsewhere {
     if (oldest !== undefined && this.#seen.size > MAX_SEEN) this.#seen.delete(oldest)
   }
 
-  /** This process ends them, and announces them by itself, again and again if it must. */
+  /**
+   * This process ends them, and is about to announce them by itself: until the returned function is called, and from
+   * then on where that was not `endedHere`.
+   */
+  endsHere(sessionIds: readonly string[]): () => void {
+    for (const id of sessionIds) this.#endingHere.set(id, (this.#endingHere.get(id) ?? 0) + 1)
+    return () => {
+      for (const id of sessionIds) {
+        const others = (this.#endingHere.get(id) ?? 0) - 1
+        if (others > 0) this.#endingHere.set(id, others)
+        else this.#endingHere.delete(id)
+      }
+    }
+  }
+
+  /** This process ended them, and its hook has heard of them. */
   endedHere(sessionIds: readonly string[]): void {
     for (const id of sessionIds) this.#settle(id)
   }
@@ -126,7 +143,7 @@ export class EndsElsewhere {
   }
 
   async #announceDue(): Promise<void> {
-    const ids = [...this.#due.keys()]
+    const ids = [...this.#due.keys()].filter((id) => !this.#endingHere.has(id))
     if (ids.length === 0) return
     const error = await this.#options.announce(ids)
     if (error === undefined) {

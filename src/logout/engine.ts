@@ -157,6 +157,7 @@ export class LogoutEngine {
       failed: false,
       isTold: false,
       foundIds: this.#options.tell && new Set(),
+      unannounced: new Set(),
       afterwards: [],
       marked: false,
       toReopen: false,

@@ -21,7 +21,9 @@ export interface PassOptions extends HookOptions {
   /** Sees to the refresh tokens that are kept in sessions. */
   readonly tokens?: TokensOfSessions | undefined
   readonly deniedHere: DeniedHere
-  /** This process ends these sessions, and will have announced them. */
+  /** This process ends these sessions, and is about to announce them: until the returned function is called. */
+  readonly endsHere?: ((sessionIds: readonly string[]) => () => void) | undefined
+  /** This process ended these sessions, and has announced them. */
   readonly endedHere?: ((sessionIds: readonly string[]) => void) | undefined
   readonly clock: () => number
   readonly storeClock: StoreClock
@@ -42,6 +44,11 @@ export interface OpenLogout {
   readonly denial: Denial
   /** Ids of the sessions that all its passes found, where somebody is to be told. */
   readonly foundIds?: Set<string> | undefined
+  /**
+   * Ids of sessions that it ended, and of which the application's hook has not heard yet. Another node that finishes
+   * the logout calls a hook of its own, and leaves nothing that a later pass could find.
+   */
+  readonly unannounced: Set<string>
   /** What is to be begun when it has its answer. */
   readonly afterwards: Afterwards[]
   /**
@@ -121,7 +128,9 @@ async function pages(open: OpenLogout, underWay: PassUnderWay, turns: Turns, opt
     }
     if (begun.replayed) {
       underWay.mayBeCompleted = false
-      return page === 0 ? { ...total, replayed: true } : total
+      if (page > 0) return total
+      const error = await announce(open, [...open.unannounced], underWay, options)
+      return { ...total, replayed: error === undefined, marked: error !== undefined, error }
     }
     underWay.mayBeCompleted = begun.finished && open.order.jti !== undefined
     open.marked = true
@@ -167,19 +176,35 @@ async function endPage(
   underWay: PassUnderWay,
   options: PassOptions,
 ): Promise<Passed> {
-  const { order } = open
-  const { sessionIds, mismatched, withoutSid, notDeleted, finished, more } = begun
-  const isGone = begun.destroyed === true
+  const { sessionIds, mismatched, withoutSid, notDeleted, finished } = begun
   for (const sessionId of sessionIds) {
     options.deniedHere.sessionEnded(sessionId)
     open.foundIds?.add(sessionId)
+    open.unannounced.add(sessionId)
   }
-  options.endedHere?.(sessionIds)
   const about = { replayed: false, marked: true, found: sessionIds.length, mismatched, withoutSid, notDeleted }
   if (finished) return { ...about, destroyed: sessionIds.length }
+  const tried = options.endsHere?.(sessionIds)
+  try {
+    return { ...about, ...(await endFound(open, begun, earlierError, underWay, options)) }
+  } finally {
+    tried?.()
+  }
+}
+
+async function endFound(
+  open: OpenLogout,
+  begun: BegunPage,
+  earlierError: LogoutError | undefined,
+  underWay: PassUnderWay,
+  options: PassOptions,
+): Promise<Pick<Passed, 'destroyed' | 'error'>> {
+  const { order } = open
+  const { sessionIds, more } = begun
+  const isGone = begun.destroyed === true
 
   // Unbound as well: there is nothing that the next page would have to wait for.
-  if (isGone && more) return { ...about, destroyed: sessionIds.length, error: earlierError }
+  if (isGone && more) return { destroyed: sessionIds.length, error: earlierError }
 
   const notEvicted = await evict(order, begun, underWay, options)
   const { client, reason, revokeOfflineAccess, refreshTokens } = order
@@ -189,7 +214,7 @@ async function endPage(
   kept?.(false)
   if (begin !== undefined) open.afterwards.push(begin)
   const destroyedIds = isGone ? sessionIds : await destroy(sessionIds, underWay, options)
-  const notAnnounced = await announce(order, sessionIds, underWay, options)
+  const notAnnounced = await announce(open, more ? sessionIds : [...open.unannounced], underWay, options)
   const notFollowed = notEvicted ?? notAnnounced
   const destroyed = destroyedIds.length
   const notDestroyed =
@@ -205,7 +230,7 @@ async function endPage(
   // binding.
   const unbind = notFollowed === undefined && !isGone ? destroyedIds : []
   const notCompleted = await complete('remember', { jti, destroyedIds: unbind, done }, underWay, options)
-  return { ...about, destroyed, error: failed ?? notCompleted }
+  return { destroyed, error: failed ?? notCompleted }
 }
 
 /**
@@ -244,7 +269,7 @@ async function evict(
 }
 
 async function announce(
-  { client, reason }: LogoutOrder,
+  { order: { client, reason }, unannounced }: OpenLogout,
   sessionIds: readonly string[],
   { steps }: PassUnderWay,
   options: PassOptions,
@@ -252,6 +277,10 @@ async function announce(
   const announced = options.onSessionsEnded && sessionIds.length > 0 ? steps.begin('announce') : undefined
   const notAnnounced = await announceEnded(client, reason, sessionIds, options)
   announced?.(notAnnounced !== undefined)
+  if (notAnnounced === undefined) {
+    for (const id of sessionIds) unannounced.delete(id)
+    options.endedHere?.(sessionIds)
+  }
   return notAnnounced
 }
 

@@ -53,6 +53,36 @@ describe('a log of which a part was missed', () => {
   })
 })
 
+describe('what this process is ending itself', () => {
+  const page = (...endedIds: string[]) => ({ reset: false, moves: [], endedIds })
+
+  it('is its own to tell, until it could not', async () => {
+    const { ends, told } = follower()
+    const tried = ends.endsHere(['a', 'b'])
+    ends.heard(page('a', 'b', 'c'))
+    await turns()
+    expect(told).toEqual([['c']])
+    ends.endedHere(['b'])
+    tried()
+    ends.heard(page())
+    await turns()
+    expect(told).toEqual([['c'], ['a']])
+  })
+
+  it('is its own to tell while any of its logouts is at it', async () => {
+    const { ends, told } = follower()
+    const [first, second] = [ends.endsHere(['a']), ends.endsHere(['a'])]
+    first()
+    ends.heard(page('a'))
+    await turns()
+    expect(told).toEqual([])
+    second()
+    ends.heard(page())
+    await turns()
+    expect(told).toEqual([['a']])
+  })
+})
+
 describe('what a node knows of its own sessions', () => {
   function node() {
     const clock = () => 1_000

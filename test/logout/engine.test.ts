@@ -275,6 +275,54 @@ describe('a step that fails or hangs', () => {
     expect(rig.events.at(-1)?.type).toBe('logout')
   })
 
+  it.each(['by a token', 'without one'])(
+    'announces what another node has finished %s meanwhile: its hook is not ours',
+    async (how) => {
+      const rig = new Rig({ hook: [rejects, rejects] })
+      await rig.signIn('s1')
+      await rig.signIn('s2')
+      const jti = how === 'by a token' ? 'jti' : undefined
+      expect(await rig.end({ sub: 'alice' }, jti)).toMatchObject({ complete: false, error: { code: 'ERR_HOOK' } })
+      await rig.store.complete({ jti: rig.order({ sub: 'alice' }, jti).jti, destroyedIds: ['s1', 's2'], done: true })
+      await pass(1)
+      expect(rig.events.at(-1)?.type).toBe('logout-failed')
+      await pass(2)
+      expect(rig.announced.map(({ sessionIds }) => [...sessionIds].sort())).toEqual([
+        ['s1', 's2'],
+        ['s1', 's2'],
+        ['s1', 's2'],
+      ])
+      expect(rig.events.at(-1)).toMatchObject({ type: 'logout', background: true })
+      expect(rig.engine.pending).toBe(0)
+    },
+  )
+
+  it('tells the OP that a logout failed which is complete elsewhere, while the hook here fails', async () => {
+    const rig = new Rig({ hook: [rejects, rejects] })
+    await rig.signIn('s1')
+    await rig.end({ sub: 'alice' }, 'jti')
+    await rig.store.complete({ jti: rig.order({ sub: 'alice' }, 'jti').jti, destroyedIds: ['s1'], done: true })
+    const about = { complete: false, replayed: false, error: { code: 'ERR_HOOK' } }
+    expect(await rig.end({ sub: 'alice' }, 'jti')).toMatchObject(about)
+    expect(await rig.end({ sub: 'alice' }, 'jti')).toMatchObject({ complete: true, replayed: false })
+    expect(rig.announced).toHaveLength(3)
+  })
+
+  it('takes sessions for told once the hook has heard of them, and leaves them to nobody else until then', async () => {
+    const log: string[] = []
+    const told = (what: string) => (ids: readonly string[]) => void log.push(`${what} ${ids}`)
+    const endsHere = (ids: readonly string[]) => {
+      told('ends')(ids)
+      return () => told('tried')(ids)
+    }
+    const rig = new Rig({ hook: [rejects] }, { endsHere, endedHere: told('told') })
+    await rig.signIn('s1')
+    await rig.end({ sub: 'alice' }, 'jti')
+    expect(log).toEqual(['ends s1', 'tried s1'])
+    await pass(1)
+    expect(log.slice(2)).toEqual(['ends s1', 'told s1', 'tried s1'])
+  })
+
   it('survives a hook and an evictor that throw instead of rejecting', async () => {
     const throws = () => {
       throw new Error('thrown')

@@ -219,6 +219,28 @@ for (const { name, describe, start } of LOGOUT_STORES) {
       },
     )
 
+    it('a hook that fails here is called again though the retry elsewhere has ended everything', async () => {
+      const rows = rowsOf()
+      const heard: (readonly string[])[] = []
+      let fails = true
+      const here = node(server.open(), rows, {
+        onSessionsEnded({ sessionIds }) {
+          heard.push(sessionIds)
+          if (fails) throw new Error('the sockets cannot be closed now')
+        },
+      })
+      const there = node(server.open(), rows)
+      const user = newUser()
+      await here.signIn(user.sid, 'web', user)
+      const token = await mint.logoutToken({ payload: user })
+      expect(await here.deliver(token)).toBe(400)
+      expect(await there.deliver(token)).toBe(200)
+      fails = false
+      heard.length = 0
+      await vi.waitFor(() => expect(heard).toEqual([[user.sid]]), PATIENCE)
+      await vi.waitFor(() => expect(here.ended()).toEqual(['web']), PATIENCE)
+    })
+
     it('a token that is recorded under an id which another node has changed lives, and ends with the sign-on', async () => {
       const [store, rows] = [server.open(), rowsOf()]
       const [here, there] = [node(store, rows), node(server.open(), rows)]
