@@ -8,7 +8,7 @@ import { notDoneInTime } from '../logout/engine.js'
 import { isOfLateTokens } from '../logout/interim-ids.js'
 import type { LogoutResult } from '../logout/logout-order.js'
 import { type LogoutTarget, sha256, type TargetKey, targetKey } from '../marks/target.js'
-import type { Binding, SessionState } from '../stores/logout-store.js'
+import type { Binding, LogoutStore, SessionState } from '../stores/logout-store.js'
 import type { LocalLogout } from './local-logout.js'
 import type { Login } from './login.js'
 import { type SignOnsOptions, step } from './options.js'
@@ -44,6 +44,11 @@ interface Found {
   readonly about: string | undefined
 }
 
+type HowToRead = Parameters<LogoutStore['read']>[1]
+
+/** Who is ended is decided by the store: a copy may know a session under an id that it has left. */
+const AS_IT_IS: HowToRead = { current: true }
+const AS_REQUESTS_FIND_IT: HowToRead = {}
 /** Sessions asked about, or ended, at one time. */
 const AT_ONCE = 16
 /** A session that changes its id so often while it is looked for is no browser's. */
@@ -75,7 +80,7 @@ export class SessionList {
 
   async count(target: LogoutTarget): Promise<number> {
     const handles = new Set<string>()
-    for await (const found of this.#all(targetKey(target), 'as far as they hold still')) {
+    for await (const found of this.#all(targetKey(target), 'as far as they hold still', AS_REQUESTS_FIND_IT)) {
       for (const { sessionId } of found.filter(isSession)) handles.add(handleOf(sessionId))
     }
     return handles.size
@@ -186,7 +191,7 @@ export class SessionList {
 
   async #read(sessionId: string): Promise<SessionState> {
     try {
-      return await step(this.#options, this.#options.store.read(sessionId))
+      return await step(this.#options, this.#options.store.read(sessionId, AS_IT_IS))
     } catch (cause) {
       throw new LogoutError('ERR_STORE', 'Whether a session is to be spared could not be found out', { cause })
     }
@@ -200,6 +205,7 @@ export class SessionList {
   async *#all(
     key: TargetKey,
     which: 'every one' | 'as far as they hold still' = 'every one',
+    how = AS_IT_IS,
   ): AsyncGenerator<readonly Found[]> {
     const met = new Set<string>()
     for (let walk = 0, goesOn = true; goesOn; walk++) {
@@ -210,7 +216,7 @@ export class SessionList {
       goesOn = false
       let cursor: string | undefined
       do {
-        const page = await this.#pageOnce(key, cursor)
+        const page = await this.#pageOnce(key, cursor, how)
         const found = page.found.filter(({ sessionId }) => !met.has(sessionId))
         const left = page.left.filter((sessionId) => !met.has(sessionId))
         cursor = page.next
@@ -223,11 +229,11 @@ export class SessionList {
 
   /** Once more where somebody's id has just changed: the new one is in the index before the old one is left. */
   async #page(key: TargetKey, cursor: string | undefined) {
-    let page = await this.#pageOnce(key, cursor)
+    let page = await this.#pageOnce(key, cursor, AS_REQUESTS_FIND_IT)
     const left = new Set<string>()
     for (let walk = 1; walk < MOST_WALKS && page.left.some((id) => !left.has(id)); walk++) {
       for (const id of page.left) left.add(id)
-      page = await this.#pageOnce(key, cursor)
+      page = await this.#pageOnce(key, cursor, AS_REQUESTS_FIND_IT)
     }
     return page
   }
@@ -236,7 +242,7 @@ export class SessionList {
    * Each is asked about as if it were presented: what no request would find is not in the list. `left`: ids that were
    * listed, and whose sign-on was gone when they were asked about.
    */
-  async #pageOnce(key: TargetKey, cursor: string | undefined) {
+  async #pageOnce(key: TargetKey, cursor: string | undefined, how: HowToRead) {
     const { store, deniedHere } = this.#options
     try {
       const page = await step(this.#options, store.list({ scope: key.scope, key: key.key }, cursor))
@@ -245,7 +251,7 @@ export class SessionList {
       const failures: unknown[] = []
       await inParallel(AT_ONCE, page.sessions, async ({ sessionId, about }) => {
         try {
-          const state = await step(this.#options, store.read(sessionId))
+          const state = await step(this.#options, store.read(sessionId, how))
           const { binding } = state
           if (binding === undefined && state.ended) left.push(sessionId)
           if (binding === undefined || !isNamed(key, binding)) return

@@ -167,8 +167,8 @@ class Replica implements BoundedReads {
     this.#pullSoon()
   }
 
-  async read(sessionId: string): Promise<SessionState> {
-    if (!this.#isFresh()) return this.#store.read(sessionId)
+  async read(sessionId: string, how?: { readonly current?: boolean }): Promise<SessionState> {
+    if (how?.current || !this.#isFresh()) return this.#store.read(sessionId, how)
     const known = this.#bindings.get(sessionId)
     const now = this.#storeNow()
     if (known !== undefined && known.expiresAt > now)

@@ -204,8 +204,11 @@ export interface LogoutStore {
    */
   addTokens(sessionId: string, tokenKeys: readonly string[]): Promise<SessionState>
 
-  /** One look-up: everything a verdict on this session needs. */
-  read(sessionId: string): Promise<SessionState>
+  /**
+   * One look-up: everything a verdict on this session needs. `current`: as the store itself has it now, not a copy that
+   * may lag; it decides whom to end.
+   */
+  read(sessionId: string, how?: { readonly current?: boolean }): Promise<SessionState>
 
   /**
    * One look-up: the live marks under these keys, and the store's clock. Where this process has them at hand the answer

@@ -2,20 +2,27 @@
 import express from 'express'
 import session from 'express-session'
 import request from 'supertest'
-import { describe, expect, it } from 'vitest'
+import { afterEach, describe, expect, it } from 'vitest'
 import {
+  boundedReads,
   createBackchannelLogout,
   expressSessions,
   type LogoutEvent,
   type LogoutStore,
   memoryStore,
 } from '../../src/index.js'
+import type { LogStore } from '../../src/stores/log-store.js'
 
 declare module 'express-session' {
   interface SessionData {
     user?: string
   }
 }
+
+const toClose: { close(): void }[] = []
+afterEach(() => {
+  for (const each of toClose.splice(0)) each.close()
+})
 
 const client = { issuer: 'https://op.example', clientId: 'rp' }
 const alice = { ...client, sub: 'alice' }
@@ -241,6 +248,39 @@ describe('ending', () => {
     for (const agent of [own, other]) expect((await agent.get('/me')).text).toBe('alice')
   })
 
+  it('all others asks the store itself whom to spare: a copy of it knows not of a change of id at another node', async () => {
+    let inner: LogoutStore | undefined
+    const now = 1_800_000_000
+    const pull = async (cursor = '') => ({
+      cursor,
+      now,
+      reset: false,
+      marks: [],
+      sessionIds: [],
+      endedIds: [],
+      moves: [],
+    })
+    const { app, logout, ids } = application((store) => {
+      inner = store
+      const reads = boundedReads(changed(store, { pull }) as LogStore, { pullEverySeconds: 1e6 })
+      toClose.push(reads)
+      return reads
+    })
+    const [own, other] = [request.agent(app), request.agent(app)]
+    for (const agent of [own, other]) {
+      await agent.get('/login')
+      expect((await agent.get('/me')).text).toBe('alice') // From now on the copy knows it.
+    }
+    const [ownId = ''] = ids
+    const moved = await inner?.rebind(ownId, 'the new id', now + 1000)
+    expect(moved).toMatchObject({ ended: false, binding: { sessionId: 'the new id' } })
+    const except = { sessionID: ownId, session: {} } as express.Request
+    const result = await logout.terminate(alice, { except })
+    expect(result).toMatchObject({ complete: false, found: 0, error: { code: 'ERR_SESSIONS' } })
+    expect(await inner?.read('the new id')).toMatchObject({ ended: false })
+    expect((await other.get('/me')).text).toBe('alice')
+  })
+
   it('all others is not complete while logins come as fast as sessions are listed', async () => {
     let logIn = async () => {}
     const { app } = application((store) =>
@@ -262,7 +302,7 @@ describe('ending', () => {
 })
 
 /** The same store, but for these methods. */
-function changed(store: LogoutStore, methods: Partial<LogoutStore>): LogoutStore {
+function changed(store: LogoutStore, methods: Partial<LogStore>): LogoutStore {
   return new Proxy(store, {
     get: (target, name) => {
       const value = Reflect.get(methods, name) ?? Reflect.get(target, name)
