@@ -119,8 +119,8 @@ export interface SessionGuard {
   /** When a session ends by itself whose change to this id is pending. No look-up. */
   limitsOfChange(sessionId: string): SessionLimits | undefined
   /**
-   * A new id is about to be written: a pending change to it is finished first. Resolves to whether there was one;
-   * rejects like `changeSessionId`.
+   * A new id is about to be written: a pending change to it is finished first. Resolves to whether this process gave it
+   * to a sign-on by a change, also where that was finished before; rejects like `changeSessionId`.
    */
   finishChange(sessionId: string): Promise<boolean>
   /** The application destroys this session: marked first, destroyed by `destroyRow`, then unbound. */

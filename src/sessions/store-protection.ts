@@ -251,12 +251,14 @@ class StoreProtection {
       throw error
     }
     const maxAge = session.cookie?.originalMaxAge
+    const wasStamped = isStamped(session)
     // Without a verdict the row stays, and no read will believe it without one.
     if (await this.#isKnownDead(sessionId, session)) return this.#keepDead(sessionId, session)
     // A row of a new session id has a whole new lifetime, of which its sign-on may have less left.
     const capped = session.cookie?.originalMaxAge
     const isCapped = typeof capped === 'number' && capped < (maxAge ?? Number.POSITIVE_INFINITY) - SLACK_MILLISECONDS
-    if (isCapped) await this.#call('set', sessionId, session)
+    // A request that had read the row before the login was bound writes it back without the stamp.
+    if (isCapped || isStamped(session) !== wasStamped) await this.#call('set', sessionId, session)
   }
 
   /**
@@ -319,13 +321,16 @@ class StoreProtection {
     return this.#weigh(session, judged)
   }
 
-  /** Of a session that lives the cookie is capped by what its sign-on has left. */
+  /** Of a session that lives the cookie is capped by what its sign-on has left, and its row says that it was bound. */
   #weigh(session: StoredSession, judged: readonly JudgedSession[]): Verdict {
     const ended = judged.filter(({ verdict }) => verdict === 'ended')
     if (ended.length > 0) return ended.every(({ isOver }) => isOver) ? 'over' : 'dead'
     for (const limits of judged) capCookie(session, limits)
     this.#limits.set(session, judged)
-    if (judged.some(({ verdict }) => verdict === 'bound')) return 'alive'
+    if (judged.some(({ verdict }) => verdict === 'bound')) {
+      stamp(session)
+      return 'alive'
+    }
     if (isStamped(session)) return 'lost'
     return [...this.#rules].some((rule) => says(rule, session)) ? 'not bound yet' : 'alive'
   }

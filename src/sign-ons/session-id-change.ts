@@ -71,13 +71,13 @@ export class SessionIdChanges {
   }
 
   /**
-   * Second half: the new id is about to be written, or asked about. Resolves to whether a change was pending, of this
-   * receiver or another. See `SessionGuard`.
+   * Second half: the new id is about to be written, or asked about. Resolves to whether it was given to a sign-on by a
+   * change, of this receiver or another, and whoever has finished that. See `SessionGuard`.
    */
   async finish(sessionId: string): Promise<boolean> {
     const changes = this.#changesTo(sessionId)
     for (const change of changes) await change.finish()
-    return changes.length > 0
+    return changes.length > 0 || this.earlierIds(sessionId).length > 0
   }
 
   /** When the sign-on ends by itself that is on its way to this id. */

@@ -25,7 +25,8 @@ declare module 'express-session' {
 const CLIENT: Client = { issuer: 'https://op.example', clientId: 'rp' }
 const NOW = 1_800_000_000
 const express4: typeof express = createRequire(import.meta.url)('express4')
-const ROW = { cookie: { originalMaxAge: null }, user: 'alice' }
+/** Of its own for each write: a row that was bound says so from then on. */
+const rowOfAlice = () => ({ cookie: { originalMaxAge: null }, user: 'alice' })
 
 const toClose: BackchannelLogout<never>[] = []
 afterEach(() => {
@@ -74,7 +75,7 @@ const called = (call: (done: (error?: unknown, value?: unknown) => void) => unkn
     call((error, value) => (error ? reject(error) : resolve(value)))
   })
 const read = (store: session.Store, id: string) => called((done) => store.get(id, done))
-const write = (store: session.Store, id: string, row: object = ROW) =>
+const write = (store: session.Store, id: string, row: object = rowOfAlice()) =>
   called((done) => store.set(id, row as session.SessionData, done))
 const signIn = (logout: BackchannelLogout<{ sessionId: string }>, sessionId: string, sub = 'alice', about = {}) =>
   logout.bind({ sessionId }, claims(sub, about))
@@ -203,7 +204,7 @@ describe('stores that keep the contract loosely', () => {
     const store = new LooseStore(way)
     const logout = protect(store)
     const answered = vi.fn()
-    store.set('s1', ROW, answered)
+    store.set('s1', rowOfAlice(), answered)
     await vi.waitFor(() => expect(answered).toHaveBeenCalledOnce(), { timeout: 15_000 })
     await signIn(logout, 's1')
     expect(await read(store, 's1')).toMatchObject({ user: 'alice' })
