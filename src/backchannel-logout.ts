@@ -32,6 +32,7 @@ import { frontchannelReceiver } from './receivers/frontchannel.js'
 import { KeptTokens } from './receivers/kept-tokens.js'
 import { sessionIn } from './sessions/session-in.js'
 import { statelessGuard } from './sessions/stateless-guard.js'
+import { endBy } from './sessions/store-protection.js'
 import { keysAtLogin } from './sign-ons/keys-at-login.js'
 import { type AboutLogin, assertLoginTokens, type Login, loginOf } from './sign-ons/login.js'
 import { memoryOf } from './sign-ons/session-store-memory.js'
@@ -184,8 +185,7 @@ export function createBackchannelLogout<Req = unknown>(given: BackchannelLogoutO
 
   const unbind = async (req: Req): Promise<void> => {
     const { sessionId } = sessionOf(req, 'unbind')
-    await sessions?.released(req, signOns)
-    await signOns.endLocally(sessionId, () => destroySession(sessionId))
+    await endBy((await sessions?.released(req, signOns)) ?? [signOns], sessionId, () => destroySession(sessionId))
   }
   /** A logout without a Logout Token. */
   const end = async (
@@ -249,9 +249,8 @@ export function createBackchannelLogout<Req = unknown>(given: BackchannelLogoutO
     unbind,
     async detach(req) {
       const { sessionId } = sessionOf(req, 'detach')
-      await sessions?.released(req, signOns)
       // The row goes with the change of id; until then the request still reads what is in it.
-      await signOns.endLocally(sessionId, async () => {})
+      await endBy((await sessions?.released(req, signOns)) ?? [signOns], sessionId, async () => {})
     },
     async terminate(target, options = {}) {
       assertOptions('terminate()', options, { reason: true, deadlineSeconds: true, except: true, message: true })

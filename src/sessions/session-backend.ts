@@ -44,9 +44,10 @@ export interface SessionBackend<Req> {
   bound(req: Req, limits?: SessionLimits, names?: SignOnNames): void
   /**
    * `guard` is about to end this request's sign-on on purpose: a later change of its session id has nothing of it to
-   * carry on. Never rejects.
+   * carry on. Never rejects. May resolve to the guards that are to end it: each of the session store, where `guard`
+   * knows nothing of this session and another may; otherwise `guard` does alone.
    */
-  released(req: Req, guard: SessionGuard): void | Promise<void>
+  released(req: Req, guard: SessionGuard): void | Promise<void> | Promise<readonly SessionGuard[]>
 }
 
 /**
@@ -105,7 +106,8 @@ export interface SessionGuard {
   judge(sessionId: string, keptUntil?: KeptUntil): Promise<JudgedSession>
   /**
    * By what the logout store knows this session's sign-on: the same text from guards that look into the same data, and
-   * from no others. Never rejects.
+   * from no others; `undefined` where it knows nothing of it. Rejects with `NoVerdictError` where that cannot be found
+   * out.
    */
   signOnUnder(sessionId: string): Promise<string | undefined>
   /** Whether this process ended it a short while ago. No look-up. */

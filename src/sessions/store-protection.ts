@@ -114,20 +114,34 @@ class StoreProtection {
     this.#rules.add(mustBeBound)
   }
 
-  /** With each guard that knows this very sign-on: it is ended for all of them. */
-  async release(req: object, sessionId: string | undefined, guard: SessionGuard): Promise<void> {
+  /**
+   * With each guard that knows this very sign-on: it is ended for all of them. Where this guard knows nothing of the
+   * session, it is ended by all: whose logout route it is, does not decide who is signed in there. Resolves to those
+   * that are to end it.
+   */
+  async release(req: object, sessionId: string | undefined, guard: SessionGuard): Promise<readonly SessionGuard[]> {
     const released = (this.#released.get(req) ?? new Set()).add(guard)
     this.#released.set(req, released)
+    let ending: readonly SessionGuard[] = [guard]
     const others = this.#guards.filter((other) => !released.has(other))
     for (const other of others) if (isSame(guard, other)) released.add(other)
     const unlike = others.filter((other) => !released.has(other))
+    const unknowing = new Set<SessionGuard>()
     if (unlike.length > 0 && sessionId !== undefined) {
-      const signOn = await guard.signOnUnder(sessionId)
-      const isTheirs = async (other: SessionGuard) =>
-        signOn !== undefined && (await other.signOnUnder(sessionId)) === signOn
-      for (const other of unlike) if (await isTheirs(other)) released.add(other)
+      const signOn = await signOnUnder(guard, sessionId)
+      if (signOn === NOTHING) {
+        for (const other of unlike) released.add(other)
+        ending = [guard, ...unlike]
+      }
+      for (const other of ending.length > 1 || signOn === NO_ANSWER ? [] : unlike) {
+        const theirs = await signOnUnder(other, sessionId)
+        if (theirs === signOn) released.add(other)
+        else if (theirs === NOTHING) unknowing.add(other)
+      }
     }
-    if (this.#guards.every((each) => released.has(each))) unstamp(Object(Reflect.get(req, 'session')))
+    const isSpoken = (each: SessionGuard) => released.has(each) || unknowing.has(each)
+    if (this.#guards.every(isSpoken)) unstamp(Object(Reflect.get(req, 'session')))
+    return ending
   }
 
   /** A store may say by an error that there is no such row: then it is as good as destroyed. */
@@ -279,9 +293,7 @@ class StoreProtection {
   }
 
   async #destroy(sessionId: string): Promise<void> {
-    const destroyRow = () => this.destroyRow(sessionId, false)
-    const endAll = this.#guards.reduce((next, guard) => () => guard.endLocally(sessionId, next), destroyRow)
-    await endAll()
+    await endBy(this.#guards, sessionId, () => this.destroyRow(sessionId, false))
   }
 
   /**
@@ -400,6 +412,27 @@ class StoreProtection {
       if (returned instanceof Promise) returned.catch(reject)
     })
     return context === undefined ? settled : settled.finally(() => (context.isUnderWay = false))
+  }
+}
+
+/** By each of them, one inside the other: all have marked it before its row goes. */
+export async function endBy(
+  guards: readonly SessionGuard[],
+  sessionId: string,
+  destroyRow: () => Promise<void>,
+): Promise<void> {
+  const endAll = guards.reduce((next, guard) => () => guard.endLocally(sessionId, next), destroyRow)
+  await endAll()
+}
+
+const NOTHING = Symbol('the store knows nothing of it')
+const NO_ANSWER = Symbol('nobody knows')
+
+async function signOnUnder(guard: SessionGuard, sessionId: string): Promise<string | symbol> {
+  try {
+    return (await guard.signOnUnder(sessionId)) ?? NOTHING
+  } catch {
+    return NO_ANSWER
   }
 }
 

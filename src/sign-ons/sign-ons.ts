@@ -1,6 +1,6 @@
 // What lives: a login is tied to its local session. Writes first and then looks, so that no interleaving with a logout
 // is unsafe; where it cannot look, it says so and lets nobody in.
-import { LogoutError } from '../errors.js'
+import { LogoutError, NoVerdictError } from '../errors.js'
 import { idOfLateTokens } from '../logout/interim-ids.js'
 import { sidKey, subKey } from '../marks/target.js'
 import type {
@@ -177,10 +177,11 @@ export class SignOns implements SessionGuard {
   async signOnUnder(sessionId: string): Promise<string | undefined> {
     try {
       await this.#changes.finish(sessionId)
-      const { binding } = await step(this.#options, this.#options.store.read(sessionId))
-      return binding && JSON.stringify([binding.boundAt, binding.subKey, binding.sidKey])
-    } catch {
-      return undefined
+      const { binding, ended } = await step(this.#options, this.#options.store.read(sessionId, { current: true }))
+      if (binding !== undefined) return JSON.stringify([binding.boundAt, binding.subKey, binding.sidKey])
+      return ended ? 'ended' : undefined
+    } catch (cause) {
+      throw new NoVerdictError(cause)
     }
   }
 

@@ -214,6 +214,55 @@ describe('two receivers over one session store, each with a logout store of its 
     expect(await read(rows, moved)).toBeFalsy()
   })
 
+  const away = () => Promise.reject(new Error('away'))
+  const elsewhere = (rows: session.Store, stores: readonly LogoutStore[]) => {
+    const there = Object.assign(new session.MemoryStore(), { sessions: Reflect.get(rows, 'sessions') })
+    const [store = memoryStore(), itsStore = memoryStore()] = stores
+    receiver(there, { store })
+    receiver(there, { iss: other, store: itsStore })
+    return there
+  }
+
+  it.each(['unbind', 'detach'] as const)(
+    '%s by the one that did not bind ends the sign-on: no request under way at another node brings it back',
+    async (how) => {
+      const [rows, stores] = [new session.MemoryStore(), [memoryStore(), memoryStore()] as const]
+      const [one, two] = [receiver(rows, { store: stores[0] }), receiver(rows, { iss: other, store: stores[1] })]
+      const there = elsewhere(rows, stores)
+      const req = { sessionID: 'a', session: row({ user: 'alice' }) }
+      await one.bind(req, claims())
+      await write(rows, 'a', req.session)
+      await two[how](req)
+      await write(there, 'a', req.session)
+      expect(await read(there, 'a')).toBeFalsy()
+      const moved = await regenerate(rows, 'a', () => 'b', req)
+      await write(rows, moved, { user: 'bob' })
+      expect(await one.terminate(target())).toMatchObject({ complete: true, found: 0 })
+      expect(await read(rows, moved)).toMatchObject({ user: 'bob' })
+    },
+  )
+
+  it.each([true, false])(
+    'detach leaves nothing of the sign-on in data that are copied to the next id, where the other says so: %s',
+    async (answers) => {
+      const [rows, itsStore] = [new session.MemoryStore(), memoryStore()]
+      const one = receiver(rows)
+      receiver(rows, { iss: other, store: itsStore })
+      const req = { sessionID: 'a', session: row({ user: 'alice' }) }
+      await one.bind(req, claims())
+      await write(rows, 'a', req.session)
+      const { read: readIt } = itsStore
+      if (!answers) itsStore.read = away
+      await one.detach(req)
+      itsStore.read = readIt
+      const kept = { ...req.session, user: 'bob' }
+      const moved = await regenerate(rows, 'a', () => 'b', req)
+      await write(rows, moved, kept)
+      if (answers) expect(await read(rows, moved)).toMatchObject({ user: 'bob' })
+      else expect(await read(rows, moved)).toBeFalsy() // Fail closed: the other may know a sign-on of it.
+    },
+  )
+
   it('a login at one lives though the other could not record the change of id before it', async () => {
     const rows = new session.MemoryStore()
     const store = memoryStore()
