@@ -124,7 +124,12 @@ export interface BackchannelLogout<Req = unknown> {
   health(): Promise<Health>
   /** How long somebody who is dead at the OP may stay here, by this configuration. `doctor --app` prints it. */
   bounds(options?: BoundsOptions): LogoutBounds
-  /** Stops background completion, e.g. when the app shuts down. The receiver still answers. */
+  /**
+   * Stops background completion, e.g. when the app shuts down. The receiver still answers, and still guards its session
+   * store: leave its logout store open while requests come. Without that each of them is answered 503, also of users of
+   * another receiver over the same session store, until one is made there after this one was closed (the same once
+   * more will do).
+   */
   close(): void
 }
 
