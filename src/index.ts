@@ -43,7 +43,6 @@ export type {
   EndSessionRouteOptions,
   SessionCookie,
 } from './outbound/end-session-route.js'
-export type { ProviderLogout } from './outbound/logout-cookie.js'
 export type { DeliveryOutcome, LogoutDelivery } from './outbound/logout-delivery.js'
 export {
   createLogoutTokenSender,
@@ -51,6 +50,7 @@ export {
   type LogoutTokenSenderOptions,
   type OutgoingLogout,
 } from './outbound/logout-token-sender.js'
+export type { ProviderLogout } from './outbound/pending-logouts.js'
 export {
   createRevalidation,
   type Revalidation,

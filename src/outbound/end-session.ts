@@ -1,6 +1,6 @@
 // RP-Initiated Logout 1.0: from a session that has ended here to the OP that ends its own, and back to a page of ours.
 // Knows no framework, and ends nothing itself.
-import { createHash, randomBytes, timingSafeEqual } from 'node:crypto'
+import { randomBytes } from 'node:crypto'
 import { LogoutError } from '../errors.js'
 import { assertOptions, type OptionNames } from '../option-checks.js'
 import {
@@ -9,7 +9,8 @@ import {
   endSessionRequest,
   returnsState,
 } from '../providers/end-session-dialect.js'
-import { LogoutCookie, type PendingLogout, type ProviderLogout } from './logout-cookie.js'
+import { LogoutCookie, type LogoutCookieContent, ON_THE_WAY_SECONDS } from './logout-cookie.js'
+import { cameBack, type PendingLogout, type ProviderLogout, settled, withoutToken } from './pending-logouts.js'
 import type { RevokeTokens, TokensRevoked, TokensToRevoke } from './revoke-tokens.js'
 import { type SealedValues, sealedValues } from './sealed-values.js'
 
@@ -92,14 +93,14 @@ export interface EndSessionDeparture extends EndSessionRequest {
 export interface EndSessionReturn {
   /**
    * - `matched`: the OP handed back the `state` of this very browser.
-   * - `missing`, `changed`: it should have, and did not. Nothing else happens; the page may say that the OP's answer is
-   *   not certain.
+   * - `missing`, `changed`: it should have, and did not. Nothing else happens, since anybody can send a browser here:
+   *   whoever is still at the OP is expected back. The page may say that the OP's answer is not certain.
    * - `not-expected`: nobody of this browser was on the way, or the provider hands none back.
    */
   readonly state: 'matched' | 'missing' | 'changed' | 'not-expected'
   readonly provider: ProviderLogout
   readonly upstream: 'asked' | 'not-asked' | 'unsupported'
-  /** Whole `Set-Cookie` headers: the way back can be gone once only. */
+  /** Whole `Set-Cookie` headers: the way back can be gone once only. None where nobody is back. */
   readonly cookies: readonly string[]
   /**
    * The refresh token of the sign-on is being revoked; resolves to what came of it, and never rejects. No page need
@@ -132,8 +133,6 @@ export interface RevocationOnReturn {
   readonly tooLong: (client: { readonly issuer: string; readonly clientId: string }) => void
 }
 
-const ON_THE_WAY_SECONDS = 600
-const ASK_FOR_PASSWORD_SECONDS = 3600
 const STATE_BYTES = 32
 
 const START_NAMES: OptionNames<EndSessionStart> = { to: true, scope: true, askForPassword: true }
@@ -155,7 +154,7 @@ export class EndSessions {
     this.#redirectUris = checkedRedirectUris(redirectUris)
     this.#sealed = sealedValues(typeof secret === 'string' ? [secret] : secret, 'endSession: secret')
     this.#ports = ports
-    this.#cookie = new LogoutCookie(this.#sealed, [...this.#redirectUris.values()], ports.clock)
+    this.#cookie = new LogoutCookie(this.#sealed, [...this.#redirectUris.values()])
   }
 
   /** Origins of the application's own pages. */
@@ -206,7 +205,7 @@ export class EndSessions {
     }
   }
 
-  /** `cookieHeader`: of the request. What an earlier logout of the browser has left to do is not forgotten then. */
+  /** `cookieHeader`: of the request. What earlier logouts of the browser have left to do is not forgotten then. */
   async start(
     record: EndSessionRecord | undefined,
     start: EndSessionStart,
@@ -222,11 +221,9 @@ export class EndSessions {
     }
     const earlier = this.#cookie.read(cookieHeader)
     const own = this.tokensOf(record)
-    // Begun once more, the session being gone already: the way that was begun then is now this one. In a later session
-    // it is over: the browser never came to the landing page.
-    const revoke = record === undefined ? earlier.revoke : own === undefined ? [] : [own]
-    if (record !== undefined) this.#revoke(earlier.revoke.filter((each) => each.refreshToken !== own?.refreshToken))
-    const client = record === undefined ? earlier.client : { issuer: record.issuer, clientId: record.clientId }
+    // Begun once more, be it that the session is gone already or at the same moment: another way back from one logout.
+    const again = earlier.logouts.findLast((each) => record === undefined || (own !== undefined && isOf(each, own)))
+    const client = record === undefined ? again?.client : { issuer: record.issuer, clientId: record.clientId }
     const state = randomBytes(STATE_BYTES).toString('base64url')
     const asked = scope === 'local' ? undefined : await this.#ask(record ?? client, back, state, scope === 'upstream')
     const departure = asked ?? {
@@ -236,20 +233,35 @@ export class EndSessions {
       hasState: false,
     }
     const { hasState, ...way } = departure
-    const seconds = this.#ports.clock() + ON_THE_WAY_SECONDS
     const { provider, upstream } = way
-    const pending: PendingLogout = { ...(hasState && { state }), provider, upstream, expiresAt: seconds }
-    const asksForPassword = askForPassword || earlier.askForPassword
-    const maxAgeSeconds = asksForPassword ? ASK_FOR_PASSWORD_SECONDS : ON_THE_WAY_SECONDS
-    const content = { ...pending, askForPassword: asksForPassword, client }
-    const cookie = this.#cookie.header({ ...content, revoke }, maxAgeSeconds)
-    if (cookie !== undefined) return { ...way, cookie }
-    for (const each of revoke) this.#ports.revocation?.tooLong(each)
-    return { ...way, cookie: this.#cookie.header(content, maxAgeSeconds) ?? this.#cookie.cleared }
+    const expiresAt = this.#ports.clock() + ON_THE_WAY_SECONDS
+    const wayBack = { ...(hasState && { state }), provider, upstream, expiresAt }
+    const refreshToken = own?.refreshToken ?? again?.refreshToken
+    const logout: PendingLogout = { client, refreshToken, ways: [...(again?.ways ?? []), wayBack] }
+    const { due, rest } = settled(
+      earlier.logouts.filter((each) => each !== again),
+      this.#ports.clock(),
+    )
+    this.#revoke(due)
+    const logouts = [...rest, ...settled([logout], this.#ports.clock()).rest]
+    return { ...way, cookie: this.#kept({ logouts, askForPassword: askForPassword || earlier.askForPassword }) }
   }
 
-  #revoke(tokens: readonly TokensToRevoke[]): readonly Promise<TokensRevoked>[] {
-    return tokens.flatMap((each) => this.#ports.revocation?.revoke(each) ?? [])
+  /** The cookie; no token is forgotten for which it has no room. */
+  #kept(content: LogoutCookieContent): string {
+    const { cookie, crowdedOut, tooLong } = this.#cookie.packed(content)
+    this.#revoke(crowdedOut)
+    if (tooLong?.client !== undefined) this.#ports.revocation?.tooLong(tooLong.client)
+    return cookie
+  }
+
+  #revoke(logouts: readonly PendingLogout[]): readonly Promise<TokensRevoked>[] {
+    const tokens = new Map<string, TokensToRevoke>()
+    for (const { client, refreshToken } of logouts) {
+      if (client === undefined || refreshToken === undefined) continue
+      tokens.set(JSON.stringify([client, refreshToken]), { ...client, refreshToken })
+    }
+    return [...tokens.values()].flatMap((each) => this.#ports.revocation?.revoke(each) ?? [])
   }
 
   /** The token that a record keeps, opened; `undefined` where it has none, or none that was sealed here. */
@@ -313,18 +325,17 @@ export class EndSessions {
     return record && this.#sealed.open(hintOf(record), record.hint)
   }
 
-  returned(cookieHeader: string | undefined, state: string | null): EndSessionReturn {
-    const { ways, askForPassword, revoke } = this.#cookie.read(cookieHeader)
-    const stillAsks = askForPassword ? this.#cookie.header({ askForPassword }, ASK_FOR_PASSWORD_SECONDS) : undefined
-    const revocations = this.#revoke(revoke)
-    const back = {
-      cookies: [stillAsks ?? this.#cookie.cleared],
+  returned(cookieHeader: string | undefined, given: string | null): EndSessionReturn {
+    const { logouts, askForPassword } = this.#cookie.read(cookieHeader)
+    const { state, way, due, rest } = cameBack(logouts, given, this.#ports.clock())
+    const { provider, upstream } = way ?? { provider: 'not-asked' as const, upstream: 'not-asked' as const }
+    const isNobodyBack = state === 'missing' || state === 'changed'
+    const revocations = this.#revoke(due)
+    return {
+      ...{ state, provider, upstream },
+      cookies: isNobodyBack && due.length === 0 ? [] : [this.#kept({ logouts: rest, askForPassword })],
       ...(revocations.length > 0 && { revocation: Promise.all(revocations).then(worstOf) }),
     }
-    const way = ways.find((each) => compared(each.state, state) === 'matched') ?? ways[0]
-    if (way === undefined) return { state: 'not-expected', provider: 'not-asked', upstream: 'not-asked', ...back }
-    const { provider, upstream } = way
-    return { state: compared(way.state, state), provider, upstream, ...back }
   }
 
   /** Whether the sign-in that begins now must ask for the password, and the cookie that forgets it. */
@@ -332,11 +343,14 @@ export class EndSessions {
     readonly prompt: 'login' | undefined
     readonly cookie: string | undefined
   } {
-    const { askForPassword, revoke } = this.#cookie.read(cookieHeader)
-    if (!askForPassword) return { prompt: undefined, cookie: undefined }
-    // The browser never came to the landing page, and what it was to bring there goes with the cookie.
-    this.#revoke(revoke)
-    return { prompt: 'login', cookie: this.#cookie.cleared }
+    const { logouts, askForPassword } = this.#cookie.read(cookieHeader)
+    const { due, rest } = settled(logouts, this.#ports.clock())
+    if (!askForPassword && due.length === 0) return { prompt: undefined, cookie: undefined }
+    // A browser that is asked went on without the landing page. Should a tab of it come there still, it is known.
+    this.#revoke(askForPassword ? [...due, ...rest] : due)
+    const left = askForPassword ? rest.map(withoutToken) : rest
+    const cookie = this.#kept({ logouts: left, askForPassword: false })
+    return { prompt: askForPassword ? 'login' : undefined, cookie }
   }
 }
 
@@ -346,11 +360,8 @@ function worstOf(all: readonly TokensRevoked[]): TokensRevoked {
   return all.find(({ outcome }) => outcome === 'failed') ?? all.find(({ outcome }) => outcome !== 'revoked') ?? first
 }
 
-function compared(expected: string | undefined, state: string | null): EndSessionReturn['state'] {
-  if (expected === undefined) return 'not-expected'
-  if (state === null || state === '') return 'missing'
-  const digest = (text: string) => createHash('sha256').update(text).digest()
-  return timingSafeEqual(digest(expected), digest(state)) ? 'matched' : 'changed'
+function isOf({ client, refreshToken }: PendingLogout, own: TokensToRevoke): boolean {
+  return client?.issuer === own.issuer && client.clientId === own.clientId && refreshToken === own.refreshToken
 }
 
 function checkedRedirectUris(given: Readonly<Record<string, string>> | undefined): ReadonlyMap<string, string> {

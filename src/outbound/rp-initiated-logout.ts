@@ -58,12 +58,14 @@ export interface RpInitiatedLogout<Req = unknown> {
   ): Promise<EndSessionDeparture>
   /**
    * On the page to come back to: what became of it. Needs no session. Sets the cookie that makes the way back a single
-   * one, and begins to revoke the refresh token that the record kept, in the background.
+   * one, and begins to revoke the refresh token that the record kept, in the background. A visit by which no tab of
+   * this browser is back does neither.
    */
   returned(req: IncomingMessage, res: ServerResponse): EndSessionReturn
   /**
    * At the next sign-in: `login`, once, after a logout that asked for it. Give it to the OP as `prompt`. Where the
-   * browser never came back from that logout, its refresh token is revoked now, in the background.
+   * browser never came back from that logout, its refresh token is revoked now, in the background; also where no
+   * password is asked for, once ten minutes have passed.
    */
   promptOnce(req: IncomingMessage, res: ServerResponse): 'login' | undefined
 }

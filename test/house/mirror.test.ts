@@ -50,6 +50,7 @@ const SHOWN_BY: Readonly<Record<string, readonly string[]>> = {
     'outbound/end-session.ts',
     'outbound/end-session-route.ts',
     'outbound/logout-cookie.ts',
+    'outbound/pending-logouts.ts',
     'providers/end-session-dialect.ts',
   ],
   'outbound/owed-revocations.test.ts': ['outbound/record-sources.ts'],

@@ -40,10 +40,11 @@ function rpAt(issuer: string, about: Partial<ProviderOptions> = {}) {
   const rpInitiated = logout.rpInitiatedLogout({ redirectUris: { 'logged-out': BACK }, secret: SECRET })
   const client = { issuer, clientId: CLIENT_ID }
   const claims = { iss: issuer, aud: CLIENT_ID, sub: 'ada', sid: 'laptop' }
-  /** The browser is on the landing page, with the cookie that it was given. */
-  const comeBack = (setCookie: string) => {
+  /** The browser is on the landing page, with the state and the cookie that it was given. */
+  const comeBack = (setCookie: string, departure: string) => {
     const cookies: string[] = []
-    const req = { url: '/logged-out', headers: { cookie: setCookie.split(';')[0] } } as IncomingMessage
+    const url = `/logged-out${new URL(departure).search}`
+    const req = { url, headers: { cookie: setCookie.split(';')[0] } } as IncomingMessage
     const res = { appendHeader: (_name: string, value: string) => cookies.push(value) } as unknown as ServerResponse
     return { ...rpInitiated.returned(req, res), cookies }
   }
@@ -187,16 +188,16 @@ describe('at a logout that goes to the OP', () => {
     expect(op.seen.revoke).toBe(0)
     expect(await (await ask(`${op.issuer}/introspect`, { token: refreshToken })).json()).toMatchObject({ active: true })
 
-    const { revocation, cookies } = comeBack(departure.cookie)
+    const { revocation, cookies } = comeBack(departure.cookie, departure.url)
     expect(await revocation).toEqual({ outcome: 'revoked', refreshToken: 'revoked' })
     expect(op.seen.revoke).toBe(1)
     expect((await refresh(op.issuer, refreshToken)).status).toBe(400)
     expect(revocations(events)).toEqual([{ type: 'tokens-revoked', ...client, outcome: 'revoked' }])
     expect(JSON.stringify(events)).not.toContain(refreshToken)
-    expect(comeBack(cookies[0] ?? '').revocation).toBeUndefined()
+    expect(comeBack(cookies[0] ?? '', departure.url).revocation).toBeUndefined()
   })
 
-  it('that the browser never came back from, it is revoked at the next sign-in, which empties the cookie', async () => {
+  it('that the browser never came back from, it is revoked at the next sign-in, and once', async () => {
     const op = await fakeOp()
     const { refresh_token: refreshToken } = await tokensOf(op.issuer)
     const { rpInitiated, claims, events, client } = rpAt(op.issuer)
@@ -239,13 +240,13 @@ describe('at a logout that goes to the OP', () => {
     const start = async (length: number) => {
       const tokens = { refreshToken: 'r'.repeat(length) }
       const record = await rpInitiated.record(claims, undefined, undefined, tokens)
-      const { cookie } = await rpInitiated.start(record, { to: 'logged-out' })
+      const { cookie, url } = await rpInitiated.start(record, { to: 'logged-out' })
       expect(cookie.length).toBeLessThanOrEqual(4096)
-      return comeBack(cookie)
+      return comeBack(cookie, url)
     }
     expect((await start(2500)).revocation).toBeDefined()
     const back = await start(3000)
-    expect(back).toMatchObject({ state: 'missing', provider: 'asked' })
+    expect(back).toMatchObject({ state: 'matched', provider: 'asked' })
     expect(back.revocation).toBeUndefined()
     expect(revocations(events)).toContainEqual(
       expect.objectContaining({ outcome: 'failed', error: expect.objectContaining({ reason: 'token_too_long' }) }),
@@ -262,7 +263,7 @@ describe('at a logout that goes to the OP', () => {
     const back = rpInitiated.returned(req as IncomingMessage, { appendHeader() {} } as unknown as ServerResponse)
     expect(back).toMatchObject({ state: 'matched', provider: 'asked' })
     expect(await back.revocation).toMatchObject({ outcome: 'failed' })
-    expect(comeBack(cookie).provider).toBe('asked')
+    expect(comeBack(cookie, url).provider).toBe('asked')
   })
 
   it('a received logout revokes nothing where nobody has said where records are', async () => {
@@ -502,9 +503,9 @@ describe('at a real OP', () => {
     const { refresh_token: first, id_token: idToken } = await tokensOf(issuer)
     const { rpInitiated, claims, comeBack } = rpAt(issuer)
     const record = await rpInitiated.record(claims, idToken, undefined, { refreshToken: first })
-    const { cookie } = await rpInitiated.start(record, { to: 'logged-out' })
+    const { cookie, url } = await rpInitiated.start(record, { to: 'logged-out' })
     expect((await refresh(issuer, first)).status).toBe(200)
-    expect(await comeBack(cookie).revocation).toMatchObject({ outcome: 'revoked' })
+    expect(await comeBack(cookie, url).revocation).toMatchObject({ outcome: 'revoked' })
     const answer = await refresh(issuer, first)
     expect(answer.status).toBe(400)
     expect(await answer.json()).toMatchObject({ error: 'invalid_grant' })

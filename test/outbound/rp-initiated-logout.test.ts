@@ -1,7 +1,7 @@
 // RP-Initiated Logout by HTTP: who may log out, in which order it happens, where browsers are sent, and what comes
 // back.
 import { once } from 'node:events'
-import { createServer, type IncomingMessage, type Server } from 'node:http'
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import fc from 'fast-check'
 import { afterEach, describe, expect, it } from 'vitest'
 import type { EndSessionRecord, EndSessionStart } from '../../src/outbound/end-session.js'
@@ -37,6 +37,7 @@ function logoutWith({
 }: Settings = {}) {
   const ended: IncomingMessage[] = []
   const revoked: (string | undefined)[] = []
+  const tooLong: object[] = []
   const providers = issuers.map((issuer) => ({
     client: { issuer, clientId: 'rp' },
     endSession: dialect,
@@ -55,12 +56,12 @@ function logoutWith({
         revoked.push(refreshToken)
         return { outcome: 'revoked' } as const
       },
-      tooLong() {},
+      tooLong: (client: object) => void tooLong.push(client),
     },
   }
   const options = { redirectUris: { 'logged-out': back }, secret }
   const logout = rpInitiatedLogout<IncomingMessage>(options, ports, async (req) => ended.push(req))
-  return { logout, ended, revoked }
+  return { logout, ended, revoked, tooLong }
 }
 
 const servers: Server[] = []
@@ -97,6 +98,37 @@ async function rp({ record, start = { to: 'logged-out' }, route = {}, ...setting
   const post = (headers: Record<string, string> = { 'sec-fetch-site': 'same-origin' }) =>
     call('/logout', { method: 'POST', headers })
   return { logout, ended, revoked, returns, call, post }
+}
+
+/** A browser with its cookie, and the clock of the server. */
+function browserOf(settings: Settings = {}) {
+  const { logout, revoked, tooLong } = logoutWith({ ...settings, now: () => browser.now })
+  const keep = (cookie: string) => {
+    const pair = cookie.split(';')[0] ?? ''
+    browser.jar = pair.endsWith('=') ? '' : pair
+    browser.longest = Math.max(browser.longest, cookie.length)
+  }
+  const res = { appendHeader: (_name: string, cookie: string) => keep(cookie) } as unknown as ServerResponse
+  const to = (url: string) => ({ url, headers: { cookie: browser.jar } }) as IncomingMessage
+  const browser = {
+    now: 1000,
+    jar: '',
+    longest: 0,
+    revoked,
+    get tooLong() {
+      return tooLong.length
+    },
+    login: (refreshToken: string) => logout.record(CLAIMS, undefined, undefined, { refreshToken }),
+    async press(record: EndSessionRecord | undefined, askForPassword = false): Promise<string> {
+      const { url, cookie } = await logout.start(record, { to: 'logged-out', askForPassword }, browser.jar)
+      keep(cookie)
+      return new URL(url).searchParams.get('state') ?? ''
+    },
+    visitAt: (query: string) => logout.returned(to(`/logged-out${query}`), res),
+    visit: (state: string) => browser.visitAt(`?state=${state}`),
+    signIn: () => logout.promptOnce(to('/login'), res),
+  }
+  return browser
 }
 
 const location = (answer: Response) => new URL(answer.headers.get('location') ?? '')
@@ -402,23 +434,15 @@ describe('a logout that is begun once more', () => {
     expect(await signIn.text()).toBe('login')
   })
 
-  it('at the same moment carries the token once', async () => {
-    const { logout, revoked } = logoutWith()
-    const record = await logout.record(CLAIMS, undefined, undefined, { refreshToken: 'of the session' })
-    const first = await logout.start(record, START)
-    const again = await logout.start(record, START, first.cookie.split(';')[0])
-    expect(revoked).toEqual([])
-    const req = { url: '/', headers: { cookie: again.cookie.split(';')[0] } } as IncomingMessage
-    logout.returned(req, { appendHeader() {} } as never)
-    expect(revoked).toEqual(['of the session'])
-  })
-
-  it('in a later session revokes what the browser never brought back', async () => {
-    const { logout, revoked } = logoutWith()
-    const recordOf = (refreshToken: string) => logout.record(CLAIMS, undefined, undefined, { refreshToken })
-    const first = await logout.start(await recordOf('of the first'), { to: 'logged-out' })
-    await logout.start(await recordOf('of the second'), { to: 'logged-out' }, first.cookie.split(';')[0])
-    expect(revoked).toEqual(['of the first'])
+  it('at the same moment carries the token once, whichever of the two comes back', async () => {
+    const browser = browserOf()
+    const record = await browser.login('of the session')
+    const first = await browser.press(record)
+    const again = await browser.press(record)
+    expect(browser.revoked).toEqual([])
+    expect(browser.visit(again)).toMatchObject({ state: 'matched', provider: 'asked' })
+    expect(browser.visit(first)).toMatchObject({ state: 'matched', provider: 'asked' })
+    expect(browser.revoked).toEqual(['of the session'])
   })
 
   it('refuses a name that is not configured before anything is done', async () => {
@@ -427,6 +451,123 @@ describe('a logout that is begun once more', () => {
     const { cookie } = await logout.start(record, START)
     await expect(logout.start(record, { to: 'elsewhere' }, cookie.split(';')[0])).rejects.toThrow()
     expect(revoked).toEqual([])
+  })
+})
+
+describe('several tabs of one browser', () => {
+  it.each(['', '?state=forged'])(
+    'a visit to the landing page that nobody came back by ends nothing: %s',
+    async (query) => {
+      const browser = browserOf()
+      const state = await browser.press(await browser.login('of the session'))
+      const stray = browser.visitAt(query)
+      expect(stray).toMatchObject({ state: query === '' ? 'missing' : 'changed', provider: 'asked', cookies: [] })
+      expect(browser.revoked).toEqual([])
+      expect(browser.visit(state)).toMatchObject({ state: 'matched', provider: 'asked' })
+      expect(browser.revoked).toEqual(['of the session'])
+      expect(browser.visit(state)).toMatchObject({ state: 'not-expected' })
+    },
+  )
+
+  it('each comes back with its own state, and revokes its own token', async () => {
+    const browser = browserOf()
+    const first = await browser.press(await browser.login('of the first'))
+    const second = await browser.press(await browser.login('of the second'))
+    expect(browser.revoked).toEqual([])
+    expect(browser.visit(first).state).toBe('matched')
+    expect(browser.revoked).toEqual(['of the first'])
+    expect(browser.visit(second).state).toBe('matched')
+    expect(browser.revoked).toEqual(['of the first', 'of the second'])
+    expect(browser.jar).toBe('')
+  })
+
+  it('what one of them never brought back is revoked by the next request that finds its time to be over', async () => {
+    for (const next of ['visit', 'press', 'sign in'] as const) {
+      const browser = browserOf()
+      await browser.press(await browser.login('of the first'))
+      browser.now += 599
+      const second = await browser.press(await browser.login('of the second'))
+      expect(browser.revoked).toEqual([])
+      browser.now += 1
+      if (next === 'visit') expect(browser.visitAt('').state).toBe('missing')
+      if (next === 'press') await browser.press(await browser.login('of the third'))
+      if (next === 'sign in') expect(browser.signIn()).toBeUndefined()
+      expect([next, browser.revoked]).toEqual([next, ['of the first']])
+      expect(browser.visit(second).state).toBe('matched')
+      expect(browser.revoked).toEqual(['of the first', 'of the second'])
+    }
+  })
+
+  it('the password is asked for once; a tab that comes back after that sign-in is known', async () => {
+    const browser = browserOf()
+    const state = await browser.press(await browser.login('of the session'), true)
+    expect([browser.signIn(), browser.signIn()]).toEqual(['login', undefined])
+    expect(browser.revoked).toEqual(['of the session'])
+    expect(browser.visit(state)).toMatchObject({ state: 'matched', provider: 'asked' })
+    expect(browser.revoked).toEqual(['of the session'])
+  })
+
+  it('of tokens that are too long together for one cookie the oldest is revoked at once, and its tab still known', async () => {
+    const browser = browserOf()
+    const [first, second] = ['1'.repeat(1500), '2'.repeat(1500)]
+    const state = await browser.press(await browser.login(first))
+    await browser.press(await browser.login(second))
+    expect(browser.revoked).toEqual([first])
+    expect(browser.visit(state).state).toBe('matched')
+    // One that no cookie holds drives out no other.
+    await browser.press(await browser.login('3'.repeat(3000)))
+    expect([browser.revoked, browser.tooLong]).toEqual([[first], 1])
+  })
+
+  it('where the provider hands no state back, a visit is the way back of the latest', async () => {
+    const browser = browserOf({ dialect: { kind: 'cognito', endpoint: 'https://op.example.com/logout' } })
+    await browser.press(await browser.login('of the first'))
+    await browser.press(await browser.login('of the second'))
+    expect(browser.visitAt('')).toMatchObject({ state: 'not-expected', provider: 'asked' })
+    expect(browser.revoked).toEqual(['of the second'])
+    expect(browser.visitAt('')).toMatchObject({ state: 'not-expected', provider: 'asked' })
+    expect(browser.visitAt('')).toMatchObject({ state: 'not-expected', provider: 'not-asked' })
+    expect(browser.revoked).toEqual(['of the second', 'of the first'])
+  })
+
+  const steps = fc.array(
+    fc.oneof(
+      fc.record({ do: fc.constant('press' as const), length: fc.integer({ min: 10, max: 2500 }) }),
+      fc.record({ do: fc.constant('press again' as const) }),
+      fc.record({ do: fc.constant('come back' as const), which: fc.nat(9) }),
+      fc.record({ do: fc.constant('stray' as const), query: fc.constantFrom('', '?state=', '?state=forged') }),
+      fc.record({ do: fc.constant('wait' as const), seconds: fc.integer({ min: 1, max: 700 }) }),
+    ),
+    { maxLength: 25 },
+  )
+
+  it('whatever they do: no visit without a state revokes what is on its way, no cookie is too long, no token is lost', async () => {
+    await fc.assert(
+      fc.asyncProperty(steps, async (all) => {
+        const browser = browserOf()
+        const tokens: string[] = []
+        const states: string[] = []
+        for (const step of all) {
+          if (step.do === 'press') {
+            tokens.push(`${tokens.length} `.padEnd(step.length, 'x'))
+            states.push(await browser.press(await browser.login(tokens.at(-1) ?? '')))
+          } else if (step.do === 'press again') states.push(await browser.press(undefined))
+          else if (step.do === 'come back') browser.visit(states[step.which % states.length] ?? 'none')
+          else if (step.do === 'wait') browser.now += step.seconds
+          else {
+            browser.visitAt('') // what is over already
+            const before = [...browser.revoked]
+            browser.visitAt(step.query)
+            expect(browser.revoked).toEqual(before)
+          }
+          expect(browser.longest).toBeLessThanOrEqual(4096)
+        }
+        browser.now += 601
+        browser.visitAt('')
+        expect(browser.revoked.toSorted()).toEqual(tokens.toSorted())
+        expect(browser.jar).toBe('')
+      }),
+    )
   })
 })
 
@@ -473,13 +614,14 @@ describe('a neighbour on the domain, who lays a cookie of that name beside', () 
     const pairs = place === 'first' ? [theirs.pair, own.pair] : [own.pair, theirs.pair]
     const cookie = [...pairs, `${own.pair.split('=')[0]}=junk`].join('; ')
     const res = { appendHeader() {} } as never
-    const { state, revocation } = logout.returned(
-      { url: `/logged-out?state=${own.state}`, headers: { cookie } } as IncomingMessage,
-      res,
-    )
-    expect(state).toBe('matched')
-    expect(await revocation).toEqual({ outcome: 'revoked' })
-    expect(revoked.toSorted()).toEqual(['own', 'theirs'])
+    const visit = ({ state }: { readonly state: string | null }) =>
+      logout.returned({ url: `/logged-out?state=${state}`, headers: { cookie } } as IncomingMessage, res)
+    for (const each of place === 'first' ? [own, theirs] : [theirs, own]) {
+      const { state, revocation } = visit(each)
+      expect(state).toBe('matched')
+      expect(await revocation).toEqual({ outcome: 'revoked' })
+    }
+    expect(revoked).toEqual(place === 'first' ? ['own', 'theirs'] : ['theirs', 'own'])
     expect(logout.promptOnce({ url: '/login', headers: { cookie } } as IncomingMessage, res)).toBe('login')
   })
 })
