@@ -9,13 +9,19 @@ import type { EndSessionRecord } from './end-session.js'
 /** What a policy is asked about. */
 export type Asked = Pick<EndingSessions, 'reason' | 'revokeOfflineAccess'>
 
+/** By the store's clock, epoch seconds. */
+interface DatesOfDebt {
+  /** When it is to be revoked. */
+  readonly dueAt: number
+  /** Until then the store has it while it is owed. That it is not there later says nothing. */
+  readonly keptUntil: number
+}
+
 /** What is sealed in the record stays so until the request is made. */
-export interface Debt {
+export interface Debt extends DatesOfDebt {
   readonly id: string
   readonly client: Client
   readonly record: EndSessionRecord
-  /** When it is to be revoked, epoch seconds. */
-  readonly dueAt: number
   /** Nobody could say what the provider's policy is: whether the token is to die is decided later, by this. */
   readonly undecided?: Asked | undefined
 }
@@ -27,15 +33,15 @@ export interface Debt {
 export const DEBTS = subKey({ issuer: '', clientId: '' }, '')
 
 /** The same token has the same id, so that a second pass of a logout owes it once. */
-export function debtOf(record: EndSessionRecord, dueAt: number, undecided: Asked | undefined): Debt {
+export function debtOf(record: EndSessionRecord, dates: DatesOfDebt, undecided: Asked | undefined): Debt {
   const { issuer, clientId, refreshToken } = record
   const id = interimIdOf(sha256(`revocation ${refreshToken}`))
-  return { id, client: { issuer, clientId }, record, dueAt, ...(undecided !== undefined && { undecided }) }
+  return { id, client: { issuer, clientId }, record, ...dates, ...(undecided !== undefined && { undecided }) }
 }
 
-export function textOf({ record, dueAt, undecided }: Debt): string {
+export function textOf({ record, dueAt, keptUntil, undecided }: Debt): string {
   const { issuer, clientId, refreshToken, offlineAccess } = record
-  return JSON.stringify({ issuer, clientId, refreshToken, offlineAccess, dueAt, undecided })
+  return JSON.stringify({ issuer, clientId, refreshToken, offlineAccess, dueAt, keptUntil, undecided })
 }
 
 /** `undefined` for what is no text of a debt. */
@@ -43,8 +49,8 @@ export function debtIn(text: string | undefined): Debt | undefined {
   const value = jsonObjectIn(Buffer.from(text ?? ''))
   const record = recordOf(value)
   if (value === undefined || record === undefined) return undefined
-  const { dueAt, undecided } = value
-  return debtOf(record, typeof dueAt === 'number' ? dueAt : 0, askedIn(undecided))
+  const { dueAt, keptUntil, undecided } = value
+  return debtOf(record, { dueAt: numberOr0(dueAt), keptUntil: numberOr0(keptUntil) }, askedIn(undecided))
 }
 
 /** A row is JSON that anything may have happened to. */
@@ -83,4 +89,8 @@ function askedIn(value: unknown): Asked | undefined {
   if (!isJsonObject(value)) return undefined
   const { reason, revokeOfflineAccess } = value
   return typeof reason === 'string' ? { reason, revokeOfflineAccess: revokeOfflineAccess === true } : undefined
+}
+
+function numberOr0(value: unknown): number {
+  return typeof value === 'number' ? value : 0
 }

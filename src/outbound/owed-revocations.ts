@@ -134,7 +134,9 @@ export class OwedRevocations implements TokensOfSessions {
       const word = await this.#wordFor(ending)
       const { reason, revokeOfflineAccess } = ending
       const undecided = word === undefined ? { reason, revokeOfflineAccess } : undefined
-      const dueAt = this.#options.storeClock.expiry(this.#sources.afterSeconds)
+      const { storeClock, retryForSeconds } = this.#options
+      const dueAt = storeClock.expiry(this.#sources.afterSeconds)
+      const dates = { dueAt, keptUntil: dueAt + retryForSeconds + SPARE_SECONDS }
       // What hangs would hang for the next as well, and the OP waits.
       const late = { rows: false, store: false }
       await inParallel(AT_ONCE, word === 'kept' ? [] : ending.sessionIds, async (sessionId) => {
@@ -147,7 +149,7 @@ export class OwedRevocations implements TokensOfSessions {
           late.rows ||= isLate(error)
         }
         if (record === undefined || (word !== undefined && !isToDie(word, record))) return
-        const each = { ...debtOf(record, dueAt, undecided), isAdopted: false, isShared: false, wasTried: false }
+        const each = { ...debtOf(record, dates, undecided), isAdopted: false, isShared: false, wasTried: false }
         owed.push(each)
         // One that cannot be kept is held here alone.
         if (late.store) return
@@ -200,9 +202,8 @@ export class OwedRevocations implements TokensOfSessions {
   }
 
   async #write(owed: Owed): Promise<void> {
-    const { store, storeClock, retryForSeconds } = this.#options
-    const expiresAt = storeClock.expiry(this.#sources.afterSeconds + retryForSeconds + SPARE_SECONDS)
-    await store.bind({ sessionId: owed.id, subKey: DEBTS, expiresAt, about: textOf(owed) })
+    const about = textOf(owed)
+    await this.#options.store.bind({ sessionId: owed.id, subKey: DEBTS, expiresAt: owed.keptUntil, about })
   }
 
   /** Never rejects: what is owed waits for the next look. */
@@ -316,10 +317,11 @@ export class OwedRevocations implements TokensOfSessions {
     this.#options.emit({ type: 'tokens-revoked', issuer, clientId, outcome: 'failed', error })
   }
 
-  async #isStillOwed({ id }: Owed): Promise<boolean> {
-    const { store, stepTimeoutSeconds } = this.#options
+  /** A machine sleeps, and clocks are put forward: what the store has let go by time is not paid. */
+  async #isStillOwed({ id, keptUntil }: Owed): Promise<boolean> {
+    const { store, storeClock, stepTimeoutSeconds } = this.#options
     const state = await within(stepTimeoutSeconds, store.read(id)).catch(() => undefined)
-    return state === undefined || state.binding !== undefined
+    return state === undefined || state.binding !== undefined || storeClock.expiry(0) >= keptUntil
   }
 
   async #settle(owed: Owed): Promise<void> {

@@ -4,26 +4,27 @@ import { DEBTS, debtIn, debtOf, isToDie, textOf, wordOf } from '../../src/outbou
 import { logoutPolicy } from '../../src/providers/logout-policy.js'
 
 const RECORD = { issuer: 'https://op.example.com', clientId: 'rp', refreshToken: 'sealed' }
+const DATES = { dueAt: 7, keptUntil: 3600 }
 
 describe('a debt', () => {
   it.each([
-    debtOf(RECORD, 7, undefined),
-    debtOf({ ...RECORD, offlineAccess: true }, 7, undefined),
-    debtOf(RECORD, 7, { reason: 'terminated', revokeOfflineAccess: false }),
-    debtOf(RECORD, 7, { reason: 'logout-token', revokeOfflineAccess: true }),
+    debtOf(RECORD, DATES, undefined),
+    debtOf({ ...RECORD, offlineAccess: true }, DATES, undefined),
+    debtOf(RECORD, DATES, { reason: 'terminated', revokeOfflineAccess: false }),
+    debtOf(RECORD, DATES, { reason: 'logout-token', revokeOfflineAccess: true }),
   ])('is read as it was written', (debt) => {
     expect(debtIn(textOf(debt))).toEqual(debt)
   })
 
   it('keeps nothing of the record but what is needed to revoke', () => {
-    const text = textOf(debtOf({ ...RECORD, hint: 'an ID Token', logoutHint: 'ada' }, 7, undefined))
+    const text = textOf(debtOf({ ...RECORD, hint: 'an ID Token', logoutHint: 'ada' }, DATES, undefined))
     expect(text).not.toMatch(/an ID Token|ada/)
   })
 
   it('of the same token has the same id, and is where no subject is', () => {
-    const { id } = debtOf(RECORD, 7, undefined)
-    expect(debtOf(RECORD, 8, { reason: 'terminated', revokeOfflineAccess: false }).id).toBe(id)
-    expect(debtOf({ ...RECORD, refreshToken: 'another' }, 7, undefined).id).not.toBe(id)
+    const { id } = debtOf(RECORD, DATES, undefined)
+    expect(debtOf(RECORD, { dueAt: 8, keptUntil: 9 }, { reason: 'terminated', revokeOfflineAccess: false }).id).toBe(id)
+    expect(debtOf({ ...RECORD, refreshToken: 'another' }, DATES, undefined).id).not.toBe(id)
     expect(DEBTS).toMatch(/^[\w-]{22}$/)
   })
 
@@ -35,8 +36,10 @@ describe('a debt', () => {
   )
 
   it('whose dates or questions are no such thing is due now, and decided', () => {
-    for (const change of [{}, { dueAt: 'now', undecided: 1 }, { undecided: { reason: 1 } }]) {
-      expect(debtIn(JSON.stringify({ ...RECORD, ...change }))).toEqual(debtOf(RECORD, 0, undefined))
+    for (const change of [{}, { dueAt: 'now', keptUntil: null, undecided: 1 }, { undecided: { reason: 1 } }]) {
+      expect(debtIn(JSON.stringify({ ...RECORD, ...change }))).toEqual(
+        debtOf(RECORD, { dueAt: 0, keptUntil: 0 }, undefined),
+      )
     }
   })
 })

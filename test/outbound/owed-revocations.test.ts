@@ -591,6 +591,29 @@ describe('a revocation that fails', () => {
     await vi.waitFor(() => expect(events).toMatchObject([{ error: { reason: 'given_up' } }]), PATIENCE)
   })
 
+  it('is tried again also where the clock of its store has gone on past the time that the store keeps it', async () => {
+    let aheadSeconds = 0
+    const clock = () => Date.now() / 1000 + aheadSeconds
+    const store = memoryStore({ clock })
+    let isAway = true
+    const paid: string[] = []
+    const revoke = async ({ refreshToken = '' }: TokensToRevoke): Promise<TokensRevoked> => {
+      if (isAway) return failed('unreachable')
+      paid.push(refreshToken)
+      return { outcome: 'revoked' }
+    }
+    const tried = vi.fn(revoke)
+    const readSession = async (id: string) => row(id)
+    const { owed } = owedWith(store, { storeClock: new StoreClock(clock), readSession, revoke: tried })
+    const begin = await owed.keep(ending)
+    begin()
+    await vi.waitFor(() => expect(tried).toHaveBeenCalled(), PATIENCE)
+    aheadSeconds = 3 * 3600
+    expect((await store.list({ scope: 'sub', key: DEBTS })).sessions).toEqual([])
+    isAway = false
+    await vi.waitFor(() => expect(paid).toEqual(['of one']), PATIENCE)
+  })
+
   it('while the process shuts down stays owed, and is not said to be given up: another one takes it over', async () => {
     const store = memoryStore()
     const events: LogoutEvent[] = []
