@@ -80,7 +80,7 @@ export function createBackchannelLogout<Req = unknown>(given: BackchannelLogoutO
     Math.max(sessionLifetimeSeconds, claims?.marksLifetimeSeconds ?? LONGEST_TOKEN_SECONDS) + DEFAULT_TOLERANCE_SECONDS
   const elsewhere = endsElsewhere({ ...options, onWarning: warn })
   const tell = tellLogout(options.onLogout, { emit, stepTimeoutSeconds })
-  const endpointsOf = logoutEndpoints(clock)
+  const endpointsOf = logoutEndpoints()
   const providerOf = async ({ issuer, clientId }: Client) =>
     (await directory.forIssuer(issuer)).find(({ client }) => client.clientId === clientId)
   const revoke = tokenRevocation({

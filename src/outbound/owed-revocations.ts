@@ -255,7 +255,7 @@ export class OwedRevocations implements TokensOfSessions {
   /** No more is seen to it here. Where others found no room, half of it is free before they are looked for. */
   #release({ id }: Owed): void {
     this.#held.delete(id)
-    if (this.#held.size === 0) this.#rests.clear()
+    if (this.#held.size === 0) this.#rests.forgetOver()
     if (this.#isOverfull && this.#held.size <= this.#mostHeld / 2) void this.#look()
   }
 

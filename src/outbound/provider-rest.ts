@@ -26,7 +26,7 @@ interface Rest {
 const NONE: Rest = { from: 0, until: 0 }
 
 export class ProviderRest {
-  readonly #clock: () => number
+  readonly #monotonic: () => number
   readonly #random: () => number
   readonly #firstRestSeconds: number
   #failures = 0
@@ -41,10 +41,15 @@ export class ProviderRest {
   #isAwaited = false
   #underWay = 0
 
-  constructor(clock: () => number, random: () => number, firstRestSeconds = FIRST_REST_SECONDS) {
-    this.#clock = clock
+  /** `monotonic`: seconds that only go forward. */
+  constructor(monotonic: () => number, random: () => number, firstRestSeconds = FIRST_REST_SECONDS) {
+    this.#monotonic = monotonic
     this.#random = random
     this.#firstRestSeconds = firstRestSeconds
+  }
+
+  get isOver(): boolean {
+    return this.#underWay === 0 && this.#rest.until <= this.#monotonic()
   }
 
   /**
@@ -52,9 +57,8 @@ export class ProviderRest {
    * before gives way to others: what the provider fails at may be `who` alone.
    */
   begin(who?: string): Pass | undefined {
-    const now = this.#clock()
+    const now = this.#monotonic()
     const hasTried = who !== undefined && this.#tried.has(who)
-    this.#rest = onClock(this.#rest, now)
     const { from, until } = this.#rest
     const isResting = until > now
     const isFull = this.#underWay >= (this.#failures === 0 ? CONCURRENCY : 1)
@@ -83,11 +87,11 @@ export class ProviderRest {
         if (failedBefore === this.#failedEver || this.#failures === 0) this.#failures++
         this.#failedEver++
         const doubled = Math.min(this.#firstRestSeconds * 2 ** (this.#failures - 1), LONGEST_REST_SECONDS)
-        const now = this.#clock()
+        const now = this.#monotonic()
         const asked = Math.min(retryAfterSeconds ?? 0, LONGEST_ASKED_FOR_SECONDS)
         const restSeconds = Math.max(asked, doubled * (1 - 0.5 * this.#random()))
-        this.#named = later(onClock(this.#named, now), { from: now, until: now + asked })
-        this.#rest = later(onClock(this.#rest, now), { from: now, until: now + restSeconds })
+        this.#named = later(this.#named, { from: now, until: now + asked })
+        this.#rest = later(this.#rest, { from: now, until: now + restSeconds })
         if (this.#tried.size >= MOST_TRIED) this.#tried.clear()
         if (who !== undefined) this.#tried.add(who)
         this.#isAwaited = false
@@ -99,11 +103,6 @@ export class ProviderRest {
 
 function later(one: Rest, other: Rest): Rest {
   return one.until > other.until ? one : other
-}
-
-/** A clock that went back to before the rest began is no reason to rest longer: it begins once more. */
-function onClock(rest: Rest, now: number): Rest {
-  return now < rest.from ? { from: now, until: now + (rest.until - rest.from) } : rest
 }
 
 /** A rest of its own for each issuer. */
@@ -121,8 +120,8 @@ export class ProviderRests {
     return rest.begin()
   }
 
-  /** Nobody has anything to ask. */
-  clear(): void {
-    this.#rests.clear()
+  /** Nobody has anything to ask: what is over need not be remembered. A time that was asked for is, until then. */
+  forgetOver(): void {
+    for (const [issuer, rest] of this.#rests) if (rest.isOver) this.#rests.delete(issuer)
   }
 }

@@ -2,7 +2,7 @@
 // themselves. Knows when to ask and what to make of no answer; how to ask, and how a session ends, it is given.
 import { randomUUID } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { isLate, within } from '../deadline.js'
+import { isLate, monotonicSeconds, within } from '../deadline.js'
 import { LogoutError, NoVerdictError } from '../errors.js'
 import { type EventListener, emitter } from '../events.js'
 import { isJsonObject } from '../json-object.js'
@@ -43,6 +43,10 @@ export interface RevalidationOptions {
   readonly onEvent?: EventListener
   /** The one clock: epoch seconds. Default: the system clock. */
   readonly clock?: () => number
+  /**
+   * Seconds of a clock that never goes back, by which a provider that fails is left alone. Default `performance.now()`.
+   */
+  readonly monotonic?: () => number
   /** Default: `Math.random`. */
   readonly random?: () => number
 }
@@ -126,6 +130,7 @@ const NAMES: OptionNames<RevalidationOptions> = {
   states: true,
   onEvent: true,
   clock: true,
+  monotonic: true,
   random: true,
 }
 
@@ -182,7 +187,7 @@ class Revalidator implements Revalidation {
     this.#states = options.states ?? memoryRevalidationStates(this.#clock)
     this.#sealed = sealedValues([options.secret].flat(), 'createRevalidation(): secret')
     this.#emit = emitter(options.onEvent)
-    this.#rest = new ProviderRest(this.#clock, options.random ?? Math.random)
+    this.#rest = new ProviderRest(options.monotonic ?? monotonicSeconds, options.random ?? Math.random)
   }
 
   get boundSeconds(): number | null {

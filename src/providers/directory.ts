@@ -5,7 +5,7 @@ import { LRUCache } from 'lru-cache'
 import { type GiveUp, unlessAborted } from '../deadline.js'
 import type { Client } from '../marks/target.js'
 import { KeysUnavailableError } from './keys-unavailable.js'
-import { LookupBudgets } from './lookup-budget.js'
+import { type Budgets, budgetsOfTheirOwn, LookupBudgets } from './lookup-budget.js'
 import { type Provider, resolveProvider } from './provider.js'
 import type { ProviderOptions } from './provider-options.js'
 
@@ -40,6 +40,8 @@ export interface ProviderDirectory {
 export interface ProviderDirectoryOptions {
   /** Epoch seconds, fractions allowed; dates the keys. Default: the system clock. */
   readonly clock?: (() => number) | undefined
+  /** Seconds that only go forward: how often the keys may be asked for. Default: those of this process. */
+  readonly monotonic?: (() => number) | undefined
 }
 
 /** An issuer identifier is a URL; what is longer names none of ours, and no function need be asked. */
@@ -52,17 +54,18 @@ const MAX_LOOKED_UP_PROVIDERS = 1000
 /** Throws a `TypeError` that names option and remedy. */
 export function providerDirectory(source: ProviderSource, options: ProviderDirectoryOptions = {}): ProviderDirectory {
   const clock = options.clock ?? (() => Date.now() / 1000)
-  if (typeof source === 'function') return new LookedUpProviders(source, clock)
-  return new ConfiguredProviders(isList(source) ? source : [source], clock)
+  const { monotonic } = options
+  if (typeof source === 'function') return new LookedUpProviders(source, clock, new LookupBudgets(monotonic))
+  return new ConfiguredProviders(isList(source) ? source : [source], clock, budgetsOfTheirOwn(monotonic))
 }
 
 class ConfiguredProviders implements ProviderDirectory {
   readonly #all: readonly Provider[]
   readonly #byIssuer = new Map<string, readonly Provider[]>()
 
-  constructor(source: readonly ProviderOptions[], clock: () => number) {
+  constructor(source: readonly ProviderOptions[], clock: () => number, budgets: Budgets) {
     if (source.length === 0) throw new TypeError('provider: the list is empty; name at least one provider')
-    this.#all = Object.freeze(source.map((options) => resolveProvider(options, clock)))
+    this.#all = Object.freeze(source.map((options) => resolveProvider(options, clock, [], budgets)))
     for (const provider of this.#all) this.#add(provider)
   }
 
@@ -111,10 +114,10 @@ class LookedUpProviders implements ProviderDirectory {
   /** Outlives it: strangers decide as well whose turn it is to be forgotten. */
   readonly #budgets: LookupBudgets
 
-  constructor(lookUp: ProviderLookup, clock: () => number) {
+  constructor(lookUp: ProviderLookup, clock: () => number, budgets: LookupBudgets) {
     this.#lookUp = lookUp
     this.#clock = clock
-    this.#budgets = new LookupBudgets(clock)
+    this.#budgets = budgets
   }
 
   configured(): readonly Provider[] {

@@ -1,5 +1,6 @@
 // Where a provider ends its own session and where it revokes tokens, by its metadata: asked when a user logs out, kept
 // for an hour.
+import { monotonicSeconds } from '../deadline.js'
 import { fetchMetadata } from './metadata.js'
 import { OneQuestion } from './one-question.js'
 import type { Provider } from './provider.js'
@@ -18,17 +19,17 @@ export interface LogoutEndpoints {
 /** Rejects if the provider's metadata cannot be had and were not had within the hour. */
 export type EndpointsOf = (provider: Pick<Provider, 'client' | 'fetch'>) => Promise<LogoutEndpoints>
 
-export function logoutEndpoints(clock: () => number): EndpointsOf {
+export function logoutEndpoints(monotonic = monotonicSeconds): EndpointsOf {
   const known = new Map<string, { readonly at: number; readonly endpoints: LogoutEndpoints }>()
   const questions = new Map<string, OneQuestion<LogoutEndpoints>>()
   return async ({ client: { issuer }, fetch }) => {
     const before = known.get(issuer)
-    if (before !== undefined && Math.abs(clock() - before.at) < KEPT_SECONDS) return before.endpoints
+    if (before !== undefined && monotonic() - before.at < KEPT_SECONDS) return before.endpoints
     // Whoever can open the logout page can cause this.
-    const question = questions.get(issuer) ?? new OneQuestion(clock)
+    const question = questions.get(issuer) ?? new OneQuestion(monotonic)
     questions.set(issuer, question)
     const endpoints = await question.ask(() => endpointsIn(issuer, fetch))
-    known.set(issuer, { at: clock(), endpoints })
+    known.set(issuer, { at: monotonic(), endpoints })
     return endpoints
   }
 }

@@ -1,17 +1,18 @@
 // How often somebody else may be asked for one document, whoever causes it: once at a time, and ever more seldom while
 // it fails. Knows no document.
+import { monotonicSeconds } from '../deadline.js'
 
 /** After a failure nobody is asked for a second, and for twice as long after each further one, up to this. */
 const MAX_BACK_OFF_SECONDS = 8
 
-/** One document that is asked for. `clock`: epoch seconds. */
+/** One document that is asked for. `monotonic`: seconds that only go forward. */
 export class OneQuestion<T> {
-  readonly #clock: () => number
+  readonly #monotonic: () => number
   #running: Promise<T> | undefined
   #failure: { readonly error: unknown; readonly at: number; readonly backOffSeconds: number } | undefined
 
-  constructor(clock: () => number) {
-    this.#clock = clock
+  constructor(monotonic = monotonicSeconds) {
+    this.#monotonic = monotonic
   }
 
   /** The question that is under way. */
@@ -22,7 +23,7 @@ export class OneQuestion<T> {
   /** It has just failed. */
   get isBackingOff(): boolean {
     // A clock that was set back makes things old, not eternal.
-    return this.#failure !== undefined && Math.abs(this.#clock() - this.#failure.at) < this.#failure.backOffSeconds
+    return this.#failure !== undefined && Math.abs(this.#monotonic() - this.#failure.at) < this.#failure.backOffSeconds
   }
 
   /** Joins the question that is under way; rejects as the last one did, without asking, soon after it failed. */
@@ -40,7 +41,7 @@ export class OneQuestion<T> {
       return answer
     } catch (error) {
       const backOffSeconds = Math.min(2 * (this.#failure?.backOffSeconds ?? 0.5), MAX_BACK_OFF_SECONDS)
-      this.#failure = { error, at: this.#clock(), backOffSeconds }
+      this.#failure = { error, at: this.#monotonic(), backOffSeconds }
       throw error
     } finally {
       this.#running = undefined

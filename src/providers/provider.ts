@@ -12,7 +12,7 @@ import { type Decryption, decryptionOf } from './decryption-option.js'
 import { type EndSessionDialect, endSessionDialect } from './end-session-dialect.js'
 import { isJwk, type JSONWebKeySet } from './jwk.js'
 import { type DecidedPolicy, logoutPolicy } from './logout-policy.js'
-import type { LookupBudgets } from './lookup-budget.js'
+import type { Budgets } from './lookup-budget.js'
 import { closed, flag, oneOf, seconds, text, texts } from './option-values.js'
 import { PROVIDER_OPTION_NAMES, type ProviderOptions } from './provider-options.js'
 import { assertSamlOptions, entityId, NO_END_SESSION } from './saml-provider.js'
@@ -66,7 +66,7 @@ export function resolveProvider(
   options: ProviderOptions,
   clock: () => number,
   before: readonly SigningKeys[] = [],
-  budgets?: LookupBudgets,
+  budgets?: Budgets,
 ): Provider {
   const given = closed('provider', options, PROVIDER_OPTION_NAMES)
   const protocol = oneOf('protocol', own(given, 'protocol'), ['oidc', 'saml'])

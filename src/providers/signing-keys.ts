@@ -4,7 +4,7 @@ import { createLocalJWKSet } from 'jose/jwks/local'
 import type { GiveUp } from '../deadline.js'
 import { FetchedKeys, type FetchedKeysSource } from './fetched-keys.js'
 import { type KeyLookup, keyIn, NONE, type SigningKeyChoice } from './key-lookup.js'
-import { LookupBudget, type LookupBudgets } from './lookup-budget.js'
+import { type Budgets, budgetsOfTheirOwn } from './lookup-budget.js'
 
 export type { KeyLookup, VerificationKey } from './key-lookup.js'
 
@@ -38,7 +38,7 @@ export class SigningKeys {
     source: PublishedKeysSource | undefined,
     clock: () => number,
     before: readonly SigningKeys[] = [],
-    budgets?: LookupBudgets,
+    budgets = budgetsOfTheirOwn(),
   ) {
     this.#secret = secret === undefined ? undefined : new TextEncoder().encode(secret)
     if (source === undefined) return
@@ -115,8 +115,8 @@ export class SigningKeys {
   }
 }
 
-function newKeys(source: FetchedKeysSource, clock: () => number, budgets?: LookupBudgets): FetchedKeys {
-  const { budget, isOld } = budgets?.of(source.client) ?? { budget: new LookupBudget(clock), isOld: false }
+function newKeys(source: FetchedKeysSource, clock: () => number, budgets: Budgets): FetchedKeys {
+  const { budget, isOld } = budgets.of(source.client)
   return new FetchedKeys(source, clock, budget, isOld)
 }
 

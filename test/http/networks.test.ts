@@ -122,7 +122,7 @@ describe('one provider through a forward proxy', () => {
     const clock = () => Date.now() / 1000
     const withProxy = resolveProvider(provider({ fetch: proxied, jwks: mint.jwks }), clock)
     const asked = await throughTheProxy(async () =>
-      expect((await logoutEndpoints(clock)(withProxy)).endSession).toBe(`${issuer}/end`),
+      expect((await logoutEndpoints()(withProxy)).endSession).toBe(`${issuer}/end`),
     )
     expect(asked).not.toBe(0)
   })

@@ -531,6 +531,23 @@ describe('a revocation that fails', () => {
     },
   )
 
+  it('a provider that asks for a pause has it also after its debts were given up', async () => {
+    let now = 0
+    const monotonic = vi.fn(() => now)
+    const events: LogoutEvent[] = []
+    const revoke = vi.fn(async () => ({ ...failed('not_done'), retryAfterSeconds: 900 }))
+    const about = { readSession: async (id: string) => row(id), emit: (event: LogoutEvent) => events.push(event) }
+    const { owed } = owedWith(memoryStore(), { ...about, revoke, monotonic, retryForSeconds: 0.01 })
+    const givenUp = () => events.filter((event) => event.type === 'tokens-revoked').length
+    for (const [i, sessionId] of ['one', 'two', 'three'].entries()) {
+      const begin = await owed.keep({ ...ending, sessionIds: [sessionId] })
+      begin()
+      await vi.waitFor(() => expect(givenUp()).toBe(i + 1), PATIENCE)
+      expect(revoke).toHaveBeenCalledTimes(i < 2 ? 1 : 2)
+      if (i === 1) now = 901
+    }
+  })
+
   it('of a provider that is away a few requests of each node are all it meets, whatever is owed; then each debt is paid', async () => {
     const NODES = 4
     const DEBTS_OF_EACH = 25

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import { ProviderRest } from '../../src/outbound/provider-rest.js'
+import { ProviderRest, ProviderRests } from '../../src/outbound/provider-rest.js'
 
 function world() {
   const at = { now: 1_000_000 }
@@ -16,25 +16,14 @@ function world() {
   return { at, rest, fail, mayAsk }
 }
 
-it('a clock that goes back makes no rest longer, whether by a second or by a year', () => {
-  for (const back of [1, 360, 899, 901, 1e6, 3e7]) {
-    const { at, fail, mayAsk } = world()
-    fail()
-    at.now -= back
-    expect(mayAsk()).toBe(false)
-    at.now += 1
-    expect(mayAsk()).toBe(true)
-  }
-})
-
-it('nor is the time that a provider has named forgotten for it, where an answer to an earlier question comes', () => {
+it('a time that a provider has named is not forgotten where an answer to an earlier question comes', () => {
   const { at, rest, fail, mayAsk } = world()
   const earlier = rest.begin()
   fail(120)
-  at.now -= 360
+  at.now += 1
   earlier?.answered()
   expect(mayAsk()).toBe(false)
-  at.now += 119
+  at.now += 118
   expect(mayAsk()).toBe(false)
   at.now += 1
   expect(mayAsk()).toBe(true)
@@ -51,4 +40,24 @@ it('questions that were under way together and fail are one failure: the next re
   expect(mayAsk()).toBe(false)
   at.now += 1
   expect(mayAsk()).toBe(true)
+})
+
+it('of several issuers those are forgotten whose rest is over, and no other', () => {
+  let now = 0
+  const rests = new ProviderRests(
+    () => now,
+    () => 0,
+  )
+  const mayAsk = (issuer: string) => {
+    const pass = rests.begin(issuer)
+    pass?.notAsked()
+    return pass !== undefined
+  }
+  rests.begin('asks for a pause')?.failed(900)
+  rests.begin('is away')?.failed()
+  for (now = 1; now < 900; now++) {
+    rests.forgetOver()
+    expect([mayAsk('asks for a pause'), mayAsk('is away')]).toEqual([false, true])
+  }
+  expect(mayAsk('asks for a pause')).toBe(true)
 })

@@ -42,6 +42,7 @@ describeWith(redisServer, 'redis-server')('the states of the page', () => {
         secret: 'a secret of more than thirty-two characters',
         states: states(client),
         clock: () => now,
+        monotonic: () => now,
         random: () => 0,
         ask: async ({ refreshToken }) => {
           asked.push(refreshToken)

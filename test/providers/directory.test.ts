@@ -175,7 +175,7 @@ describe('a function of the issuer', () => {
           return Response.json({ keys: [{ kty: 'RSA', n: 'AQAB', e: 'AQAB', kid: 'another' }] })
         },
       }),
-      { clock: () => time },
+      { clock: () => time, monotonic: () => time },
     )
     const outcomes: string[] = []
     const ask = async () => {

@@ -24,9 +24,11 @@ export function withClosers(): void {
   })
 }
 
-/** One OP and one RP with one clock; time passes only by `sleep`. */
+/** One OP and one RP with one clock; time passes only as `now` says. */
 export class Scene {
   now = NOW
+  /** So much somebody has put the wall clock forward, while no time passed. */
+  putForward = 0
   readonly op: FakeOp
   readonly directory: ProviderDirectory
 
@@ -34,7 +36,7 @@ export class Scene {
     this.op = op
     this.directory = providerDirectory(
       { issuer: op.issuer, clientId: CLIENT_ID, ...options },
-      { clock: () => this.now },
+      { clock: () => this.now + this.putForward, monotonic: () => this.now },
     )
   }
 

@@ -32,6 +32,18 @@ describe('an unknown key id', () => {
     expect((await scene.verify()).issuedAt).toBe(NOW)
   })
 
+  it.each([500, -500])('is not looked for sooner where the clock is put forward by %i seconds', async (seconds) => {
+    const scene = await Scene.open()
+    await scene.verify()
+    for (let i = 0; i < 10; i++) await scene.verifyInvented(`invented-${i}`)
+    scene.putForward = seconds
+    for (let i = 0; i < 10; i++) await scene.verifyInvented(`invented-${i}`)
+    expect(scene.op.fetches.jwks).toBe(1 + 5)
+    scene.now += 6
+    for (let i = 0; i < 10; i++) await scene.verifyInvented(`invented-${i}`)
+    expect(scene.op.fetches.jwks).toBe(1 + 6)
+  })
+
   it('after an invented one is still looked for: a rotation is not hidden by an attack', async () => {
     const scene = await Scene.open()
     await scene.verify()
