@@ -372,6 +372,11 @@ function checkedRedirectUris(given: Readonly<Record<string, string>> | undefined
     )
   }
   for (const [name, uri] of uris) {
+    if (typeof uri === 'string' && !/^[!-~]*$/.test(uri)) {
+      throw new TypeError(
+        `endSession: redirectUris.${name} has characters that no header can carry: write it percent-encoded, as it is registered at the OP`,
+      )
+    }
     const url = typeof uri === 'string' && URL.canParse(uri) ? new URL(uri) : undefined
     if (url === undefined || !['http:', 'https:'].includes(url.protocol) || url.username || url.password || url.hash) {
       throw new TypeError(

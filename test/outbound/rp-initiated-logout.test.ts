@@ -295,6 +295,10 @@ describe('where the browser is sent', () => {
     ]) {
       expect(configured(uri)).toThrow(/redirectUris\.a must be/)
     }
+    for (const uri of [`${BACK}/已退出`, `${BACK}/ä`, `${BACK}\n`, ` ${BACK}`, `${BACK}?a b`]) {
+      expect(configured(uri)).toThrow(/redirectUris\.a .* percent-encoded/)
+    }
+    expect(configured(`${BACK}/%E5%B7%B2?a=%20b`)).not.toThrow()
     expect(configured(BACK)).not.toThrow()
     expect(() => logoutWith({ secret: 'short' })).toThrow(/secret of 32 characters/)
   })
