@@ -9,6 +9,7 @@ export interface SessionCookie {
   readonly name: string
   readonly path?: string | undefined
   readonly domain?: string | undefined
+  /** `auto`: as the pages are to which the browser comes back, `redirectUris`. */
   readonly secure?: boolean | 'auto' | undefined
   readonly sameSite?: boolean | 'lax' | 'strict' | 'none' | undefined
   readonly httpOnly?: boolean | undefined
@@ -85,7 +86,9 @@ export function endSessionRoute<Req>(
     departure.catch(() => {})
     if (!endSessions.knows(start.to)) await departure
     await options.endLocally(req)
-    send(req, res, await departure, options.sessionCookie)
+    const { sessionCookie } = options
+    const cleared = sessionCookie && clearing(sessionCookie, endSessions.isSecure)
+    send(req, res, await departure, cleared)
   })
 }
 
@@ -93,11 +96,11 @@ function send(
   req: IncomingMessage,
   res: ServerResponse,
   departure: EndSessionDeparture,
-  sessionCookie: SessionCookie | undefined,
+  cleared: string | undefined,
 ): void {
   const { url, form, provider, upstream, cookie } = departure
   res.appendHeader('Set-Cookie', cookie)
-  if (sessionCookie !== undefined) res.appendHeader('Set-Cookie', clearing(sessionCookie, url))
+  if (cleared !== undefined) res.appendHeader('Set-Cookie', cleared)
   res.setHeader('Cache-Control', 'no-store')
   if (wantsJson(req)) {
     const body = JSON.stringify({ url, ...(form && { form }), provider, upstream })
@@ -143,12 +146,15 @@ function escaped(text: string): string {
   return text.replace(/[&<>"']/g, (character) => `&#${character.charCodeAt(0)};`)
 }
 
-/** A cookie goes only if name, domain, path and partition are those with which it was set (RFC 6265 5.3). */
+/**
+ * A cookie goes only if name, domain, path and partition are those with which it was set (RFC 6265 5.3), and over http
+ * no browser takes one with `Secure`. `isOwnSecure`: the application's own pages are served over TLS.
+ */
 function clearing(
   { name, path = '/', domain, secure, sameSite, httpOnly, partitioned }: SessionCookie,
-  url: string,
+  isOwnSecure: boolean,
 ): string {
-  const isSecure = secure === 'auto' ? url.startsWith('https:') : (secure ?? false)
+  const isSecure = secure === 'auto' ? isOwnSecure : (secure ?? false)
   const site = sameSite === true ? 'strict' : sameSite === false ? undefined : sameSite
   return [
     `${name}=`,

@@ -162,6 +162,11 @@ export class EndSessions {
     return [...this.#redirectUris.values()].map((uri) => new URL(uri).origin)
   }
 
+  /** Whether these are all served over TLS. */
+  get isSecure(): boolean {
+    return this.#cookie.isSecure
+  }
+
   /** Whether this is the name of a place to come back to. */
   knows(to: unknown): boolean {
     return typeof to === 'string' && this.#redirectUris.has(to)

@@ -30,13 +30,16 @@ const MOST_WAYS = 3
 const PURPOSE = 'logouts on their way'
 
 export class LogoutCookie {
+  /** All pages to which the browser comes back are served over TLS. */
+  readonly isSecure: boolean
   readonly #sealed: SealedValues
   readonly #name: string
   readonly #attributes: string
 
   constructor(sealed: SealedValues, uris: readonly string[]) {
     this.#sealed = sealed
-    const isSecure = uris.every((uri) => uri.startsWith('https:'))
+    const isSecure = uris.every((uri) => new URL(uri).protocol === 'https:')
+    this.isSecure = isSecure
     this.#name = hostCookieName('oidc_logout', uris.join(' '), isSecure)
     this.#attributes = `Path=/; HttpOnly; SameSite=Lax${isSecure ? '; Secure' : ''}`
   }

@@ -346,6 +346,21 @@ describe('the answer', () => {
     expect(session).toBe('sid=; Path=/; Expires=Thu, 01 Jan 1970 00:00:00 GMT; HttpOnly; Secure')
   })
 
+  it.each([
+    ['http://app.intra.example/out', 'https://op.example.com/end', false],
+    ['https://app.example.com/out', 'http://127.0.0.1:9/end', true],
+    ['HTTPS://app.example.com/out', 'http://127.0.0.1:9/end', true],
+  ])(
+    'takes a cookie with secure: auto away as the page %s is, wherever the OP is: %s',
+    async (back, endpoint, isSecure) => {
+      const sessionCookie = { name: 'sid', secure: 'auto', sameSite: 'none' } as const
+      const { post } = await rp({ back, endpoint: async () => endpoint, route: { sessionCookie } })
+      const [, session] = (await post()).headers.getSetCookie()
+      expect(session?.split('; ').includes('Secure')).toBe(isSecure)
+      expect(session).toMatch(/^sid=; .*; SameSite=None$/)
+    },
+  )
+
   it('sends nobody on whose session could not be ended', async () => {
     const { post } = await rp({ route: { endLocally: () => Promise.reject(new Error('store away')) } })
     const answer = await post()
