@@ -65,7 +65,7 @@ export class FetchedKeys {
     this.#clock = clock
     this.#lookups = lookups
     this.#isOld = isOld
-    this.#question = new OneQuestion(clock)
+    this.#question = new OneQuestion(lookups.monotonic)
   }
 
   /** Fetches begun so far: what a later one brings was not known when this was asked. */

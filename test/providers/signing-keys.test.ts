@@ -102,6 +102,25 @@ describe('an unknown key id', () => {
     expect((await scene.verify()).issuedAt).toBe(NOW)
   })
 
+  it.each([500, -500])(
+    'leaves an OP that fails alone as long where the clock is put forward by %i seconds',
+    async (seconds) => {
+      const scene = await Scene.open()
+      await scene.verify()
+      await scene.op.rotateKeys()
+      scene.op.behave('jwks', 'failing')
+      await ruleOf(scene.verify())
+      const { jwks } = scene.op.fetches
+      scene.now += 0.9
+      scene.putForward = seconds
+      await ruleOf(scene.verify())
+      expect(scene.op.fetches.jwks).toBe(jwks)
+      scene.now += 0.1
+      await ruleOf(scene.verify())
+      expect(scene.op.fetches.jwks).toBe(jwks + 1)
+    },
+  )
+
   it('of another algorithm than those allowed is no reason to call the OP', async () => {
     const scene = await Scene.open()
     expect(await ruleOf(scene.verify({ signer: 'other-published' }))).toMatchObject({ reason: 'alg_not_allowed' })
