@@ -22,7 +22,6 @@ const SHOWN_BY: Readonly<Record<string, readonly string[]>> = {
   'conformance/certification.test.ts': ['backchannel-logout.ts'],
   // The commands as a shell sees them: output and exit code.
   'cli/doctor.test.ts': [
-    'cli/command-line.ts',
     'cli/doctor-bounds.ts',
     'cli/doctor-fetch.ts',
     'cli/doctor-provider.ts',
