@@ -1,5 +1,7 @@
 // Whether a logout has ended an access token that the API verifies by itself. Asks the logout store once for each
 // token; knows no authorization server and keeps nothing.
+import { isDeepStrictEqual } from 'node:util'
+import { decodeJwt } from 'jose/jwt/decode'
 import { isToCome, within } from '../deadline.js'
 import type { LogoutError } from '../errors.js'
 import { type EventListener, emitter } from '../events.js'
@@ -83,9 +85,17 @@ export interface JwtCheck {
   /**
    * A handler to stand behind any other that verified the token: 401 where a logout ended it, 503 where nobody can
    * tell. `read` finds what that one left; default `req.auth`, as express-jwt and express-oauth2-jwt-bearer leave it.
+   * Where it finds the claims alone, the JWT is taken from the header `Authorization`, if it is the one that has them;
+   * of a token that came in another way, a cookie say, `read` hands over the JWT as well.
    */
   requireLive<Req extends TokenRequest = TokenRequest>(
-    read?: (req: Req) => VerifiedClaims | { readonly payload: VerifiedClaims; readonly token?: string } | undefined,
+    read?: (
+      req: Req,
+    ) =>
+      | VerifiedClaims
+      | { readonly payload: VerifiedClaims; readonly token?: string }
+      | undefined
+      | Promise<VerifiedClaims | { readonly payload: VerifiedClaims; readonly token?: string } | undefined>,
   ): TokenHandler<Req>
   /**
    * A handler that verifies the token by RFC 9068 and asks about it: the whole check of a route. `TypeError` for bad
@@ -174,7 +184,7 @@ export function createJwtCheck(options: JwtCheckOptions): JwtCheck {
         throw new TypeError('requireLive: read must be a function of the request that finds the claims of its token')
       }
       return (req, res, next) => {
-        liveness(readAuth(req))
+        liveness(req, readAuth(req))
           .catch(() => NO_VERDICT)
           .then((refusal) => (refusal === undefined ? next() : answer(res, refusal, ['Bearer realm="api"'])))
           .catch(next)
@@ -184,14 +194,12 @@ export function createJwtCheck(options: JwtCheckOptions): JwtCheck {
     tokenOf,
   }
 
-  async function liveness(auth: unknown) {
+  async function liveness(req: TokenRequest, left: unknown) {
+    const auth = await left
     if (!isClaims(auth)) return INVALID_TOKEN
-    const { payload, token } = auth
-    const ended =
-      isClaims(payload) && typeof token === 'string'
-        ? isEnded(payload, ownKeys(tokenKey(token)))
-        : isEnded(auth, NO_KEYS)
-    return (await ended) ? INVALID_TOKEN : undefined
+    const { claims, token: given } = claimsIn(auth)
+    const token = given ?? sentWith(req, claims)
+    return (await isEnded(claims, token === undefined ? NO_KEYS : ownKeys(tokenKey(token)))) ? INVALID_TOKEN : undefined
   }
 }
 
@@ -208,13 +216,42 @@ function isRequest(value: unknown): boolean {
   return isClaims(value) && isClaims(value.headers)
 }
 
+/**
+ * The claims, bare or beside their token. What names an issuer or a user is claims itself, whatever a `payload` among
+ * them may be; any other object with one is judged by that alone, so that nothing passes as claims that say nothing.
+ */
+function claimsIn(left: TokenClaims & VerifiedClaims): { readonly claims: unknown; readonly token?: string } {
+  const { payload, token } = left
+  if (isClaims(payload) && typeof token === 'string') return { claims: payload, token }
+  const isBare = left.iss !== undefined || left.sub !== undefined || !('payload' in left)
+  return { claims: isBare ? left : payload }
+}
+
 /** The JWT as it was sent, if it is the one that was verified: express-jwt does not hand it on. */
 function sentToken(req: unknown, signature: unknown): string | undefined {
+  const token = lastOf(req)
+  return token !== undefined && typeof signature === 'string' && token.endsWith(`.${signature}`) ? token : undefined
+}
+
+/** The same where there are the claims alone: what both say is the same. More keys can only end more. */
+function sentWith(req: unknown, claims: unknown): string | undefined {
+  const token = lastOf(req)
+  if (token === undefined || !isClaims(claims)) return undefined
+  try {
+    const sent = decodeJwt(token)
+    const differs = (name: string) => claims[name] !== undefined && !isDeepStrictEqual(sent[name], claims[name])
+    return Object.keys(sent).some(differs) ? undefined : token
+  } catch {
+    return undefined
+  }
+}
+
+/** What the header `Authorization` ends with. */
+function lastOf(req: unknown): string | undefined {
   const sent = isClaims(req) && isClaims(req.headers) ? req.headers.authorization : undefined
-  const header = typeof sent === 'string' ? sent.trimEnd() : undefined
-  if (typeof header !== 'string' || typeof signature !== 'string' || !header.endsWith(signature)) return undefined
-  const token = header.slice(header.lastIndexOf(' ') + 1)
-  return token.at(-signature.length - 1) === '.' ? token : undefined
+  if (typeof sent !== 'string') return undefined
+  const header = sent.trimEnd()
+  return header.slice(header.lastIndexOf(' ') + 1)
 }
 
 /** What is so for every token of a server is said for the first. */

@@ -279,6 +279,87 @@ describe('where nobody can tell', () => {
   })
 })
 
+describe('requireLive', () => {
+  const segment = (json: unknown) => Buffer.from(JSON.stringify(json)).toString('base64url')
+  const jwtOf = (claims: object) => `${segment({ alg: 'RS256' })}.${segment(claims)}.signature`
+  type Read = Parameters<ReturnType<typeof checkOver>['check']['requireLive']>[0]
+
+  async function statusOf(scene: ReturnType<typeof checkOver>, auth: unknown, sent?: string, read?: Read) {
+    const app = express()
+    app.use((req, _res, next) => {
+      Object.assign(req, { auth })
+      next()
+    }, scene.check.requireLive(read))
+    app.use((_req, res) => {
+      res.end()
+    })
+    return (
+      await request(app)
+        .get('/')
+        .set(sent === undefined ? {} : { Authorization: sent })
+    ).status
+  }
+
+  it.each<readonly [string, (claims: object, token: string) => unknown]>([
+    ['the claims alone, as express-jwt leaves them', (claims) => claims],
+    ['the claims and something of the application’s own', (claims) => ({ ...claims, cart: 7 })],
+    ['some of the claims', (claims) => ({ ...claims, iat: undefined, aud: undefined, scope: ['read'] })],
+    [
+      'the claims beside their token, as express-oauth2-jwt-bearer leaves them',
+      (payload, token) => ({ payload, token }),
+    ],
+    ['the payload without its token', (payload) => ({ payload, header: {} })],
+  ])('refuses a token that only its own mark ends, where it gets %s', async (_name, left) => {
+    const scene = checkOver()
+    const claims = claimsOf({ sid: undefined })
+    const auth = JSON.parse(JSON.stringify(left(claims, jwtOf(claims))))
+    const header = `Bearer ${jwtOf(claims)}`
+    expect(await statusOf(scene, auth, header)).toBe(200)
+    await scene.logOut({ token: jwtOf(claims) })
+    expect(await statusOf(scene, auth, header)).toBe(401)
+    // The header may hold any other token: that one says nothing about these claims.
+    const other = claimsOf({ sid: undefined, iat: NOW - 9 })
+    await scene.logOut({ token: jwtOf(other) })
+    expect(await statusOf(scene, claimsOf({ sid: undefined, iat: NOW - 11 }), `Bearer ${jwtOf(other)}`)).toBe(200)
+  })
+
+  it.each(['Basic abc', 'Bearer', 'Bearer a.b.c', '   '])(
+    'judges the claims alone beside a header %o',
+    async (sent) => {
+      const scene = checkOver()
+      expect(await statusOf(scene, claimsOf(), sent)).toBe(200)
+      await scene.logOut({ sid: 's1' })
+      expect(await statusOf(scene, claimsOf(), sent)).toBe(401)
+    },
+  )
+
+  it.each<readonly [string, Read]>([
+    ['the payload alone', () => ({ payload: claimsOf() })],
+    ['the payload and no token', () => ({ payload: claimsOf(), token: undefined }) as never],
+    ['a promise of the claims', async () => claimsOf()],
+    ['a promise of the payload', async () => ({ payload: claimsOf() })],
+    ['claims with a claim that is called payload', () => claimsOf({ payload: { order: 7 } })],
+    ['claims with claims that are called payload and token', () => claimsOf({ payload: 'x', token: 'y' })],
+  ])('refuses an ended token of which it reads %s, with the option issuer and without', async (_name, read) => {
+    for (const more of [{}, { issuer: ISSUER }]) {
+      const scene = checkOver(more)
+      expect(await statusOf(scene, undefined, undefined, read)).toBe(200)
+      await scene.logOut({ sid: 's1' })
+      expect(await statusOf(scene, undefined, undefined, read)).toBe(401)
+      expect(scene.events).toEqual([])
+    }
+  })
+
+  it.each<readonly [string, () => unknown, number]>([
+    ['a payload that is no claims', () => ({ payload: 'text' }), 503],
+    ['a payload that is missing', () => ({ payload: undefined, token: 'text' }), 503],
+    ['a promise that fails', () => Promise.reject(new Error('no claims')), 503],
+    ['a promise of nothing', async () => undefined, 401],
+  ])('lets nothing in by %s', async (_name, read, status) => {
+    expect(await statusOf(checkOver({ issuer: ISSUER }), undefined, undefined, read as Read)).toBe(status)
+  })
+})
+
 describe('what is said, once each', () => {
   for (const [reason, claims] of [
     ['client_id_missing', { client_id: undefined }],
