@@ -75,8 +75,8 @@ export function introspectionClient(
 ): Introspect {
   assertUsable(options)
   const authentication = clientAuth(options.clientAuthentication, 'introspection.clientAuthentication')
-  const metadata = serverMetadata({ ...options, ...knownOf(options), clock })
   const timeoutSeconds = options.timeoutSeconds ?? DEFAULT_TIMEOUT_SECONDS
+  const metadata = serverMetadata({ ...options, ...knownOf(options), timeoutSeconds, clock })
   const watch = audienceWatch(options, clock, warn)
   return async (token) => {
     const signal = AbortSignal.timeout(milliseconds(timeoutSeconds))
@@ -105,9 +105,13 @@ export function introspectionClient(
       // A `fetch` of somebody's own may not heed its signal.
       return await unlessAborted(asked(), signal)
     } catch (error) {
-      metadata.doubt()
-      if (error instanceof LogoutError) throw error
-      throw noVerdict(signal.aborted ? 'introspection_late' : reasonOf(error), outline(error))
+      const isOurs = error instanceof LogoutError
+      const failure = isOurs
+        ? error
+        : noVerdict(signal.aborted ? 'introspection_late' : reasonOf(error), outline(error))
+      // Whose question failed waits for it, as long as there is time: no other question does.
+      await unlessAborted(metadata.doubt(), signal).catch(() => {})
+      throw failure
     }
   }
 }

@@ -4,8 +4,8 @@
 import { randomUUID } from 'node:crypto'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { JWTVerifyGetKey } from 'jose'
-import { jwtVerify } from 'jose/jwt/verify'
 import { monotonicSeconds } from '../deadline.js'
+import { NoVerdictError } from '../errors.js'
 import { ExpiringMap } from '../expiring-map.js'
 import { readNodeBody } from '../http/bounded-body.js'
 import { sha256 } from '../marks/target.js'
@@ -22,7 +22,7 @@ import {
   noticeOf,
   type RelayedMark,
 } from './relay-notice.js'
-import { remoteKeySet } from './remote-key-set.js'
+import { givenKeys, publishedKeys, verifiedJwt } from './verified-jwt.js'
 
 /** Whom to believe, and for how long without a word. */
 export interface RelayReceiverOptions {
@@ -102,9 +102,12 @@ export function createRelayReceiver(options: RelayReceiverOptions): RelayReceive
     algorithms = ALGORITHMS,
     boundSeconds = DEFAULT_BOUND_SECONDS,
     clock = () => Date.now() / 1000,
-    keys = remoteKeySet(options.jwksUri ?? '', { timeoutSeconds: KEYS_TIMEOUT_SECONDS, clock }),
     monotonic = monotonicSeconds,
   } = options
+  const keys =
+    options.keys === undefined
+      ? publishedKeys({ issuer, jwksUri: options.jwksUri ?? '', timeoutSeconds: KEYS_TIMEOUT_SECONDS, clock })
+      : givenKeys(options.keys)
   const marks = memoryStore({ clock })
   /** A restarted process has forgotten what it was told, and says so by another name. */
   const instance = randomUUID()
@@ -152,7 +155,8 @@ export function createRelayReceiver(options: RelayReceiverOptions): RelayReceive
   const answerTo = async (req: IncomingMessage): Promise<number> => {
     if (req.method !== 'POST') return 405
     if (req.headers['content-type']?.split(';', 1)[0]?.trim().toLowerCase() !== NOTICE_TYPE) return 400
-    const verified = await jwtVerify(await readNodeBody(req, BODY_BOUNDS), keys, rules)
+    const verified = await verifiedJwt(await readNodeBody(req, BODY_BOUNDS), keys, rules)
+    if (verified === undefined) return 400
     const notice = noticeOf(verified.payload)
     if (notice === undefined) return 400
     // One that is too old gets no nonce: its relay asks for one, and says it again.
@@ -163,7 +167,7 @@ export function createRelayReceiver(options: RelayReceiverOptions): RelayReceive
     receiver: () => (req, res) => {
       answerTo(req)
         // Nothing of a notice that is not believed is said, and no nonce is given for it.
-        .catch(() => 400)
+        .catch((error: unknown) => (error instanceof NoVerdictError ? 503 : 400))
         .then((status) => send(res, status, status === 202 ? nonce() : undefined))
     },
     store: {

@@ -1,23 +1,21 @@
 // Routes for JWT access tokens (RFC 9068) that this API verifies by itself. Knows the marks of logouts by one question
 // only.
 
-import type { JWTPayload, JWTVerifyGetKey, JWTVerifyOptions } from 'jose'
-import { JOSEError, JWKSMultipleMatchingKeys, JWKSNoMatchingKey, JWKSTimeout } from 'jose/errors'
-import { jwtVerify } from 'jose/jwt/verify'
+import type { JWTPayload, JWTVerifyGetKey, JWTVerifyOptions, ProtectedHeaderParameters } from 'jose'
+import { decodeProtectedHeader } from 'jose/decode/protected_header'
+import { decodeJwt } from 'jose/jwt/decode'
 import { LRUCache } from 'lru-cache'
-import { isToCome, milliseconds } from '../deadline.js'
+import { isToCome } from '../deadline.js'
 import type { Fetch } from '../http/fetched-documents.js'
-import { outline } from '../http/outline.js'
-import { safeUrlOption } from '../http/safe-url.js'
+import { safeUrl, safeUrlOption } from '../http/safe-url.js'
 import { sha256, tokenKey } from '../marks/target.js'
 import { assertNumberIfGiven, assertOptions, isText, type OptionNames } from '../option-checks.js'
 import { INVALID_TOKEN, type TokenHandler, type TokenRequest } from './bearer.js'
 import { bearerHandler, bearerRoute, type RouteOptions } from './bearer-route.js'
-import { noVerdict } from './no-verdict.js'
-import { remoteKeySet } from './remote-key-set.js'
 import type { AccessToken } from './require-token.js'
 import { serverMetadata } from './server-metadata.js'
 import { deepFreeze, expiryOf, ownKeys, type TokenClaims } from './token-claims.js'
+import { givenKeys, type KeysToTry, publishedKeys, verifiedJwt } from './verified-jwt.js'
 
 /** Options of `requireJwt`: how a JWT is verified here, and what the route asks of it. */
 export interface RequireJwtOptions<Req = TokenRequest> extends RouteOptions<Req> {
@@ -27,9 +25,16 @@ export interface RequireJwtOptions<Req = TokenRequest> extends RouteOptions<Req>
   readonly audience: string | readonly string[]
   /** Default: RS256 and ES256 with their kin, PS256, EdDSA. Never one with a shared secret. */
   readonly algorithms?: readonly string[]
-  /** Keys of the authorization server. Default: `jwks_uri` of the discovered metadata. */
+  /**
+   * Keys of the authorization server. Default: `jwks_uri` of the discovered metadata. They are fetched anew where a
+   * token names another one, or is not signed by the one that it names; a token that this was not possible for yet is
+   * answered 503. Known ones serve for a day while the server is down.
+   */
   readonly jwksUri?: string
-  /** Any other source of keys, as jose takes it, e.g. `createLocalJWKSet(jwks)`. */
+  /**
+   * Any other source of keys, as jose takes it, e.g. `createLocalJWKSet(jwks)`. Where it fails, the answer is 503; what
+   * it does not have is refused.
+   */
   readonly keys?: JWTVerifyGetKey
   /** Where the metadata is: `oidc` (default) for OpenID Connect Discovery, `oauth2` for RFC 8414. */
   readonly discovery?: 'oidc' | 'oauth2'
@@ -55,7 +60,7 @@ export interface RequireJwtOptions<Req = TokenRequest> extends RouteOptions<Req>
 const ALGORITHMS = ['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512', 'ES256', 'ES384', 'ES512', 'Ed25519', 'EdDSA']
 const DEFAULT_TOLERANCE_SECONDS = 5
 const DEFAULT_TIMEOUT_SECONDS = 5
-/** For how long a signature that was good is not computed again: far less than jose goes by one fetch of the keys. */
+/** For how long a signature that was good is not computed again: far less than keys are gone by after one fetch. */
 const VERIFIED_SECONDS = 60
 const MOST_VERIFIED = 10_000
 
@@ -98,27 +103,31 @@ export function requireJwt<Req extends TokenRequest>(
 function verifier(options: RequireJwtOptions<never>, clock: () => number) {
   const { issuer, audience, algorithms = ALGORITHMS, additionalTyp, clockToleranceSeconds } = options
   const types = ['at+jwt', 'application/at+jwt', ...(additionalTyp === undefined ? [] : [additionalTyp.toLowerCase()])]
-  const keys = options.keys ?? remoteKeys(options, clock)
+  const keys = options.keys === undefined ? remoteKeys(options, clock) : givenKeys(options.keys)
   const tolerance = clockToleranceSeconds ?? DEFAULT_TOLERANCE_SECONDS
+  const audiences = typeof audience === 'string' ? [audience] : [...audience]
   const rules: JWTVerifyOptions = {
     issuer,
-    audience: typeof audience === 'string' ? audience : [...audience],
+    audience: audiences,
     algorithms: [...algorithms],
     clockTolerance: tolerance,
     requiredClaims: ['exp', 'iat', 'sub'],
   }
+  /** Whether what it says, whoever signed it, is said of a token for this API. */
+  const isMeant = ({ typ }: ProtectedHeaderParameters, claims: JWTPayload, now: number): boolean =>
+    types.includes(typ?.toLowerCase() ?? '') &&
+    claims.iss === issuer &&
+    [claims.aud].flat().some((each) => each !== undefined && audiences.includes(each)) &&
+    isAccessToken(claims) &&
+    // Milliseconds are years ahead to jose, and are what they mean to us.
+    typeof claims.exp === 'number' &&
+    expiryOf(claims.exp) + tolerance > now
   const verify = async (token: string, now: number): Promise<JWTPayload | undefined> => {
-    try {
-      const { payload, protectedHeader } = await jwtVerify(token, keys, { ...rules, currentDate: new Date(now * 1000) })
-      if (!types.includes(protectedHeader.typ?.toLowerCase() ?? '')) return undefined
-      // Milliseconds are years ahead to jose, and are what they mean to us.
-      return isAccessToken(payload) && expiryOf(payload.exp) + tolerance > now ? payload : undefined
-    } catch (error) {
-      if (error instanceof JWKSTimeout || !(error instanceof JOSEError)) {
-        throw noVerdict('keys_unavailable', outline(error))
-      }
-      return undefined
-    }
+    // Nobody is asked for the key of a token that is refused by whatever key: of one that expired long ago, say.
+    const said = decoded(token)
+    if (said === undefined || !isMeant(said.header, said.claims, now)) return undefined
+    const found = await verifiedJwt(token, keys, { ...rules, currentDate: new Date(now * 1000) })
+    return found !== undefined && isMeant(found.protectedHeader, found.payload, now) ? found.payload : undefined
   }
   const verified = new LRUCache<string, Verified>({ max: MOST_VERIFIED })
   const verifiedNow = async (token: string, key: string, now: number): Promise<Verified | undefined> => {
@@ -154,32 +163,24 @@ function isAccessToken({
   return isText(client)
 }
 
-function remoteKeys(options: RequireJwtOptions<never>, clock: () => number): JWTVerifyGetKey {
-  const { issuer, discovery, jwksUri, fetch, timeoutSeconds = DEFAULT_TIMEOUT_SECONDS, dangerouslyAllowHttp } = options
-  const metadata = serverMetadata({
-    issuer,
-    discovery,
-    fetch,
-    given: jwksUri === undefined ? {} : { jwks_uri: jwksUri },
-    needed: ['jwks_uri'],
-    clock,
-  })
-  let known: { readonly uri: string; readonly keys: JWTVerifyGetKey } | undefined
-  return async (header, token) => {
-    const { jwks_uri: uri = '' } = await metadata.get(AbortSignal.timeout(milliseconds(timeoutSeconds)))
-    if (known?.uri !== uri) {
-      safeUrlOption('requireJwt: jwksUri', uri, dangerouslyAllowHttp === true)
-      known = { uri, keys: remoteKeySet(uri, { fetch, timeoutSeconds, clock }) }
-    }
-    try {
-      return await known.keys(header, token)
-    } catch (error) {
-      metadata.doubt()
-      // jose calls every answer that is no key set a JOSEError: that one is not about the token.
-      if (error instanceof JWKSNoMatchingKey || error instanceof JWKSMultipleMatchingKeys) throw error
-      throw noVerdict('keys_unavailable', outline(error))
-    }
+function decoded(token: string) {
+  try {
+    return { header: decodeProtectedHeader(token), claims: decodeJwt(token) }
+  } catch {
+    return undefined
   }
+}
+
+function remoteKeys(options: RequireJwtOptions<never>, clock: () => number): KeysToTry {
+  const { issuer, discovery, jwksUri, fetch, timeoutSeconds = DEFAULT_TIMEOUT_SECONDS, dangerouslyAllowHttp } = options
+  const metadata = serverMetadata({ issuer, discovery, fetch, given: {}, needed: ['jwks_uri'], timeoutSeconds, clock })
+  const discovered = async (signal: AbortSignal): Promise<string> => {
+    const { jwks_uri: uri } = await metadata.get(signal)
+    // Keys that have moved are found by the next fetch. This one does not wait for metadata that cannot be had.
+    metadata.doubt()
+    return safeUrl(uri, dangerouslyAllowHttp === true)
+  }
+  return publishedKeys({ issuer, jwksUri: jwksUri ?? discovered, fetch, timeoutSeconds, clock })
 }
 
 const NAMES: OptionNames<RequireJwtOptions> = {

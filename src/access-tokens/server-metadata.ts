@@ -1,9 +1,10 @@
 // Where an authorization server is asked: given by options, or discovered and kept for as long as it serves. Knows no
 // token.
 import type { AuthorizationServer } from 'oauth4webapi'
+import { milliseconds } from '../deadline.js'
 import type { Fetch } from '../http/fetched-documents.js'
 import { fetchMetadata } from '../providers/metadata.js'
-import { OneQuestion } from '../providers/one-question.js'
+import { handled, OneQuestion } from '../providers/one-question.js'
 import { noVerdict } from './no-verdict.js'
 
 export interface MetadataOptions {
@@ -14,14 +15,22 @@ export interface MetadataOptions {
   readonly given: Partial<AuthorizationServer>
   /** What must be known before the server can be asked. */
   readonly needed: readonly ('introspection_endpoint' | 'jwks_uri')[]
+  /** Deadline of a discovery that nobody's question waits for. */
+  readonly timeoutSeconds: number
   readonly clock: () => number
 }
 
 export interface ServerMetadata {
-  /** Rejects where they cannot be had; a call after a second tries again, later after each further failure. */
+  /**
+   * What is known, at once. Where nothing is, it rejects if they cannot be had; a call after a second tries again,
+   * later after each further failure.
+   */
   get(signal: AbortSignal): Promise<AuthorizationServer>
-  /** A question failed: if what is known is not of just now, it is discovered anew for the next one. */
-  doubt(): void
+  /**
+   * A question failed: if what is known is not of just now, it is discovered anew, and kept until that succeeds.
+   * Resolves when that was tried; never rejects.
+   */
+  doubt(): Promise<void>
 }
 
 /**
@@ -30,27 +39,34 @@ export interface ServerMetadata {
  */
 const DOUBTED_AFTER_SECONDS = 60
 
-export function serverMetadata({ issuer, discovery, fetch, given, needed, clock }: MetadataOptions): ServerMetadata {
+export function serverMetadata(options: MetadataOptions): ServerMetadata {
+  const { issuer, discovery, fetch, given, needed, timeoutSeconds, clock } = options
   const known = { issuer, ...given }
-  if (needed.every((member) => given[member] !== undefined)) return { get: () => Promise.resolve(known), doubt() {} }
+  if (needed.every((member) => given[member] !== undefined)) return { get: async () => known, doubt: async () => {} }
   let discovered: { readonly at: number; readonly metadata: AuthorizationServer } | undefined
+  let isDoubted = false
   // Whoever sends a token of any kind can cause it.
   const question = new OneQuestion<AuthorizationServer>(clock)
   const discover = async (signal: AbortSignal): Promise<AuthorizationServer> => {
+    const at = clock()
     const metadata = { ...(await fetchMetadata(issuer, { kind: discovery, signal, fetch })), ...given }
     if (needed.some((member) => metadata[member] === undefined)) throw noVerdict('metadata_incomplete')
+    discovered = { at, metadata }
+    isDoubted = false
     return metadata
   }
+  /** Nobody's question is kept waiting by it: what is known has served until now. */
+  const discoverAnew = () => question.ask(() => discover(AbortSignal.timeout(milliseconds(timeoutSeconds))))
   return {
     async get(signal) {
-      if (discovered !== undefined) return discovered.metadata
-      const at = clock()
-      const metadata = await question.ask(() => discover(signal))
-      discovered ??= { at, metadata }
-      return metadata
+      if (discovered === undefined) return question.ask(() => discover(signal))
+      if (isDoubted) handled(discoverAnew())
+      return discovered.metadata
     },
-    doubt() {
-      if (discovered !== undefined && Math.abs(clock() - discovered.at) >= DOUBTED_AFTER_SECONDS) discovered = undefined
+    async doubt() {
+      if (discovered === undefined) return
+      isDoubted ||= Math.abs(clock() - discovered.at) >= DOUBTED_AFTER_SECONDS
+      if (isDoubted) await discoverAnew().catch(() => {})
     },
   }
 }

@@ -24,8 +24,8 @@ const USABLE_SECONDS = 86_400
 /** Where keys are fetched from. */
 export interface FetchedKeysSource {
   readonly client: Client
-  /** Absent: found by discovery. */
-  readonly jwksUri?: string | undefined
+  /** A function: asked before each fetch. Absent: found by discovery. */
+  readonly jwksUri?: string | ((signal: AbortSignal) => Promise<string>) | undefined
   readonly dangerouslyAllowHttp: boolean
   readonly requestTimeoutSeconds: number
   /** Carried by the errors, for the answer. */
@@ -181,7 +181,8 @@ export class FetchedKeys {
     const signal = AbortSignal.timeout(milliseconds(this.source.requestTimeoutSeconds))
     const fetchedAt = this.#clock()
     try {
-      const jwksUri = this.source.jwksUri ?? (await this.#discoveredUri(signal))
+      const { jwksUri: given = () => this.#discoveredUri(signal) } = this.source
+      const jwksUri = typeof given === 'string' ? given : await given(signal)
       const keys = { ...(await this.#fetchKeySet(jwksUri, signal)), fetchedAt, fetchNumber }
       this.#keys = keys
       this.#hasNone = false

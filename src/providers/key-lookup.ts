@@ -7,6 +7,8 @@ import type { KeysUnavailableError } from './keys-unavailable.js'
 export interface SigningKeyChoice {
   readonly alg: string
   readonly kid?: string | undefined
+  /** How many keys may be tried where several fit. Default 1: several are too many. */
+  readonly mostTried?: number
 }
 
 /** A key as `compactVerify` takes it. */
@@ -26,6 +28,8 @@ export type KeyLookup =
 export interface FoundKey {
   readonly found: 'key'
   readonly key: VerificationKey
+  /** Those that fit as well, of those that may be tried. */
+  readonly others?: readonly VerificationKey[]
   /**
    * For a signature that it does not verify: what a newer set has. Absent where there can be none that says anything
    * else.
@@ -35,13 +39,21 @@ export interface FoundKey {
 
 export const NONE: KeyLookup = { found: 'none' }
 
-/** The one key of the set that fits. */
-export async function keyIn(keySet: LocalJWKSet, { alg, kid }: SigningKeyChoice): Promise<KeyLookup> {
+/** The one key of the set that fits, or the first few of them where more than one may be tried. */
+export async function keyIn(keySet: LocalJWKSet, { alg, kid, mostTried = 1 }: SigningKeyChoice): Promise<KeyLookup> {
   try {
     return { found: 'key', key: await keySet(kid === undefined ? { alg } : { alg, kid }) }
   } catch (cause) {
     if (cause instanceof JWKSNoMatchingKey) return NONE
     if (!(cause instanceof JWKSMultipleMatchingKeys)) return { found: 'unusable', cause }
-    return { found: 'ambiguous', named: kid !== undefined, cause }
+    const [key, ...others] = mostTried > 1 ? await firstOf(cause, mostTried) : []
+    return key === undefined ? { found: 'ambiguous', named: kid !== undefined, cause } : { found: 'key', key, others }
   }
+}
+
+/** The keys that fit, so many at most. */
+export async function firstOf<Key>(fitting: AsyncIterable<Key>, most: number): Promise<readonly Key[]> {
+  const keys: Key[] = []
+  for await (const key of fitting) if (keys.push(key) === most) break
+  return keys
 }

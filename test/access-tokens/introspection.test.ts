@@ -4,7 +4,7 @@ import type { AddressInfo } from 'node:net'
 import { inspect } from 'node:util'
 import { exportJWK, generateKeyPair, type JWTPayload, SignJWT } from 'jose'
 import Provider from 'oidc-provider'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { createClaims } from '../../src/access-tokens/index.js'
 import { type IntrospectionOptions, introspectionClient } from '../../src/access-tokens/introspection.js'
 
@@ -321,13 +321,52 @@ describe('metadata', () => {
     expect(await introspect('token')).toEqual({ active: true })
     state.at = '/v2/introspect'
     state.metadata = { introspection_endpoint: `${issuer}/v2/introspect` }
-    for (const seconds of [1, 1, 58]) {
+    for (const [seconds, fetched] of [
+      [1, 1],
+      [58, 1],
+      [1, 2],
+    ] as const) {
       now += seconds
       await expect(introspect('token')).rejects.toMatchObject({ reason: 'introspection_failed' })
-      expect(state.fetched).toBe(1)
+      expect(state.fetched).toBe(fetched)
     }
     expect(await introspect('token')).toEqual({ active: true })
     expect(state.fetched).toBe(2)
+  })
+
+  it('are kept while they cannot be fetched anew, and keep no question waiting', async () => {
+    const issuer = 'https://op.example.com'
+    let now = 1_800_000_000
+    const asked = { isMetadataUp: true, fetched: 0 }
+    const introspect = introspectionClient(
+      {
+        issuer,
+        ...CLIENT,
+        timeoutSeconds: 0.2,
+        fetch: async (url, { body }) => {
+          if (!url.includes('.well-known')) {
+            return String(body).includes('junk') ? new Response(null, { status: 500 }) : Response.json({ active: true })
+          }
+          asked.fetched += 1
+          if (!asked.isMetadataUp) return new Promise(() => {})
+          return Response.json({ issuer, introspection_endpoint: `${issuer}/introspect` })
+        },
+      },
+      () => now,
+    )
+    expect(await introspect('token')).toEqual({ active: true })
+    asked.isMetadataUp = false
+    now += 60
+    const failing = expect(introspect('junk')).rejects.toMatchObject({ reason: 'introspection_failed' })
+    expect(await introspect('token')).toEqual({ active: true })
+    await failing
+    asked.isMetadataUp = true
+    // They are asked for again beside the questions that follow.
+    await vi.waitFor(async () => {
+      now += 10
+      expect(await introspect('token')).toEqual({ active: true })
+      expect(asked.fetched).toBe(3)
+    })
   })
 
   it('name where to ask by client certificate, and the fetch of the options sends it', async () => {

@@ -1,11 +1,24 @@
 // The receiving end of a relay, over real HTTP: which notices it does not believe, and what one of them changes.
 
 import { randomUUID } from 'node:crypto'
-import { createLocalJWKSet, SignJWT } from 'jose'
-import { describe, expect, it } from 'vitest'
+import { createLocalJWKSet, exportJWK, generateKeyPair, type JWK, SignJWT } from 'jose'
+import { describe, expect, it, vi } from 'vitest'
 import { createRelayReceiver } from '../../src/access-tokens/index.js'
 import { ended } from './hand-run.js'
-import { AUDIENCE, api, foreign, log, own, RELAY, relay, seconds, withKeysAndClosers } from './relayed.js'
+import {
+  AUDIENCE,
+  api,
+  closers,
+  foreign,
+  log,
+  NOTICE_SECONDS,
+  own,
+  RELAY,
+  relay,
+  relayTo,
+  seconds,
+  withKeysAndClosers,
+} from './relayed.js'
 
 withKeysAndClosers()
 
@@ -194,6 +207,64 @@ describe('a notice', () => {
     pass(5)
     await send(all)
     expect(await isRevoked({ sid: 's2' })).toBe('store_failed')
+  })
+})
+
+describe('a relay whose key is replaced', () => {
+  const JWKS = 'https://rp.example.com/jwks'
+
+  /** An API that fetches the keys of its relay, and what is published there. */
+  async function scene() {
+    const published: { keys: readonly JWK[]; isUp: boolean } = { keys: [], isUp: true }
+    const realFetch = fetch
+    vi.stubGlobal('fetch', async (...asked: Parameters<typeof fetch>) => {
+      if (asked[0] !== JWKS) return realFetch(...asked)
+      return published.isUp ? Response.json({ keys: published.keys }) : new Response(null, { status: 500 })
+    })
+    closers.push(() => vi.unstubAllGlobals())
+    const one = await api({ keys: undefined, jwksUri: JWKS } as never)
+    const from = (by: typeof own, keyId?: string) =>
+      relayTo({
+        store: log(),
+        apis: [{ endpoint: one.endpoint, audience: AUDIENCE }],
+        timeoutSeconds: NOTICE_SECONDS,
+        dangerouslyAllowHttp: true,
+        privateKey: by.privateKey,
+        ...(keyId !== undefined && { keyId }),
+      })
+    return { ...one, published, from }
+  }
+
+  const jwkOf = async (by: typeof own, kid?: string): Promise<JWK> => ({
+    ...(await exportJWK(by.publicKey)),
+    ...(kid !== undefined && { kid }),
+  })
+
+  it.each<readonly [string, string | undefined, string | undefined, boolean]>([
+    ['neither key has an id', undefined, undefined, false],
+    ['neither key has an id, and both are published', undefined, undefined, true],
+    ['both keys have an id', 'old', 'new', true],
+    ['both keys have the same id', 'k', 'k', false],
+  ])('goes on telling the API, whatever strangers send: %s', async (_how, before, after, areBoth) => {
+    const { published, from, isRevoked, pass } = await scene()
+    published.keys = [await jwkOf(own, before)]
+    await from(own, before).refresh()
+    expect(await isRevoked({ sid: 's2' })).toBe(false)
+    await expect(from(await generateKeyPair('ES256'), 'invented').refresh()).rejects.toThrow()
+    published.keys = [...(areBoth ? published.keys : []), await jwkOf(foreign, after)]
+    pass(6)
+    expect(await isRevoked({ sid: 's2' })).toBe('store_failed')
+    await from(foreign, after).refresh()
+    expect(await isRevoked({ sid: 's2' })).toBe(false)
+  })
+
+  it('is answered 503 and not 400 while its keys cannot be had', async () => {
+    const { published, endpoint } = await scene()
+    published.isUp = false
+    const notice = new SignJWT({ iss: RELAY, aud: AUDIENCE, iat: seconds(), jti: randomUUID() })
+    const body = await notice.setProtectedHeader({ alg: 'ES256', typ: 'secevent+jwt' }).sign(own.privateKey)
+    const headers = { 'Content-Type': 'application/secevent+jwt' }
+    expect((await fetch(endpoint, { method: 'POST', headers, body })).status).toBe(503)
   })
 })
 

@@ -125,8 +125,13 @@ describe('requireJwt', () => {
   })
 
   it('has no verdict where the keys cannot be had', async () => {
-    const unreachable = { keys: undefined, issuer: 'http://127.0.0.1:9', dangerouslyAllowHttp: true } as never
-    expect(await api(unreachable).get(await signed())).toBe(503)
+    const iss = 'http://127.0.0.1:9'
+    const unreachable = { keys: undefined, issuer: iss, dangerouslyAllowHttp: true } as never
+    expect(await api(unreachable).get(await signed({ iss }))).toBe(503)
+    // Whatever the keys are, these are none.
+    for (const bad of [{ iss, exp: NOW - 6 }, { iss, aud: 'another' }, {}]) {
+      expect(await api(unreachable).get(await signed(bad))).toBe(401)
+    }
     const jwksUri = { keys: undefined, jwksUri: 'http://127.0.0.1:9/jwks', dangerouslyAllowHttp: true } as never
     expect(await api(jwksUri).get(await signed())).toBe(503)
   })
@@ -148,6 +153,71 @@ describe('requireJwt', () => {
       expect(asked.length).toBeLessThanOrEqual(2)
     },
   )
+
+  /** An API that discovers its keys, and the server of it. */
+  async function discovering() {
+    const jwkOf = async (by: KeyObject, kid?: string) => ({ ...(await exportJWK(createPublicKey(by))), kid })
+    const state = { at: '/jwks', keys: [await jwkOf(key, 'k')], isMetadataUp: true, discovered: 0 }
+    const { check, clock } = checkOver()
+    const handler = check.requireJwt({
+      issuer: ISSUER,
+      audience: 'https://api.example.com',
+      fetch: async (url: string) => {
+        if (!url.includes('.well-known')) {
+          return url === ISSUER + state.at ? Response.json({ keys: state.keys }) : new Response(null, { status: 404 })
+        }
+        state.discovered += 1
+        if (!state.isMetadataUp) throw new Error('down')
+        return Response.json({ issuer: ISSUER, jwks_uri: ISSUER + state.at })
+      },
+    })
+    const app = express().get('/', handler, (_req, res) => {
+      res.end()
+    })
+    const get = async (token: string) => (await request(app).get('/').set('Authorization', `Bearer ${token}`)).status
+    return { state, clock, get, jwkOf }
+  }
+
+  it('lets tokens of a new key in at once, whatever strangers have sent before', async () => {
+    const { state, get, jwkOf } = await discovering()
+    expect(await get(await signed())).toBe(200)
+    expect(await get(await signed({}, { kid: 'invented' }))).toBe(401)
+    state.keys = [await jwkOf(other, 'new')]
+    expect(await get(await signed({}, { kid: 'new' }, other))).toBe(200)
+    // The same id, another key.
+    state.keys = [await jwkOf(key, 'new')]
+    expect(await get(await signed({}, { kid: 'new' }))).toBe(200)
+  })
+
+  it('lets tokens in that do not say which of two keys signed them', async () => {
+    const { state, get, jwkOf } = await discovering()
+    state.keys = [await jwkOf(key), await jwkOf(other, 'named')]
+    for (const by of [key, other]) expect(await get(await signed({}, { kid: undefined }, by))).toBe(200)
+  })
+
+  it('keeps what it knows of its server while that is down, whatever strangers send', async () => {
+    const { state, clock, get } = await discovering()
+    expect(await get(await signed())).toBe(200)
+    state.isMetadataUp = false
+    clock.advance(61)
+    for (const kid of ['invented', 'another']) expect(await get(await signed({}, { kid }))).toBe(401)
+    for (const jti of ['1', '2']) {
+      expect(await get(await signed({ jti }))).toBe(200)
+      clock.advance(10)
+    }
+  })
+
+  it('finds keys that have moved', async () => {
+    const { state, clock, get, jwkOf } = await discovering()
+    expect(await get(await signed())).toBe(200)
+    Object.assign(state, { at: '/v2/jwks', keys: [await jwkOf(other, 'new')] })
+    clock.advance(61)
+    const moved = await signed({}, { kid: 'new' }, other)
+    expect(await get(moved)).toBe(503)
+    clock.advance(2)
+    expect(await get(moved)).toBe(200)
+    expect(state.discovered).toBe(2)
+  })
 
   it.each<readonly [string, object]>([
     ['issuer', { issuer: 'http://op.example.com' }],
