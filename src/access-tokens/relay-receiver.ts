@@ -4,12 +4,14 @@
 import { randomUUID } from 'node:crypto'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { JWTVerifyGetKey } from 'jose'
-import { monotonicSeconds } from '../deadline.js'
+import { isToCome, monotonicSeconds } from '../deadline.js'
 import { NoVerdictError } from '../errors.js'
 import { ExpiringMap } from '../expiring-map.js'
 import { readNodeBody } from '../http/bounded-body.js'
+import { MarksByKey } from '../marks/marks-by-key.js'
 import { sha256 } from '../marks/target.js'
 import { assertNumberIfGiven, assertOptions, isText, type OptionNames } from '../option-checks.js'
+import type { FoundMarks, LogoutStore } from '../stores/logout-store.js'
 import { memoryStore } from '../stores/memory-store.js'
 import type { MarksStore } from './claims-cache.js'
 import {
@@ -79,9 +81,25 @@ const NAMES: OptionNames<RelayReceiverOptions> = {
   monotonic: true,
 }
 
+/**
+ * By how much the wall clock may leave the monotonic one before it counts as set, or the machine as suspended. Clocks
+ * that run apart need days for it.
+ */
+const SET_SECONDS = 10
+
 interface Moment {
   readonly monotonic: number
   readonly wall: number
+}
+
+/** What this process was told while its clocks went on side by side. */
+interface Told {
+  /** A process that has forgotten what it was told says so by another name. */
+  readonly instance: string
+  readonly began: Moment
+  readonly clock: () => number
+  readonly marks: LogoutStore
+  allBefore?: Moment
 }
 
 /**
@@ -91,6 +109,10 @@ interface Moment {
  * that, and says that it is complete, naming that nonce, only when every mark of the log was taken here. So all that
  * was acknowledged before the nonce was given is known; for `boundSeconds` from then this process answers. No clocks of
  * two machines are compared. A notice of marks names a nonce as well: sent again, or minutes late, it changes nothing.
+ *
+ * **The clocks.** Marks end and are dated by a clock that begins with the wall clock and goes on with the monotonic
+ * one. Where those two have parted, nobody knows which dates are true: this process forgets what it was told, as if it
+ * had been restarted, and is told everything again before it answers.
  *
  * @throws TypeError where the options cannot work
  */
@@ -108,17 +130,30 @@ export function createRelayReceiver(options: RelayReceiverOptions): RelayReceive
     options.keys === undefined
       ? publishedKeys({ issuer, jwksUri: options.jwksUri ?? '', timeoutSeconds: KEYS_TIMEOUT_SECONDS, clock })
       : givenKeys(options.keys)
-  const marks = memoryStore({ clock })
-  /** A restarted process has forgotten what it was told, and says so by another name. */
-  const instance = randomUUID()
-  let toldAllBefore: Moment | undefined
-
   const moment = (): Moment => ({ monotonic: monotonic(), wall: clock() })
+  const steadyFrom = (began: Moment) => () => began.wall + monotonic() - began.monotonic
+  const begun = (began: Moment): Told => {
+    const steady = steadyFrom(began)
+    return { instance: randomUUID(), began, clock: steady, marks: memoryStore({ clock: steady }) }
+  }
+  let latest = begun(moment())
+  const told = (): Told => {
+    const now = moment()
+    const { began } = latest
+    const parted = now.wall - began.wall - (now.monotonic - began.monotonic)
+    if (Math.abs(parted) > SET_SECONDS) latest = begun(now)
+    return latest
+  }
+  /** What was ended in this process: no relay would tell it again. */
+  const endedHere = new MarksByKey()
+  const steady = steadyFrom(moment())
+
   const nonce = () => {
+    const { instance } = told()
     const { monotonic: at, wall } = moment()
     return `${instance}.${at}_${wall}`
   }
-  const momentOf = (text: string | undefined): Moment | undefined => {
+  const momentOf = (text: string | undefined, { instance }: Told): Moment | undefined => {
     const [name, at = ''] = text?.split(/\.(.*)/s) ?? []
     const [monotonicText, wallText] = at.split('_')
     const named = { monotonic: Number(monotonicText), wall: Number(wallText) }
@@ -131,26 +166,29 @@ export function createRelayReceiver(options: RelayReceiverOptions): RelayReceive
   /** Notices that were taken, for as long as they could come again. */
   const taken = new ExpiringMap<{ readonly expiresAt: number }>()
   const takeEnded = async ({ marks: ended, nonce: given }: Notice & { says: 'ended' }, id: string) => {
+    // One store for all of them: of another one that begins meanwhile the relay learns by the answer.
+    const known = told()
     if (given !== undefined) {
-      const named = momentOf(given)
+      const named = momentOf(given, known)
       // Of a process that is no more. The relay learns of this one by the answer, and tells it everything.
       if (named === undefined) return true
       if (ageOf(named) > NONCE_SECONDS) return false
       if (taken.get(id, monotonic()) !== undefined) return true
     }
-    for (const mark of ended) await marks.begin(orderOf(mark, clock()))
+    for (const mark of ended) await known.marks.begin(orderOf(mark, known.clock()))
     if (given !== undefined) taken.set(id, { expiresAt: monotonic() + NONCE_SECONDS }, monotonic())
     return true
   }
   /** Whether it is confirmed. */
   const take = async (notice: Notice, id: string): Promise<boolean> => {
     if (notice.says === 'ended') return takeEnded(notice, id)
-    const named = momentOf(notice.nonce)
-    if (named !== undefined && named.monotonic > (toldAllBefore?.monotonic ?? Number.NEGATIVE_INFINITY))
-      toldAllBefore = named
+    const known = told()
+    const named = momentOf(notice.nonce, known)
+    if (named !== undefined && named.monotonic > (known.allBefore?.monotonic ?? Number.NEGATIVE_INFINITY))
+      known.allBefore = named
     return true
   }
-  const mayAnswer = (): boolean => toldAllBefore !== undefined && ageOf(toldAllBefore) <= boundSeconds
+  const mayAnswer = ({ allBefore }: Told): boolean => allBefore !== undefined && ageOf(allBefore) <= boundSeconds
   const rules = { issuer, audience, algorithms: [...algorithms], typ: NOTICE_TYP, requiredClaims: ['iat', 'jti'] }
   const answerTo = async (req: IncomingMessage): Promise<number> => {
     if (req.method !== 'POST') return 405
@@ -171,10 +209,23 @@ export function createRelayReceiver(options: RelayReceiverOptions): RelayReceive
         .then((status) => send(res, status, status === 202 ? nonce() : undefined))
     },
     store: {
-      begin: (order) => marks.begin(order),
+      begin(order) {
+        const { target, issuedAt, seenSecondsAgo, marksExpireAt } = order
+        const [now, lasts] = [steady(), marksExpireAt - clock()]
+        endedHere.add({ ...target, issuedAt, seenAt: now - seenSecondsAgo, expiresAt: now + lasts }, now)
+        const { marks, clock: storeClock } = told()
+        return marks.begin({ ...order, marksExpireAt: storeClock() + lasts })
+      },
       marks(tokenKeys) {
-        if (!mayAnswer()) throw new Error('The relay has not said for too long that this process knows of every logout')
-        return marks.marks(tokenKeys)
+        const known = told()
+        if (!mayAnswer(known)) {
+          throw new Error('The relay has not said for too long that this process knows of every logout')
+        }
+        const found = known.marks.marks(tokenKeys)
+        const here = endedHere.size === 0 ? [] : endedHere.underAll(tokenKeys, steady())
+        if (here.length === 0) return found
+        const both = ({ now, marks }: FoundMarks): FoundMarks => ({ now, marks: [...marks, ...here] })
+        return isToCome(found) ? found.then(both) : both(found)
       },
     },
   }

@@ -210,6 +210,41 @@ describe('a notice', () => {
   })
 })
 
+describe.each([
+  ['ahead', 2 * 86_400],
+  ['behind', -2 * 86_400],
+])('a wall clock that is %s for a moment', (_where, off) => {
+  it('loses no mark and ends no later login', async () => {
+    let by = 0
+    const store = log()
+    const { endpoint, isRevoked, evictToken } = await api({ clock: () => Date.now() / 1000 + by })
+    const made = relay(store, endpoint)
+    store.marks.push(ended({ sid: 's1' }, seconds() - 200).mark)
+    // Of a logout without a Logout Token: the moment when it was seen is all that dates it.
+    store.marks.push({ ...ended({ sub: 'bob' }, seconds() - 200).mark, issuedAt: undefined })
+    await made.refresh()
+    await evictToken('token')
+    const verdicts = async () => [
+      await isRevoked({ sid: 's1' }),
+      await isRevoked({ sub: 'bob', sid: 'before', iat: seconds() - 300 }),
+      await isRevoked({ sub: 'carol', sid: 's3' }, 'token'),
+      await isRevoked({ sub: 'carol', sid: 's3' }, 'another'),
+    ]
+    const laterLogin = () => isRevoked({ sub: 'bob', sid: 'later', iat: seconds() - 10, auth_time: seconds() - 10 })
+    expect(await verdicts()).toEqual([true, true, true, false])
+    by = off
+    expect(await isRevoked({ sid: 's1' })).toBe('store_failed')
+    for (let i = 0; i < 20; i++) store.marks.push(ended({ sid: `other-${i}` }, seconds()).mark)
+    await made.refresh()
+    expect(await verdicts()).toEqual([true, true, true, false])
+    by = 0
+    expect(await isRevoked({ sid: 's1' })).toBe('store_failed')
+    await made.refresh()
+    expect(await verdicts()).toEqual([true, true, true, false])
+    expect(await laterLogin()).toBe(false)
+  })
+})
+
 describe('a relay whose key is replaced', () => {
   const JWKS = 'https://rp.example.com/jwks'
 

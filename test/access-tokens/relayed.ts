@@ -5,6 +5,7 @@ import type { AddressInfo } from 'node:net'
 import { createLocalJWKSet, exportJWK, generateKeyPair, type JWTPayload } from 'jose'
 import { afterEach, beforeAll } from 'vitest'
 import {
+  createClaims,
   createJwtCheck,
   createRelay,
   createRelayReceiver,
@@ -62,7 +63,11 @@ export async function api(more: Partial<RelayReceiverOptions> = {}) {
   const make = () => {
     const options = { issuer: RELAY, audience: AUDIENCE, keys, boundSeconds: 5, ...more }
     const receiver = createRelayReceiver({ ...options, monotonic: () => performance.now() / 1000 + passed })
-    return { receive: receiver.receiver(), check: createJwtCheck({ store: receiver.store }) }
+    const { store } = receiver
+    const introspection = { issuer: ISSUER, introspect: async () => ({ active: true }) }
+    const wall = more.clock && { clock: more.clock }
+    const claims = createClaims({ store, introspection, ...wall })
+    return { receive: receiver.receiver(), check: createJwtCheck({ store, ...wall }), claims }
   }
   let current = make()
   const state = { up: true, received: 0 }
@@ -77,14 +82,15 @@ export async function api(more: Partial<RelayReceiverOptions> = {}) {
     server.close()
   })
   const { port }: AddressInfo = Object(server.address())
-  const isRevoked = (claims: JWTPayload) =>
+  const isRevoked = (claims: JWTPayload, token?: string) =>
     current.check
-      .isRevoked({ iss: ISSUER, client_id: RP.clientId, sub: 'alice', iat: seconds() - 100, ...claims })
+      .isRevoked({ iss: ISSUER, client_id: RP.clientId, sub: 'alice', iat: seconds() - 100, ...claims }, token)
       .catch((error: { reason: string }) => error.reason)
   return {
     endpoint: `http://127.0.0.1:${port}/relay`,
     state,
     isRevoked,
+    evictToken: (token: string) => current.claims.evictToken(token),
     pass: (by: number) => {
       passed += by
     },
