@@ -2,6 +2,7 @@
 // to. Knows no route and no token but the one of the request.
 import type { IncomingHttpHeaders } from 'node:http'
 import type { JWTPayload } from 'jose'
+import { decodeProtectedHeader } from 'jose/decode/protected_header'
 import { EmbeddedJWK } from 'jose/jwk/embedded'
 import { calculateJwkThumbprint } from 'jose/jwk/thumbprint'
 import { jwtVerify } from 'jose/jwt/verify'
@@ -32,8 +33,8 @@ export interface ConfirmDpopOptions {
    */
   readonly origin: string
   /**
-   * Remembers for so many seconds that a proof was used: true if it is the first time, in one step. The key is a hash.
-   * Default: in this process, which suffices for one. With Redis:
+   * Remembers for so many seconds, a whole number, that a proof was used: true if it is the first time, in one step.
+   * The key is a hash. Default: in this process, which suffices for one. With Redis:
    * `async (key, seconds) => (await client.set(key, '', { NX: true, EX: seconds })) !== null`. A rejection is no
    * verdict: 503.
    */
@@ -85,8 +86,9 @@ export function confirmDpop(
     clockTolerance: TOLERANCE_SECONDS,
     requiredClaims: ['jti', 'htm', 'htu', 'ath'],
   }
-  // A proof is taken from one tolerance before its date to one after its age, and its date is a whole second.
-  const rememberedSeconds = maxAgeSeconds + 2 * TOLERANCE_SECONDS + 1
+  // A proof is taken from one tolerance before its date to one after its age, and its date is a whole second. So are
+  // those that Redis counts.
+  const rememberedSeconds = Math.ceil(maxAgeSeconds) + 2 * TOLERANCE_SECONDS + 1
   /** Requests whose proof was taken: a second guard of the same request asks once more, and must not call it used. */
   const taken = new WeakMap<object, string>()
   const confirm = async (req: DpopRequest, claims: TokenClaims): Promise<boolean> => {
@@ -94,12 +96,13 @@ export function confirmDpop(
     const thumbprint = thumbprintOf(claims)
     const token = isDpop(req) ? tokenOf(req, true) : undefined
     if (proof === undefined || thumbprint === undefined || typeof token !== 'string') return false
+    // First: a key of the sender's choice, as large as it may be, is not computed with.
+    if ((await thumbprintOfKeyIn(proof)) !== thumbprint) return false
     const verified = await jwtVerify(proof, EmbeddedJWK, { ...rules, currentDate: new Date(clock() * 1000) }).catch(
       () => undefined,
     )
     if (verified === undefined) return false
-    const { payload, protectedHeader } = verified
-    if ((await calculateJwkThumbprint(protectedHeader.jwk ?? {})) !== thumbprint) return false
+    const { payload } = verified
     if (!isFor(payload, req, origin) || payload.ath !== sha256(token)) return false
     if (!isText(payload.jti)) return false
     if (taken.get(req) === proof) return true
@@ -121,6 +124,15 @@ function proofOf({ headers }: DpopRequest): string | undefined {
 function thumbprintOf({ cnf }: TokenClaims): string | undefined {
   const jkt: unknown = typeof cnf === 'object' && cnf !== null ? Reflect.get(cnf, 'jkt') : undefined
   return isText(jkt) ? jkt : undefined
+}
+
+async function thumbprintOfKeyIn(proof: string): Promise<string | undefined> {
+  try {
+    const { jwk } = decodeProtectedHeader(proof)
+    return jwk === undefined ? undefined : await calculateJwkThumbprint(jwk)
+  } catch {
+    return undefined
+  }
 }
 
 /** This method at this address; query and fragment are no part of it. */

@@ -6,7 +6,7 @@ import type { AddressInfo } from 'node:net'
 import express from 'express'
 import { calculateJwkThumbprint, exportJWK, generateKeyPair, SignJWT } from 'jose'
 import { allowInsecureRequests, DPoP, protectedResourceRequest } from 'oauth4webapi'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it, onTestFinished, vi } from 'vitest'
 import { type ConfirmDpopOptions, confirmDpop, createClaims, createJwtCheck } from '../../src/access-tokens/index.js'
 import { sha256 } from '../../src/marks/target.js'
 import { memoryStore } from '../../src/stores/memory-store.js'
@@ -191,6 +191,26 @@ describe('a proof', () => {
     const statuses = await Promise.all([send(proof), send(proof)])
     expect(statuses.sort()).toEqual([200, 401])
     expect(await send(proof)).toBe(401)
+  })
+
+  it('by another key than that of the token is refused before anything is computed with that key', async () => {
+    const proof = await proofWith({ by: stolen })
+    const verify = vi.spyOn(crypto.subtle, 'verify')
+    onTestFinished(() => verify.mockRestore())
+    expect(await send(proof)).toBe(401)
+    expect(verify).not.toHaveBeenCalled()
+    expect(await send(await proofWith({}))).toBe(200)
+    expect(verify).toHaveBeenCalled()
+  })
+
+  it('is remembered for whole seconds, as Redis counts them', async () => {
+    const asked: number[] = []
+    const remember = (_key: string, seconds: number) => asked.push(seconds) > 0
+    const confirm = confirmDpop({ origin, remember, maxAgeSeconds: 0.5 })
+    const headers = { authorization: 'DPoP opaque', dpop: await proofWith({}) }
+    const req = { headers, method: 'GET', url: '/api/opaque' }
+    expect(await confirm(req, active({ cnf: { jkt } }))).toBe(true)
+    expect(asked).toEqual([12])
   })
 
   it('that another key has used is not used up', async () => {

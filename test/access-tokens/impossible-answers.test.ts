@@ -1,7 +1,7 @@
 // Answers that cannot be true: none of them may keep a token alive that a logout has ended.
 import express from 'express'
 import request from 'supertest'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import { createClaims } from '../../src/access-tokens/index.js'
 import type { LogoutEvent } from '../../src/index.js'
 import { tokenKey } from '../../src/marks/target.js'
@@ -130,6 +130,9 @@ describe('a token in the URL is seen behind any question mark', () => {
     '/??access_token=abc',
     '/?a?access_token=abc',
     '/?x&access%5Ftoken=abc',
+    '/?%61%63%63%65%73%73%5f%74%6F%6b%65%6e',
+    `/?${'&'.repeat(5000)}access_token`,
+    '/?access_token?a',
   ]) {
     it(url, async () => {
       const { claims } = claimsOver(() => active())
@@ -139,6 +142,34 @@ describe('a token in the URL is seen behind any question mark', () => {
       await request(app).get(url).set('Authorization', 'Bearer abc').expect(400)
     })
   }
+})
+
+it.each([
+  '/?Access_token=a',
+  '/?access%20token=a',
+  '/?xaccess_token=a',
+  '/?access_tokens=a',
+  '/?a=access_token',
+  '/access_token',
+])('no token is seen in %s', async (url) => {
+  const { claims } = claimsOver(() => active())
+  expect(new URLSearchParams(url.split('?')[1]).has('access_token')).toBe(false)
+  const handler = claims.requireToken()
+  const app = express().use(handler, (_req, res) => void res.end())
+  await request(app).get(url).set('Authorization', 'Bearer abc').expect(200)
+})
+
+it('a query of separators alone is not taken apart into its thousands of pairs', async () => {
+  const { claims } = claimsOver(() => active())
+  const parsed = vi.spyOn(globalThis, 'URLSearchParams')
+  onTestFinished(() => parsed.mockRestore())
+  const headers = { authorization: 'Bearer abc' }
+  const passed = await new Promise((resolve) => {
+    const res = { statusCode: 200, setHeader() {}, end: () => resolve('refused') }
+    claims.requireToken()({ headers, url: `/?${'&'.repeat(15_000)}` }, res, () => resolve('in'))
+  })
+  expect(passed).toBe('in')
+  expect(parsed.mock.calls.length).toBeLessThanOrEqual(1)
 })
 
 it('a client of the eviction endpoint chooses no key of the store', async () => {
