@@ -1,6 +1,6 @@
 // What a route asks of a good access token: scope, audience, proof of possession. Knows neither how a token was found
 // good nor where.
-import { isToCome } from '../deadline.js'
+import { isToCome, within } from '../deadline.js'
 import { isText } from '../option-checks.js'
 import {
   answer,
@@ -35,13 +35,16 @@ export interface RouteOptions<Req = TokenRequest> {
   /**
    * Proof of possession, at every request and never cached: called for tokens that are bound to a key or a certificate
    * (`cnf`, RFC 7800), and lets them in by `true` alone. It also lets the scheme `DPoP` in. Without it such tokens are
-   * refused: they are no bearer tokens (RFC 9449 7.2, RFC 8705 3). For DPoP there is `confirmDpop`.
+   * refused: they are no bearer tokens (RFC 9449 7.2, RFC 8705 3). For DPoP there is `confirmDpop`. After five seconds
+   * without an answer nobody can tell: 503.
    */
   readonly confirm?: Confirm<Req>
   /** Protection space named in `WWW-Authenticate`. Default `api`. */
   readonly realm?: string
 }
 
+/** What remembers the proofs may hang; then nobody can tell, and the request is not kept for ever. */
+const CONFIRM_SECONDS = 5
 const QUOTABLE = /^[\x20-\x21\x23-\x5B\x5D-\x7E]+$/
 /** RFC 6749 3.3. */
 const SCOPE_TOKEN = /^[\x21\x23-\x5B\x5D-\x7E]+$/
@@ -77,7 +80,7 @@ export function bearerRoute<Req extends TokenRequest>(options: RouteOptions<Req>
   }
   if (!QUOTABLE.test(realm)) throw new TypeError(`${caller}: realm must be printable ASCII without quotes`)
   const unproven = async (req: Req, claims: TokenClaims): Promise<Refusal | undefined> => {
-    if ((await confirm?.(req, claims)) === true) return undefined
+    if (confirm !== undefined && (await within(CONFIRM_SECONDS, confirm(req, claims))) === true) return undefined
     return algorithms !== undefined && isDpop(req) ? INVALID_PROOF : INVALID_TOKEN
   }
   const scope = scopes.length === 0 ? '' : `, scope="${scopes.join(' ')}"`

@@ -1,12 +1,18 @@
 // Wires introspection, cache, middleware and eviction endpoint into the object an API holds. Every option, its default
 // and its boot-time check are here; no rule is.
-import { within } from '../deadline.js'
+import { isLate, within } from '../deadline.js'
 import { type EventListener, emitter } from '../events.js'
 import { outline } from '../http/outline.js'
 import type { ClaimsEvictor, EndedClaims } from '../logout/claims-evictor.js'
 import { DEFAULT_TOLERANCE_SECONDS } from '../marks/covering.js'
 import { tokenKey } from '../marks/target.js'
-import { assertNumber, assertOptions, functionIfGiven, type OptionNames } from '../option-checks.js'
+import {
+  assertNumber,
+  assertNumberIfGiven,
+  assertOptions,
+  functionIfGiven,
+  type OptionNames,
+} from '../option-checks.js'
 import { admittedTokens, type TokenHandler, type TokenRequest } from './bearer.js'
 import { ClaimsCache, type LoadClaims, type LookupOptions, type MarksStore, type Verdict } from './claims-cache.js'
 import { type EvictionEndpointOptions, type EvictionHandler, evictionEndpoint } from './eviction-endpoint.js'
@@ -20,6 +26,8 @@ import { deepFreeze, type TokenClaims } from './token-claims.js'
 export interface CustomIntrospection {
   readonly issuer: string
   readonly introspect: Introspect
+  /** How long an answer is waited for; after that nobody can tell: 503. Seconds; default 5. */
+  readonly timeoutSeconds?: number
 }
 
 /** Makes what the application needs out of an answer, once per answer. A rejection is no verdict: 503. */
@@ -112,6 +120,8 @@ const DEFAULTS = {
   enrichTimeoutSeconds: 5,
 } as const
 
+const DEFAULT_INTROSPECT_TIMEOUT_SECONDS = 5
+
 const MAX_NEGATIVE_LIFETIME_SECONDS = 60
 
 const NAMES: OptionNames<ClaimsOptions<unknown>> = {
@@ -173,7 +183,7 @@ function loader<Application>(
 ): LoadClaims<Application | undefined> {
   const introspect =
     'introspect' in introspection
-      ? introspection.introspect
+      ? punctual(introspection)
       : introspectionClient(introspection, clock, (error) => emit({ type: 'warning', error }))
   return async (token) => {
     const claims = await introspect(token)
@@ -187,6 +197,22 @@ function loader<Application>(
       return { claims, application: await within(enrichTimeoutSeconds, (async () => enrich(claims, token))()) }
     } catch (error) {
       throw noVerdict('enrich_failed', outline(error))
+    }
+  }
+}
+
+/** A promise that never settles would keep its requests, and all that come for the same token, for ever. */
+function punctual({ introspect, timeoutSeconds }: CustomIntrospection): Introspect {
+  if (typeof introspect !== 'function') {
+    throw new TypeError('introspection.introspect must be a function of a token that answers as RFC 7662 says')
+  }
+  assertNumberIfGiven('introspection.timeoutSeconds', timeoutSeconds, { above: 0, most: 60 })
+  const seconds = timeoutSeconds ?? DEFAULT_INTROSPECT_TIMEOUT_SECONDS
+  return async (token) => {
+    try {
+      return await within(seconds, introspect(token))
+    } catch (error) {
+      throw isLate(error) ? noVerdict('introspection_late', outline(error)) : error
     }
   }
 }

@@ -113,9 +113,13 @@ export function wasIssuedAfter({ issuedAt, seenAt }: Mark, token: TokenStanding)
   return token.issuedAt !== undefined && token.issuedAt > (issuedAt ?? seenAt)
 }
 
-/** Freezes JSON all the way down, so that no request can change what the next one sees. */
-export function deepFreeze(value: unknown): void {
-  if (typeof value !== 'object' || value === null || Object.isFrozen(value)) return
+/**
+ * Freezes JSON all the way down, so that no request can change what the next one sees; also below what comes frozen,
+ * which says nothing of its members.
+ */
+export function deepFreeze(value: unknown, seen = new WeakSet()): void {
+  if (typeof value !== 'object' || value === null || seen.has(value)) return
+  seen.add(value)
   Object.freeze(value)
-  for (const member of Object.values(value)) deepFreeze(member)
+  for (const member of Object.values(value)) deepFreeze(member, seen)
 }

@@ -11,6 +11,7 @@ import {
   handClock,
   handServer,
   INACTIVE,
+  ISSUER,
   isActive,
   NOW,
   promptServer,
@@ -400,6 +401,16 @@ describe('without a verdict nobody is let in and nobody is refused', () => {
     const { introspection } = promptServer(() => active())
     const claims = createClaims({ introspection, store, storeTimeoutSeconds: 0.02 })
     await expect(claims.lookup('token')).rejects.toMatchObject({ code: 'ERR_NO_VERDICT', reason: 'store_failed' })
+  })
+
+  it('where a way of one’s own to ask hangs, and no question is left open', async () => {
+    const introspect = () => new Promise<never>(() => {})
+    const claims = createClaims({ introspection: { issuer: ISSUER, introspect, timeoutSeconds: 0.02 } })
+    const late = { code: 'ERR_NO_VERDICT', reason: 'introspection_late' }
+    for (const each of [claims.lookup('token'), claims.lookup('token'), claims.lookup('another')]) {
+      await expect(each).rejects.toMatchObject(late)
+    }
+    expect(claims.size.questions).toBe(0)
   })
 
   it('where the hook that makes application claims fails or hangs', async () => {

@@ -180,6 +180,17 @@ describe('one entry', () => {
     expect(Object.isFrozen(verdict.claims.authorization_details?.[0])).toBe(true)
   })
 
+  it('nor where a way of one’s own to ask hands out what is frozen at the top alone, or goes in a circle', async () => {
+    const answer: Record<string, unknown> = { ...active({ realm_access: Object.freeze({ roles: ['user'] }) }) }
+    Object.assign(answer, { circle: answer })
+    const { claims } = claimsOver(() => Object.freeze(answer) as TokenClaims)
+    const verdict = await claims.lookup('token')
+    if (!verdict.active) throw new Error('not let in')
+    const roles: unknown = Reflect.get(Object(verdict.claims.realm_access), 'roles')
+    expect(() => (roles as string[]).push('admin')).toThrow(TypeError)
+    expect(roles).toEqual(['user'])
+  })
+
   it('is tied to nobody where the answer names no client, and is then ended by its token alone', async () => {
     const { claims } = claimsOver(() => active({ client_id: undefined }))
     claims.evict(ended({ sub: 'alice' }, NOW))
@@ -201,6 +212,8 @@ describe('options', () => {
     clock: { clock: 7 },
     store: { store: {} },
     introspection: { introspection: undefined },
+    introspect: { introspection: { issuer: ISSUER, introspect: 'https://op.example.com/introspect' } },
+    timeoutSeconds: { introspection: { issuer: ISSUER, introspect: async () => active(), timeoutSeconds: 0 } },
   })) {
     it(`a ${name} that cannot work is refused at start-up by its name`, () => {
       const bad: never = { introspection, ...options } as never

@@ -37,7 +37,8 @@ export function handServer() {
       open.push({ token, answer: resolve, fail: reject })
     })
   return {
-    introspection: { issuer: ISSUER, introspect },
+    // However slow the machine is: some questions are left open.
+    introspection: { issuer: ISSUER, introspect, timeoutSeconds: 60 },
     open,
     get asked() {
       return asked

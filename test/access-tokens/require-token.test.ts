@@ -3,11 +3,12 @@
 import { createRequire } from 'node:module'
 import express from 'express'
 import request from 'supertest'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import { createClaims, type RequireTokenOptions, type TokenClaims } from '../../src/access-tokens/index.js'
 import type { LogoutStore } from '../../src/stores/logout-store.js'
 import { memoryStore } from '../../src/stores/memory-store.js'
 import { active, ended, handClock, INACTIVE, NOW, promptServer } from './hand-run.js'
+import { askHandler } from './token-doors.js'
 
 /** Express 4 has no types of its own here; what is used of it is the same in both. */
 const express4: typeof express = createRequire(import.meta.url)('express4')
@@ -310,6 +311,17 @@ describe('confirm', () => {
   it('is not asked about tokens that are bound to nothing', async () => {
     const { app } = bound(() => false)
     await request(app).get('/api').set('Authorization', 'Bearer free').expect(200)
+  })
+
+  it('that hangs is no verdict after five seconds', async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
+    onTestFinished(() => void vi.useRealTimers())
+    const { claims } = bound(undefined)
+    const outcome = askHandler(claims.requireToken({ confirm: () => new Promise(() => {}) }), 'bound', () => {})
+    await vi.advanceTimersByTimeAsync(4999)
+    expect(await Promise.race([outcome, 'waits'])).toBe('waits')
+    await vi.advanceTimersByTimeAsync(1)
+    expect(await outcome).toBe('no verdict')
   })
 
   it('fails closed', async () => {
