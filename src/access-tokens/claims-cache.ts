@@ -4,9 +4,10 @@ import { LRUCache } from 'lru-cache'
 import { isToCome, unlessAborted, within } from '../deadline.js'
 import { LogoutError } from '../errors.js'
 import type { EventListener } from '../events.js'
+import { ExpiringMap } from '../expiring-map.js'
 import { outline } from '../http/outline.js'
 import type { EndedClaims } from '../logout/claims-evictor.js'
-import type { Mark } from '../marks/covering.js'
+import { type Mark, withMark } from '../marks/covering.js'
 import { sha256, tokenKey } from '../marks/target.js'
 import type { FoundMarks, LogoutStore } from '../stores/logout-store.js'
 import { LocalMarks } from './local-marks.js'
@@ -99,7 +100,27 @@ interface Question<Application> extends Asked {
   readonly answer: Promise<Answer<Application>>
 }
 
+/**
+ * Why a token was refused, where a login that is recorded later may still say that it lives: judged anew at each use,
+ * by what dated it first, and without the authorization server.
+ */
+interface Refusal extends TokenStanding {
+  readonly tokenKey: string
+  readonly boundAt: number
+  readonly tokenExpiresAt: number
+  /** What it was refused by, should the store forget that earlier than the token expires. */
+  readonly marks: readonly Mark[]
+  readonly expiresAt: number
+}
+
+type Judged = Pick<Refusal, keyof TokenStanding | 'tokenKey' | 'boundAt' | 'tokenExpiresAt'>
+
 const INACTIVE = Object.freeze({ active: false } as const)
+
+/** When a token was known to exist: there is one less to doubt where it was met before. */
+function earliest({ boundAt }: Judged, before: Refusal | undefined): number {
+  return Math.min(boundAt, before?.boundAt ?? boundAt)
+}
 
 /**
  * A cache of introspection answers that a logout ends.
@@ -118,6 +139,7 @@ export class ClaimsCache<Application> {
   readonly #inactive: LRUCache<string, InactiveAnswer>
   readonly #questions = new Map<string, Question<Application>>()
   readonly #marks: LocalMarks
+  readonly #refusals = new ExpiringMap<Refusal>()
   readonly #warned = new Set<() => LogoutError>()
 
   constructor(options: ClaimsCacheOptions<Application>) {
@@ -143,7 +165,7 @@ export class ClaimsCache<Application> {
       active: this.#active.size,
       inactive: this.#inactive.size,
       questions: this.#questions.size,
-      marks: this.#marks.size,
+      marks: this.#marks.size + this.#refusals.size,
     }
   }
 
@@ -200,7 +222,10 @@ export class ClaimsCache<Application> {
     const cached = this.#cached(key, maxAgeSeconds)
     if (cached !== undefined && !cached.active) return INACTIVE
     // What was found ended needs nobody's word any more, least of all that of a store that may be down.
-    if (this.#marks.isMarked(cached?.tokenKey ?? tokenKey(token))) return INACTIVE
+    const own = cached?.tokenKey ?? tokenKey(token)
+    if (this.#marks.isMarked(own)) return INACTIVE
+    const refusal = this.#refusalOf(own)
+    if (refusal !== undefined) return this.#revise(key, token, maxAgeSeconds, refusal)
     if (cached === undefined) return this.#ask(key, token, maxAgeSeconds, begun, 0)
     const found = this.#marksUnder(cached.keys)
     // No promise where nothing has to be waited for: it would be the larger part of what a use costs.
@@ -218,6 +243,13 @@ export class ClaimsCache<Application> {
   ): Promise<Verdict<Application>> {
     const verdict = await this.#weigh(key, cached, begun, (await found).marks)
     return verdict ?? this.#ask(key, token, maxAgeSeconds, begun, 0)
+  }
+
+  /** Nobody is asked about a token that is refused for the same reason as before. */
+  async #revise(key: string, token: string, maxAgeSeconds: number, refusal: Refusal): Promise<Verdict<Application>> {
+    const { marks } = await this.#marksUnder(refusal.keys)
+    if (await this.#isEnded(key, refusal, marks)) return INACTIVE
+    return this.#lookup(key, token, maxAgeSeconds)
   }
 
   #cached(key: string, maxAgeSeconds: number): Answer<Application> | undefined {
@@ -341,14 +373,26 @@ export class ClaimsCache<Application> {
     begun: number,
     marks: readonly Mark[],
   ): Promise<Verdict<Application> | undefined> {
-    const judged = marks.length > 0 ? await this.#judged(marks, answer) : undefined
-    if (judged !== undefined) {
-      const { mark, evidence } = judged
-      if (namesAnother(mark, answer)) this.#warnOnce(userOfTwoNames)
-      if (evidence === 'dates' && wasIssuedAfter(mark, answer)) this.#warnOnce(datedOnly)
-      return this.#end(key, mark, answer)
+    const isEnded = await this.#isEnded(key, answer, marks)
+    return isEnded ? INACTIVE : this.#unended(key, answer, begun, marks)
+  }
+
+  /** By the earliest that is known of the token: what was ended is not let in because it is met anew. */
+  async #isEnded(key: string, token: Judged, found: readonly Mark[]): Promise<boolean> {
+    const refusal = this.#refusalOf(token.tokenKey)
+    const marks = refusal === undefined ? found : [...found, ...refusal.marks]
+    if (marks.length === 0) return false
+    const judged = await this.#judged(marks, token, earliest(token, refusal))
+    if (judged === undefined) {
+      // Unless somebody has found out meanwhile that it was ended after all.
+      if (refusal === this.#refusalOf(token.tokenKey)) this.#refusals.delete(token.tokenKey)
+      return false
     }
-    return this.#unended(key, answer, begun, marks)
+    const { mark, evidence } = judged
+    if (namesAnother(mark, token)) this.#warnOnce(userOfTwoNames)
+    if (evidence === 'dates' && wasIssuedAfter(mark, token)) this.#warnOnce(datedOnly)
+    this.#end(key, judged, token)
+    return true
   }
 
   #unended(
@@ -364,10 +408,10 @@ export class ClaimsCache<Application> {
     return answer.tokenExpiresAt <= this.#options.clock() ? INACTIVE : answer.verdict
   }
 
-  async #judged(marks: readonly Mark[], answer: ActiveAnswer<Application>): Promise<Judgement | undefined> {
+  async #judged(marks: readonly Mark[], token: Judged, boundAt: number): Promise<Judgement | undefined> {
     const { store, storeTimeoutSeconds } = this.#options
     try {
-      return await within(storeTimeoutSeconds, judge(marks, answer, answer.boundAt, recordsOf(store)))
+      return await within(storeTimeoutSeconds, judge(marks, token, boundAt, recordsOf(store)))
     } catch (cause) {
       return storeFailed(cause)
     }
@@ -383,15 +427,29 @@ export class ClaimsCache<Application> {
   }
 
   /**
-   * Once ended, a token stays ended here, also when it is met later without the entry that dated it. Once it has
-   * expired, that is enough.
+   * Once ended, a token stays ended here, also when it is met later without the entry that dated it; unless it turns
+   * out to be of a login that was not ended. Once it has expired, that is enough.
    */
-  #end(key: string, mark: Mark, { tokenKey: own, tokenExpiresAt }: ActiveAnswer<Application>): Verdict<Application> {
-    const marksExpireAt = Math.max(mark.expiresAt, this.#options.clock() + this.#options.marksLifetimeSeconds)
-    const expiresAt = Math.min(marksExpireAt, tokenExpiresAt + this.#options.toleranceSeconds)
+  #end(key: string, { mark, isFinal }: Judgement, token: Judged): void {
+    const { clock, marksLifetimeSeconds, toleranceSeconds } = this.#options
+    const { tokenKey: own, tokenExpiresAt, keys, isWhole, subKey, sidKey, authTime, issuedAt } = token
+    const marksExpireAt = Math.max(mark.expiresAt, clock() + marksLifetimeSeconds)
+    const expiresAt = Math.min(marksExpireAt, tokenExpiresAt + toleranceSeconds)
     this.#forget(key)
-    this.#marks.remember({ scope: 'token', key: own, issuedAt: mark.issuedAt, seenAt: mark.seenAt, expiresAt })
-    return INACTIVE
+    if (isFinal) {
+      this.#refusals.delete(own)
+      this.#marks.remember({ scope: 'token', key: own, issuedAt: mark.issuedAt, seenAt: mark.seenAt, expiresAt })
+      return
+    }
+    // Found by several at once, it is of the earliest of them.
+    const before = this.#refusalOf(own)
+    const known = { tokenKey: own, tokenExpiresAt, boundAt: earliest(token, before), expiresAt }
+    const marks = withMark(before?.marks ?? [], mark)
+    this.#refusals.set(own, { keys, isWhole, subKey, sidKey, authTime, issuedAt, ...known, marks }, clock())
+  }
+
+  #refusalOf(own: string): Refusal | undefined {
+    return this.#refusals.size === 0 ? undefined : this.#refusals.get(own, this.#options.clock())
   }
 
   /** The store first, then what arrived here meanwhile: no mark that was written before the look-up began is missed. */

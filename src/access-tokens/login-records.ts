@@ -6,7 +6,10 @@ import type { Binding, LogoutStore, NewBinding } from '../stores/logout-store.js
 import { ends, type TokenStanding } from './token-claims.js'
 
 /** The part of a store that can say it. */
-export type LoginRecords = Pick<LogoutStore, 'read'>
+export interface LoginRecords extends Pick<LogoutStore, 'read'> {
+  /** Where `read` may be answered by a copy: the same of the store itself. */
+  readonly readNow?: LogoutStore['read']
+}
 
 /**
  * A logout store that also remembers of which login each access token is that `bind` and `addTokens` record, or where
@@ -50,8 +53,12 @@ const ONE_ANSWER_SECONDS = 1
 
 /** The records of a store, if it has any; a relay has none. */
 export function recordsOf(store: Partial<LoginRecords> | undefined): LoginRecords | undefined {
-  const read = store?.read
-  return read === undefined ? undefined : { read: (name) => read.call(store, name) }
+  const { read, readNow } = store ?? {}
+  if (read === undefined) return undefined
+  return {
+    read: (name) => read.call(store, name),
+    ...(readNow !== undefined && { readNow: (name: string) => readNow.call(store, name) }),
+  }
 }
 
 type Dates = Pick<Binding, 'issuedAt' | 'startedAt' | 'expiresAt'>
@@ -65,6 +72,8 @@ export type Evidence = 'token-mark' | 'login-of-token' | 'login-of-sid' | 'dates
 export interface Judgement {
   readonly mark: Mark
   readonly evidence: Evidence
+  /** Nothing that may still be written says otherwise: neither the login of this token nor a later one of its `sid`. */
+  readonly isFinal: boolean
 }
 
 /**
@@ -78,29 +87,41 @@ export async function judge(
   firstSeenAt: number | undefined,
   records: LoginRecords | undefined,
 ): Promise<Judgement | undefined> {
+  const judged = await judgeBy(records?.read, marks, token, firstSeenAt)
+  if (judged === undefined || judged.evidence === 'token-mark' || records?.readNow === undefined) return judged
+  // A copy may not have heard yet of the login that this token is of. Whoever is let in costs no question by that.
+  return judgeBy(records.readNow, marks, token, firstSeenAt)
+}
+
+async function judgeBy(
+  read: LoginRecords['read'] | undefined,
+  marks: readonly Mark[],
+  token: TokenStanding,
+  firstSeenAt: number | undefined,
+): Promise<Judgement | undefined> {
   const own = marks.find(({ scope }) => scope === 'token')
-  if (own !== undefined) return { mark: own, evidence: 'token-mark' }
+  if (own !== undefined) return { mark: own, evidence: 'token-mark', isFinal: true }
   const others = marks.filter(({ scope }) => scope === 'sid' || scope === 'sub')
   if (others.length === 0) return undefined
   const [key] = token.keys
-  const ofItself = token.isWhole && key !== undefined ? await loginOf(records, ofToken(key)) : undefined
+  const ofItself = token.isWhole && key !== undefined ? await loginOf(read, ofToken(key)) : undefined
   if (ofItself !== undefined) return coveredBy(others, ofItself, 'login-of-token')
-  const ofItsSid = token.sidKey === undefined ? undefined : await loginOf(records, ofSid(token.sidKey))
+  const ofItsSid = token.sidKey === undefined ? undefined : await loginOf(read, ofSid(token.sidKey))
   // A token that is older than the login is of another one, before it.
   const latest = (token.issuedAt ?? Number.NEGATIVE_INFINITY) + ONE_ANSWER_SECONDS
   if (ofItsSid !== undefined && latest >= (ofItsSid.issuedAt ?? Number.POSITIVE_INFINITY)) {
     return coveredBy(others, ofItsSid, 'login-of-sid')
   }
   const mark = others.find((each) => ends(each, token, firstSeenAt))
-  return mark && { mark, evidence: 'dates' }
+  return mark && { mark, evidence: 'dates', isFinal: read === undefined }
 }
 
 function coveredBy(marks: readonly Mark[], login: SignOn, evidence: Evidence): Judgement | undefined {
   const mark = marks.find((each) => covers(each, { ...login, subKey: each.subKey ?? '' }))
-  return mark && { mark, evidence }
+  return mark && { mark, evidence, isFinal: evidence === 'login-of-token' }
 }
 
-async function loginOf(records: LoginRecords | undefined, name: string): Promise<SignOn | undefined> {
-  const state = await records?.read(name)
+async function loginOf(read: LoginRecords['read'] | undefined, name: string): Promise<SignOn | undefined> {
+  const state = await read?.(name)
   return state?.ended ? undefined : state?.binding
 }

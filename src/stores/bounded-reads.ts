@@ -55,6 +55,8 @@ export interface BoundedReads extends LogStore {
    * Each page of the log is handed to this as well, once it counts here: what other nodes ended, and what this one did.
    */
   hear(listener: (page: Pick<LogPage, 'reset' | 'endedIds' | 'moves'>) => void): void
+  /** As `read`, and asks the store each time: for what must not be refused because a copy does not know it yet. */
+  readNow(sessionId: string): Promise<SessionState>
   /** Pulls now; rejects if that fails. */
   refresh(): Promise<void>
   /** Stops pulling. From B seconds later on each read asks the store. */
@@ -173,6 +175,11 @@ class Replica implements BoundedReads {
     const now = this.#storeNow()
     if (known !== undefined && known.expiresAt > now)
       return { ended: false, binding: known, marks: this.#marks.underAll([known.sidKey, known.subKey], now) }
+    return this.readNow(sessionId)
+  }
+
+  async readNow(sessionId: string): Promise<SessionState> {
+    if (!this.#isFresh()) return this.#store.read(sessionId)
     const changes = this.#changes
     const state = await this.#store.read(sessionId)
     if (changes === this.#changes && state.binding !== undefined && !state.ended) this.#remember(state.binding)

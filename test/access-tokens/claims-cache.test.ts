@@ -177,6 +177,37 @@ describe('a mark denies, whatever the authorization server says', () => {
     clock.advance(600)
     expect(await isActive(claims)).toBe(false)
   })
+
+  it.each([
+    ['keeps', false],
+    ['loses', true],
+  ])(
+    'nor where a store that could tell of a later login %s the mark, and nobody is asked about it',
+    async (_does, loses) => {
+      const clock = handClock()
+      const store = memoryStore({ clock })
+      let isLost = false
+      const marks = (keys: readonly string[]) => (isLost ? { now: clock(), marks: [] } : store.marks(keys))
+      const { introspection, asked } = promptServer(() => active({ iat: NOW + 2 }))
+      const claims = createClaims({
+        ...{ introspection, clock },
+        store: { marks, begin: (order) => store.begin(order), read: (name) => store.read(name) },
+      })
+      expect(await isActive(claims)).toBe(true)
+      const target = targetKey({ ...RP, sub: 'alice' })
+      const dates = { issuedAt: NOW, seenSecondsAgo: 0, marksExpireAt: NOW + DAY }
+      await store.begin({ target, ...dates, mayDestroy: true })
+      clock.advance(1)
+      expect(await isActive(claims)).toBe(false)
+      expect(await claims.lookup('token', { maxAgeSeconds: 0 })).toEqual({ active: false })
+      isLost = loses
+      const known = asked.length
+      clock.advance(600)
+      expect(await isActive(claims)).toBe(false)
+      expect(asked).toHaveLength(known)
+      expect(claims.size).toMatchObject({ active: 0, marks: 1 })
+    },
+  )
 })
 
 describe('nothing is served at or after exp', () => {
@@ -400,6 +431,20 @@ describe('without a verdict nobody is let in and nobody is refused', () => {
     const store = { marks: () => new Promise<never>(() => {}), begin: down }
     const { introspection } = promptServer(() => active())
     const claims = createClaims({ introspection, store, storeTimeoutSeconds: 0.02 })
+    await expect(claims.lookup('token')).rejects.toMatchObject({ code: 'ERR_NO_VERDICT', reason: 'store_failed' })
+  })
+
+  it('where the store cannot be asked whether a token that was refused is of a later login', async () => {
+    const clock = handClock()
+    const store = memoryStore({ clock })
+    let up = true
+    const marks = (keys: readonly string[]) => (up ? store.marks(keys) : down())
+    const { introspection } = promptServer(() => active())
+    const [begin, read] = [store.begin.bind(store), store.read.bind(store)]
+    const claims = createClaims({ introspection, clock, store: { marks, begin, read } })
+    claims.evict(ended({ sid: 's1' }, NOW))
+    expect(await isActive(claims)).toBe(false)
+    up = false
     await expect(claims.lookup('token')).rejects.toMatchObject({ code: 'ERR_NO_VERDICT', reason: 'store_failed' })
   })
 

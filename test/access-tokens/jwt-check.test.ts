@@ -3,7 +3,13 @@
 import express from 'express'
 import request from 'supertest'
 import { describe, expect, it } from 'vitest'
-import { createJwtCheck, type JwtCheckOptions, withLoginRecords } from '../../src/access-tokens/index.js'
+import {
+  createClaims,
+  createJwtCheck,
+  type JwtCheckOptions,
+  type TokenClaims,
+  withLoginRecords,
+} from '../../src/access-tokens/index.js'
 import { createBackchannelLogout, expressSessions, NoVerdictError } from '../../src/index.js'
 import { targetKey, tokenKey } from '../../src/marks/target.js'
 import { boundedReads } from '../../src/stores/bounded-reads.js'
@@ -11,7 +17,7 @@ import type { LogPage, LogStore } from '../../src/stores/log-store.js'
 import type { LogoutStore } from '../../src/stores/logout-store.js'
 import { memoryStore } from '../../src/stores/memory-store.js'
 import { delegate } from '../testing/logout-store/broken-stores.js'
-import { handClock, ISSUER, NOW, RP, settle } from './hand-run.js'
+import { active, handClock, ISSUER, NOW, promptServer, RP, settle } from './hand-run.js'
 import { checkOver, claimsOf, orders } from './local-check.js'
 
 describe('a logout', () => {
@@ -255,6 +261,42 @@ describe.each<readonly [string, boolean, (store: LogStore) => ReturnType<typeof 
     asked.length = 0
     for (const _ of [1, 2, 3]) expect(await ask('later', { iat: NOW + 10 })).toBe(false)
     expect(asked).toEqual([])
+    reads.close()
+  })
+
+  it('a token of a login that another node bound a moment ago is let in, at both doors, though a login before it is known here', async () => {
+    const clock = handClock()
+    const { store, asked } = followed(clock)
+    const reads = made(store)
+    const { check } = checkOver({ store: reads, clock })
+    const said: Record<string, TokenClaims> = {
+      old: active({ auth_time: NOW - 1000 }),
+      new: active({ auth_time: NOW - 1000, iat: NOW + 10 }),
+    }
+    const { introspection } = promptServer((token) => said[token] ?? { active: false })
+    const claims = createClaims({ introspection, store: reads, clock })
+    const refused = async (token: string) => {
+      const answers = [await check.isRevoked({ ...said[token] }, token), !(await claims.lookup(token)).active]
+      expect(answers[0]).toBe(answers[1])
+      return answers[0]
+    }
+    const rp = withLoginRecords(store)
+    const keys = { subKey: targetKey({ ...RP, sub: 'alice' }).key, sidKey: targetKey({ ...RP, sid: 's1' }).key }
+    const login = (sessionId: string, issuedAt: number) =>
+      rp.bind({ sessionId, ...keys, issuedAt, expiresAt: NOW + 1e5 })
+    await login('a', NOW - 100)
+    const target = { scope: 'sub', key: keys.subKey } as const
+    await rp.begin({ target, issuedAt: NOW, seenSecondsAgo: 0, marksExpireAt: NOW + 1e5, mayDestroy: false })
+    await reads.refresh()
+    expect(await refused('old')).toBe(true)
+    clock.advance(10)
+    await login('b', NOW + 10)
+    expect(await refused('new')).toBe(false)
+    expect(await refused('old')).toBe(true)
+    asked.length = 0
+    // Whether the token itself is recorded is asked each time it is not; of whoever is let in, no more than that.
+    for (const _ of [1, 2, 3]) expect((await claims.lookup('new')).active).toBe(true)
+    expect(asked.length).toBeLessThanOrEqual(3)
     reads.close()
   })
 })

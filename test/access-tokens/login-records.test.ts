@@ -225,6 +225,34 @@ describe('where nothing else is known', () => {
   })
 })
 
+describe('what the records do not say yet', () => {
+  it('a refreshed token that is used before addTokens has recorded it is refused, and is let in from then on', async () => {
+    const { clock, issue, bind, logOut, isLetIn, rp } = scene()
+    await bind('a', 'old')
+    await logOut({ sub: 'ada' })
+    clock.advance(10)
+    await bind('b', 'new')
+    clock.advance(300)
+    issue('refreshed')
+    for (const _ of [1, 2]) expect(await isLetIn('refreshed')).toBe(false)
+    await rp.addTokens({ sessionId: 'b' }, { accessToken: 'refreshed' })
+    for (const _ of [1, 2]) expect(await isLetIn('refreshed')).toBe(true)
+    await logOut({ sub: 'ada' })
+    expect(await isLetIn('refreshed')).toBe(false)
+  })
+
+  it('so is the token of a login whose bind is late', async () => {
+    const { clock, issue, bind, logOut, isLetIn } = scene()
+    await bind('a')
+    await logOut({ sub: 'ada' })
+    clock.advance(10)
+    issue('new')
+    for (const _ of [1, 2]) expect(await isLetIn('new')).toBe(false)
+    await bind('b')
+    for (const _ of [1, 2]) expect(await isLetIn('new')).toBe(true)
+  })
+})
+
 it('has no verdict where the records cannot be read', async () => {
   const clock = handClock()
   const store = withLoginRecords(memoryStore({ clock }))

@@ -190,9 +190,10 @@ async function play(commands: readonly Command[], shared: boolean, counts: Count
     if (!storeUp) throw new Error('down')
     return work()
   }
-  const flaky: Pick<LogoutStore, 'marks' | 'begin'> = {
+  const flaky: Pick<LogoutStore, 'marks' | 'begin' | 'read'> = {
     marks: (keys) => guarded(() => store.marks(keys)),
     begin: (order) => guarded(() => store.begin(order)),
+    read: (name) => guarded(() => store.read(name)),
   }
   const start = (): Claims<undefined> =>
     createClaims({

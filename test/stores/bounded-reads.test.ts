@@ -112,6 +112,25 @@ class World {
   }
 }
 
+describe('readNow', () => {
+  it('tells of a sign-on that was bound elsewhere since, and so does read from then on', async () => {
+    const world = new World()
+    const reads = boundedReads(world.store, world.options())
+    await world.answerAll()
+    const bind = (issuedAt: number) =>
+      world.truth.bind({ sessionId: 's', subKey: 'u', issuedAt, expiresAt: world.time + 1e6 })
+    await bind(1)
+    expect((await reads.read('s')).binding?.issuedAt).toBe(1)
+    await bind(2)
+    expect((await reads.read('s')).binding?.issuedAt).toBe(1)
+    expect((await reads.readNow('s')).binding?.issuedAt).toBe(2)
+    const asked = world.strictReads
+    expect((await reads.read('s')).binding?.issuedAt).toBe(2)
+    expect(world.strictReads).toBe(asked)
+    reads.close()
+  })
+})
+
 describe('a pull whose reply was long on its way', () => {
   it('makes no login look as if it had been begun before a logout that came first', async () => {
     const world = new World()
