@@ -12,21 +12,34 @@ export interface LoginRecords extends Pick<LogoutStore, 'read'> {
 }
 
 /**
- * A logout store that also remembers of which login each access token is that `bind` and `addTokens` record, or where
- * they record none, of which login each `sid` is. Give it to the receiver in place of the store. `createClaims` and
- * `createJwtCheck` over the same store then let the tokens of a later login in whose claims have the `auth_time` of the
- * ended one (single sign-on without a password), and refuse those that were refreshed from the ended one. Costs one
- * more write for each login and each recorded token.
+ * A logout store that also remembers of which login each access token is that `bind` and `addTokens` record, and which
+ * is the latest login of each `sid`. Give it to the receiver in place of the store. `createClaims` and `createJwtCheck`
+ * over the same store then let the tokens of a later login in whose claims have the `auth_time` of the ended one (single
+ * sign-on without a password), and refuse those that were refreshed from the ended one. Costs a read and a write more
+ * for each login with a `sid`, and a write for each recorded token.
  */
 export function withLoginRecords<Store extends LogoutStore>(store: Store): Store {
-  const record = (name: string, { issuedAt, startedAt, expiresAt }: Dates): Promise<unknown> =>
+  const record = (name: string, { issuedAt, startedAt, expiresAt }: Dates, subKey = subKeyOf(name)): Promise<unknown> =>
     // Under keys of its own: no logout finds it, and what a logout ends is told by its dates.
-    store.bind({ sessionId: name, subKey: sha256(name), issuedAt, startedAt, expiresAt })
+    store.bind({ sessionId: name, subKey, issuedAt, startedAt, expiresAt })
+  /**
+   * A login whose answer was long on its way leaves the record of a later one alone: that may live where it does not.
+   * What was written is never written again: its dates by the store's clock would be later than those of its session.
+   */
+  const recordOfSid = async (sidKey: string, binding: NewBinding): Promise<void> => {
+    const name = ofSid(sidKey)
+    const records = recordsOf(store)
+    const { binding: before } = (await (records?.readNow ?? records?.read)?.(name)) ?? {}
+    if (before !== undefined && isLater(before, binding)) return
+    await record(name, binding, subKeyOf(name, (binding.tokenKeys ?? []).length > 0))
+  }
   const bind = async (binding: NewBinding) => {
     const { tokenKeys = [], sidKey } = binding
     // Before the session is bound: a logout that comes in between then ends what it ends there.
-    const names = tokenKeys.length > 0 ? tokenKeys.map(ofToken) : sidKey === undefined ? [] : [ofSid(sidKey)]
-    await Promise.all(names.map((name) => record(name, binding)))
+    await Promise.all([
+      ...tokenKeys.map((key) => record(ofToken(key), binding)),
+      ...(sidKey === undefined ? [] : [recordOfSid(sidKey, binding)]),
+    ])
     return store.bind(binding)
   }
   const addTokens = async (sessionId: string, tokenKeys: readonly string[]) => {
@@ -65,6 +78,17 @@ type Dates = Pick<Binding, 'issuedAt' | 'startedAt' | 'expiresAt'>
 
 const ofToken = (key: string) => `login of the token ${key}`
 const ofSid = (key: string) => `login of the sid ${key}`
+/** The `subKey` of a record tells whether the tokens of that login are recorded as well. */
+const subKeyOf = (name: string, tokens = false) => sha256(tokens ? `${name}, and its tokens` : name)
+const hasRecordedTokens = ({ subKey }: SignOn, sidKey = '') => subKey === subKeyOf(ofSid(sidKey), true)
+
+/** By when the logins were begun; where that is not known of both, by when they were answered. */
+function isLater(one: Dates, other: Dates): boolean {
+  if (one.startedAt !== undefined && other.startedAt !== undefined && one.startedAt !== other.startedAt) {
+    return one.startedAt > other.startedAt
+  }
+  return (one.issuedAt ?? Number.NEGATIVE_INFINITY) > (other.issuedAt ?? Number.NEGATIVE_INFINITY)
+}
 
 /** What decided about a token. `dates`: nothing but its claims. */
 export type Evidence = 'token-mark' | 'login-of-token' | 'login-of-sid' | 'dates'
@@ -110,7 +134,9 @@ async function judgeBy(
   // A token that is older than the login is of another one, before it.
   const latest = (token.issuedAt ?? Number.NEGATIVE_INFINITY) + ONE_ANSWER_SECONDS
   if (ofItsSid !== undefined && latest >= (ofItsSid.issuedAt ?? Number.POSITIVE_INFINITY)) {
-    return coveredBy(others, ofItsSid, 'login-of-sid')
+    const judged = coveredBy(others, ofItsSid, 'login-of-sid')
+    // Where that login's tokens are recorded, one that is not may be another's; of claims alone nobody can say.
+    if (judged !== undefined || !token.isWhole || !hasRecordedTokens(ofItsSid, token.sidKey)) return judged
   }
   const mark = others.find((each) => ends(each, token, firstSeenAt))
   return mark && { mark, evidence: 'dates', isFinal: read === undefined }

@@ -83,6 +83,9 @@ const shares =
     }
   }
 
+/** No logout touches the records of logins: of their steps only the writes can come before or after its own. */
+const isAside = (step: string) => step.includes('login of the ') && !step.startsWith('write ')
+
 const logOutOf = (store: LogoutStore, target: Parameters<typeof targetKey>[0], issuedAt: number) =>
   store.begin({ target: targetKey(target), issuedAt, seenSecondsAgo: 0, marksExpireAt: FOREVER, mayDestroy: false })
 
@@ -156,7 +159,8 @@ describe.each([
         const [old, mine] = [await tokenOf(said), await tokenOf({ ...said, iat: loginAt })]
         const { interleavings, findings } = await everyInterleaving(async (scheduler) => {
           const clock = handClock(NOW + 2 * APART_SECONDS)
-          const inner = new StepwiseStore({ step: (name) => scheduler.step(name), clock })
+          const step = (name: string) => (isAside(name) ? Promise.resolve() : scheduler.step(name))
+          const inner = new StepwiseStore({ step, clock })
           const store = withLoginRecords(inner)
           const login = (sessionId: string, token: string, issuedAt: number) =>
             store.bind({

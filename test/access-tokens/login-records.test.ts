@@ -253,6 +253,65 @@ describe('what the records do not say yet', () => {
   })
 })
 
+describe.each([
+  ['by when they were begun', true],
+  ['by when they were answered', false],
+])('of two logins of one sid the later one counts, %s', (_by, dated) => {
+  it('also where the earlier one is bound last, a logout between them has ended it, and that is what it is told', async () => {
+    const { clock, issue, logOut, isLetIn, rp } = scene()
+    const login = () => {
+      const [startedAt, iat] = [clock(), Math.floor(clock())]
+      const named = { iss: ISSUER, aud: RP.clientId, sub: 'ada', sid: 's1', iat }
+      return (sessionId: string) => rp.bind({ sessionId }, named, dated ? { startedAt } : {})
+    }
+    const slow = login()
+    clock.advance(10)
+    await logOut({ sub: 'ada' })
+    clock.advance(10)
+    expect(await login()('b')).toEqual({ ended: false })
+    issue('later')
+    expect(await isLetIn('later')).toBe(true)
+    expect(await slow('a')).toEqual({ ended: true })
+    for (const _ of [1, 2]) expect(await isLetIn('later')).toBe(true)
+    clock.advance(10)
+    await logOut({ sub: 'ada' })
+    expect(await isLetIn('later')).toBe(false)
+  })
+})
+
+describe('where the tokens of the latest login are recorded', () => {
+  it('claims alone are judged by that login, and a token that is not recorded by its dates as well', async () => {
+    const { clock, issue, bind, logOut, isLetIn, check, answers } = scene()
+    await bind('a') // an earlier one without its token
+    issue('old')
+    await logOut({ sub: 'ada' })
+    clock.advance(10)
+    issue('refreshed from the old one')
+    clock.advance(10)
+    await bind('b', 'new')
+    issue('new')
+    issue('not recorded')
+    const claimsAlone = (name: string) => check.isRevoked({ ...answers.get(name) })
+    expect(await claimsAlone('new')).toBe(false)
+    expect(await isLetIn('new')).toBe(true)
+    expect(await isLetIn('not recorded')).toBe(false)
+    for (const name of ['old', 'refreshed from the old one']) {
+      expect([await claimsAlone(name), await isLetIn(name)]).toEqual([true, false])
+    }
+    await logOut({ sub: 'ada' })
+    expect([await claimsAlone('new'), await isLetIn('new')]).toEqual([true, false])
+  })
+
+  it('a token of that login is refused with it, though it is not recorded and no auth_time gives it away', async () => {
+    const { clock, issue, bind, logOut, isLetIn } = scene()
+    await bind('a', 'recorded')
+    await logOut({ sub: 'ada' })
+    clock.advance(10)
+    issue('refreshed', { auth_time: undefined })
+    expect(await isLetIn('refreshed')).toBe(false)
+  })
+})
+
 it('has no verdict where the records cannot be read', async () => {
   const clock = handClock()
   const store = withLoginRecords(memoryStore({ clock }))
