@@ -1,6 +1,6 @@
 // Wires the rooms into the object that users hold. Every decision is made further down.
 
-import { milliseconds, monotonicSeconds, within } from './deadline.js'
+import { elapsedBy, milliseconds, monotonicSeconds, within } from './deadline.js'
 import { LogoutError } from './errors.js'
 import { emitter, type LogoutReason } from './events.js'
 import { inFrontOf } from './http/listener.js'
@@ -58,7 +58,7 @@ export function createBackchannelLogout<Req = unknown>(given: BackchannelLogoutO
   const { store, clock, claims, onSessionsEnded, sessionLifetimeSeconds, stepTimeoutSeconds, retryForSeconds } = options
   const { sessions } = given
   const storeClock = new StoreClock(clock)
-  const directory = providerDirectory(options.provider, { clock })
+  const directory = providerDirectory(options.provider, { clock: options.clock })
   const storeIsOwn = isMemoryStore(store)
   const mistakes = watchMistakes({
     emit: emitter(listenerOf(options)),
@@ -80,7 +80,7 @@ export function createBackchannelLogout<Req = unknown>(given: BackchannelLogoutO
     Math.max(sessionLifetimeSeconds, claims?.marksLifetimeSeconds ?? LONGEST_TOKEN_SECONDS) + DEFAULT_TOLERANCE_SECONDS
   const elsewhere = endsElsewhere({ ...options, onWarning: warn })
   const tell = tellLogout(options.onLogout, { emit, stepTimeoutSeconds })
-  const endpointsOf = logoutEndpoints()
+  const endpointsOf = logoutEndpoints(elapsedBy(options.clock))
   const providerOf = async ({ issuer, clientId }: Client) =>
     (await directory.forIssuer(issuer)).find(({ client }) => client.clientId === clientId)
   const revoke = tokenRevocation({

@@ -20,6 +20,11 @@ export function monotonicSeconds(): number {
   return performance.now() / 1000
 }
 
+/** What has elapsed is measured by this process's own, and where an application gives its clock, by that alone. */
+export function elapsedBy(clock: (() => number) | undefined): () => number {
+  return clock ?? monotonicSeconds
+}
+
 /** Whether it is still to come, by whosever promises. */
 export function isToCome<T>(outcome: T | Promise<T>): outcome is Promise<T> {
   return outcome instanceof Promise || (typeof outcome === 'object' && outcome !== null && 'then' in outcome)

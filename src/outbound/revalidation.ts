@@ -2,7 +2,7 @@
 // themselves. Knows when to ask and what to make of no answer; how to ask, and how a session ends, it is given.
 import { randomUUID } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { isLate, monotonicSeconds, within } from '../deadline.js'
+import { elapsedBy, isLate, within } from '../deadline.js'
 import { LogoutError, NoVerdictError } from '../errors.js'
 import { type EventListener, emitter } from '../events.js'
 import { isJsonObject } from '../json-object.js'
@@ -44,7 +44,8 @@ export interface RevalidationOptions {
   /** The one clock: epoch seconds. Default: the system clock. */
   readonly clock?: () => number
   /**
-   * Seconds of a clock that never goes back, by which a provider that fails is left alone. Default `performance.now()`.
+   * Seconds of a clock that never goes back, by which a provider that fails is left alone. Default: `clock`,
+   * or else `performance.now()`.
    */
   readonly monotonic?: () => number
   /** Default: `Math.random`. */
@@ -187,7 +188,7 @@ class Revalidator implements Revalidation {
     this.#states = options.states ?? memoryRevalidationStates(this.#clock)
     this.#sealed = sealedValues([options.secret].flat(), 'createRevalidation(): secret')
     this.#emit = emitter(options.onEvent)
-    this.#rest = new ProviderRest(options.monotonic ?? monotonicSeconds, options.random ?? Math.random)
+    this.#rest = new ProviderRest(options.monotonic ?? elapsedBy(options.clock), options.random ?? Math.random)
   }
 
   get boundSeconds(): number | null {

@@ -2,7 +2,7 @@
 // it up.
 import { isDeepStrictEqual, types } from 'node:util'
 import { LRUCache } from 'lru-cache'
-import { type GiveUp, unlessAborted } from '../deadline.js'
+import { elapsedBy, type GiveUp, unlessAborted } from '../deadline.js'
 import type { Client } from '../marks/target.js'
 import { KeysUnavailableError } from './keys-unavailable.js'
 import { type Budgets, budgetsOfTheirOwn, LookupBudgets } from './lookup-budget.js'
@@ -40,7 +40,7 @@ export interface ProviderDirectory {
 export interface ProviderDirectoryOptions {
   /** Epoch seconds, fractions allowed; dates the keys. Default: the system clock. */
   readonly clock?: (() => number) | undefined
-  /** Seconds that only go forward: how often the keys may be asked for. Default: those of this process. */
+  /** Seconds that only go forward: how often the keys may be asked for. Default: `clock`, or else of this process. */
   readonly monotonic?: (() => number) | undefined
 }
 
@@ -54,7 +54,7 @@ const MAX_LOOKED_UP_PROVIDERS = 1000
 /** Throws a `TypeError` that names option and remedy. */
 export function providerDirectory(source: ProviderSource, options: ProviderDirectoryOptions = {}): ProviderDirectory {
   const clock = options.clock ?? (() => Date.now() / 1000)
-  const { monotonic } = options
+  const { monotonic = elapsedBy(options.clock) } = options
   if (typeof source === 'function') return new LookedUpProviders(source, clock, new LookupBudgets(monotonic))
   return new ConfiguredProviders(isList(source) ? source : [source], clock, budgetsOfTheirOwn(monotonic))
 }

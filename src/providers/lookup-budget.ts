@@ -25,7 +25,7 @@ export class LookupBudget {
 
   take(): boolean {
     const now = this.monotonic()
-    this.#left = Math.min(LOOKUPS_AT_ONCE, this.#left + (now - this.#at) / SECONDS_PER_LOOKUP)
+    this.#left = Math.min(LOOKUPS_AT_ONCE, this.#left + Math.max(0, now - this.#at) / SECONDS_PER_LOOKUP)
     this.#at = now
     if (this.#left < 1) return false
     this.#left -= 1
