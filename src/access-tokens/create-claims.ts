@@ -6,6 +6,7 @@ import { outline } from '../http/outline.js'
 import type { ClaimsEvictor, EndedClaims } from '../logout/claims-evictor.js'
 import { DEFAULT_TOLERANCE_SECONDS } from '../marks/covering.js'
 import { tokenKey } from '../marks/target.js'
+import { listenerOf } from '../mistakes/console-warnings.js'
 import {
   assertNumber,
   assertNumberIfGiven,
@@ -149,7 +150,7 @@ export function createClaims<Application>(
 ): Claims<Application>
 export function createClaims<Application>(options: ClaimsOptions<Application>): Claims<Application | undefined> {
   const resolved = resolve(options)
-  const emit = emitter(options.onEvent)
+  const emit = emitter(listenerOf(options))
   const cache = new ClaimsCache<Application | undefined>({
     ...resolved,
     load: loader(options, resolved, emit),

@@ -6,6 +6,7 @@ import { isToCome, within } from '../deadline.js'
 import type { LogoutError } from '../errors.js'
 import { type EventListener, emitter } from '../events.js'
 import { tokenKey } from '../marks/target.js'
+import { listenerOf } from '../mistakes/console-warnings.js'
 import { assertNumber, assertOptions, functionIfGiven, isText, type OptionNames } from '../option-checks.js'
 import type { FoundMarks } from '../stores/logout-store.js'
 import { admittedTokens, answer, INVALID_TOKEN, NO_VERDICT, type TokenHandler, type TokenRequest } from './bearer.js'
@@ -124,7 +125,7 @@ const NAMES: OptionNames<JwtCheckOptions> = {
 /** `TypeError` where the options cannot work; it names the option and the remedy. */
 export function createJwtCheck(options: JwtCheckOptions): JwtCheck {
   const { store, issuer, signOnOf, storeTimeoutSeconds, marksLifetimeSeconds, clock } = resolve(options)
-  const emit = emitter(options.onEvent)
+  const emit = emitter(listenerOf(options))
   const warnOnce = onceEach((error) => emit({ type: 'warning', error }))
   const read = signOnReader({ issuer, signOnOf, clock, emit })
   const keysOf = rememberedKeysOf()

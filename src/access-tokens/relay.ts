@@ -11,6 +11,7 @@ import { type Fetch, posted } from '../http/fetched-documents.js'
 import { outline } from '../http/outline.js'
 import type { ClaimsEvictor } from '../logout/claims-evictor.js'
 import type { Mark } from '../marks/covering.js'
+import { listenerOf } from '../mistakes/console-warnings.js'
 import { assertNumberIfGiven, assertOptions, isText, type OptionNames } from '../option-checks.js'
 import type { LogStore } from '../stores/log-store.js'
 import { completeClaims, endedClaims, MARKS_HEADER, MOST_MARKS, NOTICE_TYP, NOTICE_TYPE } from './relay-notice.js'
@@ -95,7 +96,7 @@ const NAMES: OptionNames<RelayOptions> = {
 export function createRelay(options: RelayOptions): Relay {
   assertUsable(options)
   const resolved = { clock: () => Date.now() / 1000, ...DEFAULTS, ...options }
-  const emit = emitter(options.onEvent)
+  const emit = emitter(listenerOf(options))
   const lines = options.apis.map((api) => new Line(api, resolved, emit))
   for (const line of lines) line.ring()
   return {

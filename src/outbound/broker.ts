@@ -6,6 +6,7 @@ import { type EventListener, emitter } from '../events.js'
 import { ExpiringMap } from '../expiring-map.js'
 import { inParallel } from '../logout/background.js'
 import type { EndedSessions } from '../logout/logout-order.js'
+import { listenerOf } from '../mistakes/console-warnings.js'
 import { assertNumberIfGiven, assertOptions, functionIfGiven, type OptionNames } from '../option-checks.js'
 import type { DeliveryOutcome, LogoutDelivery } from './logout-delivery.js'
 import type { LogoutTokenSender } from './logout-token-sender.js'
@@ -142,7 +143,7 @@ class Broker implements LogoutBroker {
   constructor(options: LogoutBrokerOptions) {
     this.#options = options
     this.#clock = options.clock ?? monotonicSeconds
-    this.#emit = emitter(options.onEvent)
+    this.#emit = emitter(listenerOf(options))
   }
 
   comesFrom(clientId: string, sessionId: string, sid?: string): void {

@@ -11,6 +11,7 @@ import { outline } from '../http/outline.js'
 import { PrivateAddressError } from '../http/public-address.js'
 import { safeUrl } from '../http/safe-url.js'
 import { Background, takingTurns, takingTurnsByKey } from '../logout/background.js'
+import { listenerOf } from '../mistakes/console-warnings.js'
 import { assertNumberIfGiven, assertOptions, isText, type OptionNames } from '../option-checks.js'
 import { LOGOUT_EVENT } from '../tokens/logout-token-claims.js'
 import { givenUp, type LogoutDelivery, meaning, undelivered } from './logout-delivery.js'
@@ -151,7 +152,7 @@ class Sender implements LogoutTokenSender {
   constructor(options: Resolved) {
     this.#options = options
     this.#posts = options.fetch ? postsBy(options.fetch) : guardedPosts(options.dangerouslyAllowPrivateAddresses)
-    this.#emit = emitter(options.onEvent)
+    this.#emit = emitter(listenerOf(options))
     this.#background = new Background<Open>({
       attempt: (open) => this.#again(open),
       abandon: (open) => this.#conclude(open, givenUp(open, 'time_over')),

@@ -7,6 +7,7 @@ import { LogoutError, NoVerdictError } from '../errors.js'
 import { type EventListener, emitter } from '../events.js'
 import { isJsonObject } from '../json-object.js'
 import { sha256 } from '../marks/target.js'
+import { listenerOf } from '../mistakes/console-warnings.js'
 import {
   assertNumber,
   assertNumberIfGiven,
@@ -187,7 +188,7 @@ class Revalidator implements Revalidation {
     this.#clock = options.clock ?? (() => Date.now() / 1000)
     this.#states = options.states ?? memoryRevalidationStates(this.#clock)
     this.#sealed = sealedValues([options.secret].flat(), 'createRevalidation(): secret')
-    this.#emit = emitter(options.onEvent)
+    this.#emit = emitter(listenerOf(options))
     this.#rest = new ProviderRest(options.monotonic ?? elapsedBy(options.clock), options.random ?? Math.random)
   }
 
