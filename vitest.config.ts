@@ -40,6 +40,7 @@ export default defineConfig({
     hookTimeout: 120_000,
     // One more than there are cores: half of the time of the longest is waiting, for servers, processes and bounds.
     maxWorkers: 3,
+    setupFiles: ['test/quiet-warnings.ts'],
     sequence: { sequencer: LongestFirst },
     projects: [
       { extends: true, test: { name: 'alone', include: FILES.filter(hasOwnProcess) } },

@@ -1,5 +1,6 @@
 // What the tests of the claims cache share: a clock and an authorization server that are moved by hand.
 
+import { onTestFinished } from 'vitest'
 import type { EndedClaims } from '../../src/access-tokens/index.js'
 import { type ClaimsOptions, createClaims, type TokenClaims } from '../../src/access-tokens/index.js'
 import type { Mark } from '../../src/marks/covering.js'
@@ -31,13 +32,17 @@ export interface OpenQuestion {
 export function handServer() {
   const open: OpenQuestion[] = []
   let asked = 0
+  // A question that is left open is given up a minute later, and then nobody of its test is there to hear of it.
+  onTestFinished(() => {
+    for (const { answer } of open.splice(0)) answer({ active: false })
+  })
   const introspect = (token: string) =>
     new Promise<TokenClaims>((resolve, reject) => {
       asked += 1
       open.push({ token, answer: resolve, fail: reject })
     })
   return {
-    // However slow the machine is: some questions are left open.
+    // However slow the machine is.
     introspection: { issuer: ISSUER, introspect, timeoutSeconds: 60 },
     open,
     get asked() {
