@@ -2,14 +2,11 @@
 // claims cannot tell a later login from a refresh. Knows no token but its key, and asks no authorization server.
 import { covers, type Mark, type SignOn } from '../marks/covering.js'
 import { sha256 } from '../marks/target.js'
-import type { Binding, LogoutStore, NewBinding } from '../stores/logout-store.js'
+import type { Binding, LogoutStore, NewBinding, SessionState } from '../stores/logout-store.js'
 import { ends, type TokenStanding } from './token-claims.js'
 
 /** The part of a store that can say it. */
-export interface LoginRecords extends Pick<LogoutStore, 'read'> {
-  /** Where `read` may be answered by a copy: the same of the store itself. */
-  readonly readNow?: LogoutStore['read']
-}
+export type LoginRecords = Pick<LogoutStore, 'read'>
 
 /**
  * A logout store that also remembers of which login each access token is that `bind` and `addTokens` record, and which
@@ -28,8 +25,7 @@ export function withLoginRecords<Store extends LogoutStore>(store: Store): Store
    */
   const recordOfSid = async (sidKey: string, binding: NewBinding): Promise<void> => {
     const name = ofSid(sidKey)
-    const records = recordsOf(store)
-    const { binding: before } = (await (records?.readNow ?? records?.read)?.(name)) ?? {}
+    const { binding: before } = await store.read(name, { current: true })
     if (before !== undefined && isLater(before, binding)) return
     await record(name, binding, subKeyOf(name, (binding.tokenKeys ?? []).length > 0))
   }
@@ -66,12 +62,8 @@ const ONE_ANSWER_SECONDS = 1
 
 /** The records of a store, if it has any; a relay has none. */
 export function recordsOf(store: Partial<LoginRecords> | undefined): LoginRecords | undefined {
-  const { read, readNow } = store ?? {}
-  if (read === undefined) return undefined
-  return {
-    read: (name) => read.call(store, name),
-    ...(readNow !== undefined && { readNow: (name: string) => readNow.call(store, name) }),
-  }
+  const read = store?.read
+  return read === undefined ? undefined : { read: (name, how) => read.call(store, name, how) }
 }
 
 type Dates = Pick<Binding, 'issuedAt' | 'startedAt' | 'expiresAt'>
@@ -111,14 +103,22 @@ export async function judge(
   firstSeenAt: number | undefined,
   records: LoginRecords | undefined,
 ): Promise<Judgement | undefined> {
-  const judged = await judgeBy(records?.read, marks, token, firstSeenAt)
-  if (judged === undefined || judged.evidence === 'token-mark' || records?.readNow === undefined) return judged
+  let lags = false
+  const asked = async (name: string, how?: { readonly current: boolean }) => {
+    const state = await records?.read(name, how)
+    lags ||= state?.lags === true
+    return state
+  }
+  const judged = await judgeBy(records && asked, marks, token, firstSeenAt)
+  if (judged === undefined || !lags) return judged
   // A copy may not have heard yet of the login that this token is of. Whoever is let in costs no question by that.
-  return judgeBy(records.readNow, marks, token, firstSeenAt)
+  return judgeBy((name) => asked(name, { current: true }), marks, token, firstSeenAt)
 }
 
+type Read = (name: string) => Promise<SessionState | undefined>
+
 async function judgeBy(
-  read: LoginRecords['read'] | undefined,
+  read: Read | undefined,
   marks: readonly Mark[],
   token: TokenStanding,
   firstSeenAt: number | undefined,
@@ -147,7 +147,7 @@ function coveredBy(marks: readonly Mark[], login: SignOn, evidence: Evidence): J
   return mark && { mark, evidence, isFinal: evidence === 'login-of-token' }
 }
 
-async function loginOf(read: LoginRecords['read'] | undefined, name: string): Promise<SignOn | undefined> {
+async function loginOf(read: Read | undefined, name: string): Promise<SignOn | undefined> {
   const state = await read?.(name)
   return state?.ended ? undefined : state?.binding
 }

@@ -55,8 +55,6 @@ export interface BoundedReads extends LogStore {
    * Each page of the log is handed to this as well, once it counts here: what other nodes ended, and what this one did.
    */
   hear(listener: (page: Pick<LogPage, 'reset' | 'endedIds' | 'moves'>) => void): void
-  /** As `read`, and asks the store each time: for what must not be refused because a copy does not know it yet. */
-  readNow(sessionId: string): Promise<SessionState>
   /** Pulls now; rejects if that fails. */
   refresh(): Promise<void>
   /** Stops pulling. From B seconds later on each read asks the store. */
@@ -170,18 +168,15 @@ class Replica implements BoundedReads {
   }
 
   async read(sessionId: string, how?: { readonly current?: boolean }): Promise<SessionState> {
-    if (how?.current || !this.#isFresh()) return this.#store.read(sessionId, how)
-    const known = this.#bindings.get(sessionId)
+    if (!this.#isFresh()) return this.#store.read(sessionId, how)
+    const known = how?.current ? undefined : this.#bindings.get(sessionId)
     const now = this.#storeNow()
-    if (known !== undefined && known.expiresAt > now)
-      return { ended: false, binding: known, marks: this.#marks.underAll([known.sidKey, known.subKey], now) }
-    return this.readNow(sessionId)
-  }
-
-  async readNow(sessionId: string): Promise<SessionState> {
-    if (!this.#isFresh()) return this.#store.read(sessionId)
+    if (known !== undefined && known.expiresAt > now) {
+      const marks = this.#marks.underAll([known.sidKey, known.subKey], now)
+      return { ended: false, binding: known, marks, lags: true }
+    }
     const changes = this.#changes
-    const state = await this.#store.read(sessionId)
+    const state = await this.#store.read(sessionId, how)
     if (changes === this.#changes && state.binding !== undefined && !state.ended) this.#remember(state.binding)
     return state
   }

@@ -55,6 +55,8 @@ export interface SessionState {
   readonly binding?: Binding | undefined
   /** Live marks under the binding's `sidKey` and `subKey`, unjudged. Empty without a binding. */
   readonly marks: readonly Mark[]
+  /** True: a copy of the store answered, which may not have heard yet of a later sign-on under this id. */
+  readonly lags?: boolean
 }
 
 /** What is known of a session that was just bound, and what o'clock it was then in the store (epoch seconds). */
@@ -206,7 +208,7 @@ export interface LogoutStore {
 
   /**
    * One look-up: everything a verdict on this session needs. `current`: as the store itself has it now, not a copy that
-   * may lag; it decides whom to end.
+   * may lag: it decides whom to end, or to refuse.
    */
   read(sessionId: string, how?: { readonly current?: boolean }): Promise<SessionState>
 

@@ -112,7 +112,7 @@ class World {
   }
 }
 
-describe('readNow', () => {
+describe('a read of what is current', () => {
   it('tells of a sign-on that was bound elsewhere since, and so does read from then on', async () => {
     const world = new World()
     const reads = boundedReads(world.store, world.options())
@@ -123,7 +123,7 @@ describe('readNow', () => {
     expect((await reads.read('s')).binding?.issuedAt).toBe(1)
     await bind(2)
     expect((await reads.read('s')).binding?.issuedAt).toBe(1)
-    expect((await reads.readNow('s')).binding?.issuedAt).toBe(2)
+    expect((await reads.read('s', { current: true })).binding?.issuedAt).toBe(2)
     const asked = world.strictReads
     expect((await reads.read('s')).binding?.issuedAt).toBe(2)
     expect(world.strictReads).toBe(asked)
