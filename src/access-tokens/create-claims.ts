@@ -17,7 +17,12 @@ import {
 import { admittedTokens, type TokenHandler, type TokenRequest } from './bearer.js'
 import { ClaimsCache, type LoadClaims, type LookupOptions, type MarksStore, type Verdict } from './claims-cache.js'
 import { type EvictionEndpointOptions, type EvictionHandler, evictionEndpoint } from './eviction-endpoint.js'
-import { type Introspect, type IntrospectionOptions, introspectionClient } from './introspection.js'
+import {
+  DEFAULT_TIMEOUT_SECONDS,
+  type Introspect,
+  type IntrospectionOptions,
+  introspectionClient,
+} from './introspection.js'
 import { noVerdict } from './no-verdict.js'
 import { type AccessToken, type RequireTokenOptions, requireToken } from './require-token.js'
 import { type SignOnOf, signOnReader } from './sign-on-reader.js'
@@ -121,8 +126,6 @@ const DEFAULTS = {
   enrichTimeoutSeconds: 5,
 } as const
 
-const DEFAULT_INTROSPECT_TIMEOUT_SECONDS = 5
-
 const MAX_NEGATIVE_LIFETIME_SECONDS = 60
 
 const NAMES: OptionNames<ClaimsOptions<unknown>> = {
@@ -208,7 +211,7 @@ function punctual({ introspect, timeoutSeconds }: CustomIntrospection): Introspe
     throw new TypeError('introspection.introspect must be a function of a token that answers as RFC 7662 says')
   }
   assertNumberIfGiven('introspection.timeoutSeconds', timeoutSeconds, { above: 0, most: 60 })
-  const seconds = timeoutSeconds ?? DEFAULT_INTROSPECT_TIMEOUT_SECONDS
+  const seconds = timeoutSeconds ?? DEFAULT_TIMEOUT_SECONDS
   return async (token) => {
     try {
       return await within(seconds, introspect(token))

@@ -3,7 +3,6 @@
 
 import {
   type Client,
-  clockSkew,
   clockTolerance,
   introspectionRequest,
   processIntrospectionResponse,
@@ -18,7 +17,7 @@ import { outline, statusOf } from '../http/outline.js'
 import { safeUrlOption } from '../http/safe-url.js'
 import { assertNumberIfGiven, assertOptions, isText, type OptionNames } from '../option-checks.js'
 import { type ClientAuthentication, clientAuth, isByCertificate } from '../providers/client-authentication.js'
-import { oauthTransport } from '../providers/oauth-transport.js'
+import { oauthClient, oauthTransport } from '../providers/oauth-transport.js'
 import { audienceWatch } from './audience-watch.js'
 import { noVerdict } from './no-verdict.js'
 import { type MetadataOptions, serverMetadata } from './server-metadata.js'
@@ -60,7 +59,8 @@ export interface IntrospectionOptions {
 /** Asks one authorization server about one token. Rejects with `ERR_NO_VERDICT`; `active: false` is an answer. */
 export type Introspect = (token: string) => Promise<TokenClaims>
 
-const DEFAULT_TIMEOUT_SECONDS = 5
+/** How long an authorization server is waited for, whoever asks it. */
+export const DEFAULT_TIMEOUT_SECONDS = 5
 const CLOCK_TOLERANCE_SECONDS = 30
 const SIGNED_TYPE = 'application/token-introspection+jwt'
 
@@ -135,9 +135,8 @@ function knownOf({ introspectionEndpoint, signed }: IntrospectionOptions): Pick<
 
 function clientOf({ clientId, signed, clientAuthentication }: IntrospectionOptions, clock: () => number): Client {
   return {
-    client_id: clientId,
+    ...oauthClient(clientId, clock),
     ...(isByCertificate(clientAuthentication) && { use_mtls_endpoint_aliases: true }),
-    [clockSkew]: Math.round(clock() - Date.now() / 1000),
     [clockTolerance]: CLOCK_TOLERANCE_SECONDS,
     ...(signed !== undefined && { introspection_signed_response_alg: signed.algorithm }),
   }

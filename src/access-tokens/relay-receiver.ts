@@ -8,6 +8,7 @@ import { isToCome, monotonicSeconds } from '../deadline.js'
 import { NoVerdictError } from '../errors.js'
 import { ExpiringMap } from '../expiring-map.js'
 import { readNodeBody } from '../http/bounded-body.js'
+import { handlerGiver } from '../http/node.js'
 import { MarksByKey } from '../marks/marks-by-key.js'
 import { sha256 } from '../marks/target.js'
 import { assertNumberIfGiven, assertOptions, isText, type OptionNames } from '../option-checks.js'
@@ -53,7 +54,7 @@ export interface RelayReceiverOptions {
 /** The API's end of a relay. */
 export interface RelayReceiver {
   /** The endpoint for notices (RFC 8935), for Node's http and Express. Before body parsers. */
-  receiver(): (req: IncomingMessage, res: ServerResponse) => void
+  readonly receiver: (...none: never[]) => (req: IncomingMessage, res: ServerResponse) => void
   /**
    * What `createClaims` and `createJwtCheck` take as `store`: rejects while this process may not know of every logout.
    */
@@ -201,13 +202,15 @@ export function createRelayReceiver(options: RelayReceiverOptions): RelayReceive
     return (await take(notice, sha256(String(verified.payload.jti)))) ? 202 : 400
   }
 
+  const receiver = (req: IncomingMessage, res: ServerResponse): void => {
+    answerTo(req)
+      // Nothing of a notice that is not believed is said, and no nonce is given for it.
+      .catch((error: unknown) => (error instanceof NoVerdictError ? 503 : 400))
+      .then((status) => send(res, status, status === 202 ? nonce() : undefined))
+  }
+
   return {
-    receiver: () => (req, res) => {
-      answerTo(req)
-        // Nothing of a notice that is not believed is said, and no nonce is given for it.
-        .catch((error: unknown) => (error instanceof NoVerdictError ? 503 : 400))
-        .then((status) => send(res, status, status === 202 ? nonce() : undefined))
-    },
+    receiver: handlerGiver(receiver, 'relay.receiver()'),
     store: {
       begin(order) {
         const { target, issuedAt, seenSecondsAgo, marksExpireAt } = order

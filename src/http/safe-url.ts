@@ -39,3 +39,8 @@ export function safeUrlOption(name: string, value: unknown, dangerouslyAllowHttp
 function isLoopback(hostname: string): boolean {
   return hostname === 'localhost' || hostname === '[::1]' || /^127\.\d+\.\d+\.\d+$/.test(hostname)
 }
+
+/** Whether a header, such as `Location`, can hold it as it is: a URL with other characters is percent-encoded first. */
+export function fitsHeader(text: string): boolean {
+  return /^[!-~]*$/.test(text)
+}

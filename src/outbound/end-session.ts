@@ -2,6 +2,7 @@
 // Knows no framework, and ends nothing itself.
 import { randomBytes } from 'node:crypto'
 import { LogoutError } from '../errors.js'
+import { fitsHeader } from '../http/safe-url.js'
 import { assertOptions, type OptionNames } from '../option-checks.js'
 import {
   type EndSessionDialect,
@@ -377,7 +378,7 @@ function checkedRedirectUris(given: Readonly<Record<string, string>> | undefined
     )
   }
   for (const [name, uri] of uris) {
-    if (typeof uri === 'string' && !/^[!-~]*$/.test(uri)) {
+    if (typeof uri === 'string' && !fitsHeader(uri)) {
       throw new TypeError(
         `endSession: redirectUris.${name} has characters that no header can carry: write it percent-encoded, as it is registered at the OP`,
       )

@@ -1,6 +1,8 @@
 // What the browser gets at the Single Logout Service: on to the identity provider, on to a page of ours, or a fixed
 // sentence. Knows no message.
 import type { Answer } from '../http/answer.js'
+import { fitsHeader } from '../http/safe-url.js'
+import { isText } from '../option-checks.js'
 
 /** Bindings 3.4.5.1 and 3.5.5.1: kept by nobody on the way; and the message in the address goes on to no other site. */
 const HEADERS = { 'Cache-Control': 'no-cache, no-store', Pragma: 'no-cache', 'Referrer-Policy': 'no-referrer' }
@@ -11,7 +13,7 @@ const HEADERS = { 'Cache-Control': 'no-cache, no-store', Pragma: 'no-cache', 'Re
  * @throws TypeError for any other; the message begins with the option
  */
 export function landingAddress(page: unknown): string {
-  if (typeof page === 'string' && /^[!-~]+$/.test(page)) return page
+  if (isText(page) && fitsHeader(page)) return page
   throw new TypeError(
     "landingPage must be a path or URL of your own, e.g. '/signed-out', or a function that gives one; " +
       'write it percent-encoded where it has letters beyond ASCII, or spaces',

@@ -132,11 +132,12 @@ class StoreProtection {
       if (signOn === NOTHING) {
         for (const other of unlike) released.add(other)
         ending = [guard, ...unlike]
-      }
-      for (const other of ending.length > 1 || signOn === NO_ANSWER ? [] : unlike) {
-        const theirs = await signOnUnder(other, sessionId)
-        if (theirs === signOn) released.add(other)
-        else if (theirs === NOTHING) unknowing.add(other)
+      } else if (signOn !== NO_ANSWER) {
+        for (const other of unlike) {
+          const theirs = await signOnUnder(other, sessionId)
+          if (theirs === signOn) released.add(other)
+          else if (theirs === NOTHING) unknowing.add(other)
+        }
       }
     }
     const isSpoken = (each: SessionGuard) => released.has(each) || unknowing.has(each)
