@@ -1,5 +1,5 @@
 // The life of a cached answer: asked for once, kept for a while, weighed against the marks at every use. Knows no HTTP
-// and no authorization server; what a mark covers is decided in token-claims.ts.
+// and no authorization server; which token a mark ends is decided in login-records.ts.
 import { LRUCache } from 'lru-cache'
 import { isToCome, unlessAborted, within } from '../deadline.js'
 import { LogoutError } from '../errors.js'

@@ -1,5 +1,5 @@
-// The Single Logout Service (Profiles 4.4): a message received -> verified -> judged -> the engine ends -> answered.
-// Reads no XML and verifies nothing itself.
+// The Single Logout Service (Profiles 4.4): a message received -> verified -> judged -> what it names is
+// ended -> answered. Reads no XML and verifies nothing itself.
 import { monotonicSeconds, within } from '../deadline.js'
 import { LogoutError } from '../errors.js'
 import type { EventListener } from '../events.js'
