@@ -43,6 +43,7 @@ const EXTENDED = [
   'hasValidSignatureForRedirect',
   'processValidlySignedPostRequestAsync',
   'processValidlySignedSamlLogoutAsync',
+  'signRequest',
   'verifyLogoutResponse',
   '_generateLogoutResponse',
 ] as const

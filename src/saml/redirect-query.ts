@@ -10,8 +10,8 @@ export interface ReceivedMessage {
   readonly parameters: Readonly<Record<string, string>>
   /** What the signature of the redirect binding covers, letter by letter. */
   readonly signedOctets: string
-  /** The same as they may have been sent, where a parsed URL has spelled them anew on the way. */
-  readonly otherOctets?: string
+  /** The same as they may have been signed, where they were spelled anew on the way. */
+  readonly otherOctets?: readonly string[]
   readonly relayState: string | undefined
 }
 
@@ -44,10 +44,11 @@ export function redirectMessage(url: string): ReceivedMessage {
   if (!parameters.Signature || !parameters.SigAlg) throw samlRefusal('signature_missing')
   const { signedOctets } = message
   // `encodeURIComponent`, and with it many who sign, leaves the apostrophe as it is; each browser that is redirected,
-  // and each Web `Request`, writes `%27` in its place (URL Standard, special-query percent-encode set). Decoded both are
-  // the same, so nobody says more by the one than by the other.
-  const otherOctets = signedOctets.replaceAll('%27', "'")
-  return otherOctets === signedOctets ? message : { ...message, otherOctets }
+  // and each Web `Request`, writes `%27` in its place (URL Standard, special-query percent-encode set), and whoever puts
+  // a parsed query together again with `node:querystring` takes it back. Decoded both are the same, so nobody says more
+  // by the one than by the other.
+  const spellings = [signedOctets.replaceAll('%27', "'"), signedOctets.replaceAll("'", '%27')]
+  return { ...message, otherOctets: spellings.filter((octets) => octets !== signedOctets) }
 }
 
 /** One of both kinds, and a RelayState that can be carried. */

@@ -1,6 +1,7 @@
 // What is said to the identity provider, by redirect: node-saml writes it and signs it. The address is configured, and
 // nothing of a message chooses it.
-import { stringify } from 'node:querystring'
+import { createSign } from 'node:crypto'
+import { type ParsedUrlQueryInput, stringify } from 'node:querystring'
 import { asNodeSaml, extended, type NodeSaml, type NodeSamlUser } from './node-saml.js'
 
 /** What became of a LogoutRequest (Core 3.2.2.2). */
@@ -42,8 +43,19 @@ export class SignedMessages {
     const writer = extended(this.#saml, {
       options: { ...options, logoutUrl, entryPoint: options.entryPoint ?? logoutUrl },
       _generateLogoutResponse: (request: unknown) => this.#responseXml(writer, request, status),
+      signRequest: (message: Record<string, string>) => this.#sign(writer, message),
     })
     return asSigned(await writer.getLogoutResponseUrlAsync({ ID: requestId }, relayState ?? '', {}, true))
+  }
+
+  /** node-saml signs an apostrophe as it is, which no browser sends: such a message is signed once more. */
+  #sign(writer: NodeSaml, message: Record<string, string>): void {
+    asNodeSaml(this.#saml, writer, 'signRequest', message)
+    const { privateKey = '', signatureAlgorithm } = this.#saml.options
+    const { SAMLResponse, RelayState, SigAlg } = message
+    if (!RelayState?.includes("'")) return
+    const signer = createSign(`RSA-${signatureAlgorithm}`).update(asSent({ SAMLResponse, RelayState, SigAlg }))
+    message.Signature = signer.sign(pemOf(String(privateKey)), 'base64')
   }
 
   #responseXml(writer: NodeSaml, request: unknown, status: SamlStatus): string {
@@ -73,11 +85,22 @@ function statusXml(code: string, second?: string): string {
   return `<samlp:Status>${open}${nested}</samlp:Status>`
 }
 
+/** node-saml takes one without its first and last line as well. */
+function pemOf(privateKey: string): string {
+  if (privateKey.includes('-----BEGIN')) return privateKey
+  return `-----BEGIN PRIVATE KEY-----\n${privateKey.replace(/\s/g, '').replace(/.{64}/g, '$&\n')}\n-----END PRIVATE KEY-----`
+}
+
 /**
  * node-saml signs one encoding of the query and sends another, which differ in spaces, brackets and the like of a
  * RelayState (Bindings 3.4.4.1: the signature is over the octets as they are sent).
  */
 function asSigned(url: string): string {
   const { origin, pathname, searchParams } = new URL(url)
-  return `${origin}${pathname}?${stringify(Object.fromEntries(searchParams))}`
+  return `${origin}${pathname}?${asSent(Object.fromEntries(searchParams))}`
+}
+
+/** A browser that is redirected writes an apostrophe as `%27` (URL Standard), and nothing else of this anew. */
+function asSent(query: ParsedUrlQueryInput): string {
+  return stringify(query).replaceAll("'", '%27')
 }

@@ -67,16 +67,16 @@ export class VerifiedMessages {
   }
 
   /** Its signature first: what nobody signed is neither inflated nor parsed. */
-  async #redirected(reader: NodeSaml, { parameters, signedOctets, otherOctets }: ReceivedMessage): Promise<unknown> {
+  async #redirected(
+    reader: NodeSaml,
+    { parameters, signedOctets, otherOctets = [] }: ReceivedMessage,
+  ): Promise<unknown> {
     const container = { ...parameters }
     const signed = async (octets: string): Promise<string> => {
       await asNodeSaml(this.#saml, reader, 'hasValidSignatureForRedirect', container, octets)
       return octets
     }
-    const octets = await signed(signedOctets).catch((cause: unknown) => {
-      if (otherOctets === undefined) throw cause
-      return signed(otherOctets)
-    })
+    const octets = await otherOctets.reduce((found, other) => found.catch(() => signed(other)), signed(signedOctets))
     return reader.validateRedirectAsync(container, octets)
   }
 

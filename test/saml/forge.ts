@@ -130,14 +130,19 @@ export function form(xml: string, relayState?: string): Readonly<Record<string, 
   return { [name]: message, ...(relayState !== undefined && { RelayState: relayState }) }
 }
 
-/** The query of the redirect binding, each parameter as a token of its own. */
+/** The query of the redirect binding, each parameter as a token of its own. `encode`: as who signs spells a RelayState. */
 export function redirected(
   xml: string,
-  { by = 'idp', relayState = undefined as string | undefined, sign = true } = {},
+  {
+    by = 'idp',
+    relayState = undefined as string | undefined,
+    sign = true,
+    encode = (text: string) => encodeURIComponent(text),
+  } = {},
 ): string {
   const name = xml.includes('<samlp:LogoutResponse') ? 'SAMLResponse' : 'SAMLRequest'
   const tokens = [`${name}=${encodeURIComponent(deflateRawSync(xml).toString('base64'))}`]
-  if (relayState !== undefined) tokens.push(`RelayState=${encodeURIComponent(relayState)}`)
+  if (relayState !== undefined) tokens.push(`RelayState=${encode(relayState)}`)
   if (!sign) return tokens.join('&')
   tokens.push(`SigAlg=${encodeURIComponent(RSA_SHA256)}`)
   const signature = createSign('RSA-SHA256').update(tokens.join('&')).sign(keysOf(by).key, 'base64')

@@ -1,7 +1,8 @@
 // The Single Logout Service by its messages: whom a LogoutRequest ends, what it is answered, and each way in which one
 // can be wrong.
 import { once } from 'node:events'
-import { createServer } from 'node:http'
+import { createServer, get } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { deflateRawSync } from 'node:zlib'
 import { describe, expect, it } from 'vitest'
 import { memoryStore } from '../../src/index.js'
@@ -24,6 +25,7 @@ import {
   SP,
   signedXml,
 } from './forge.js'
+import { keysOf } from './keys.js'
 import { BINDINGS, logoutResponse, nodeSaml, type World, world } from './world.js'
 
 const named = (value: string, attributes: Readonly<Record<string, string>> = { Format: PERSISTENT }) => ({
@@ -244,6 +246,15 @@ describe.each(BINDINGS)('a LogoutRequest by %s', (_, send) => {
     },
   )
 
+  it.each([
+    ['in one line of base64', (key: string) => key.replace(/-----.*-----|\n/g, '')],
+    ['in a buffer', (key: string) => Buffer.from(key)],
+    ['with other line ends', (key: string) => key.replaceAll('\n', '\r\n')],
+  ])('so it does by a private key %s', async (_, written) => {
+    const sp = world({ saml: { privateKey: written(keysOf('sp').key) } })
+    expect(logoutResponse(await send(sp, logoutRequestXml(), { relayState: "it's" })).relayState).toBe("it's")
+  })
+
   it('a RelayState beyond all measure is refused', async () => {
     const sp = world()
     expect((await send(sp, logoutRequestXml(), { relayState: 'x'.repeat(1025) })).status).toBe(400)
@@ -316,6 +327,32 @@ describe('the redirect binding', () => {
     await refuses(world(), `${redirected(logoutRequestXml())}&RelayState=x`, 'not_verified')
     const query = redirected(logoutRequestXml(), { relayState: 'x' })
     await refuses(world(), query.replace('&RelayState=x', ''), 'not_verified')
+  })
+
+  it.each([
+    ["'", "'"],
+    ["'", '%27'],
+    ['%27', "'"],
+    ['%27', '%27'],
+  ])('an apostrophe that was signed as %s is taken where it comes as %s', async (signedAs, comesAs) => {
+    const sp = world()
+    const encode = (text: string) => encodeURIComponent(text).replaceAll("'", signedAs)
+    const query = redirected(logoutRequestXml(), { relayState: "it's 'one'", encode }).replaceAll(signedAs, comesAs)
+    const receiver = sp.slo.receiver()
+    const server = createServer(receiver).listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    // Node's own client sends a path as it is given; a `Request` would spell it anew.
+    const { port } = server.address() as AddressInfo
+    const [answer] = await once(get({ host: '127.0.0.1', port, path: `/saml/slo?${query}` }), 'response')
+    const headers = { location: String(answer.headers.location) }
+    const response = logoutResponse(new Response(null, { status: answer.statusCode, headers }))
+    expect([response.status, response.relayState]).toEqual([['Success'], "it's 'one'"])
+    server.close()
+  })
+
+  it('a RelayState that was changed beside its apostrophe is refused', async () => {
+    const query = redirected(logoutRequestXml(), { relayState: "it's" })
+    await refuses(world(), query.replace("it's", "is't"), 'not_verified')
   })
 
   it('other parameters of the address are nobody’s business', async () => {

@@ -110,15 +110,20 @@ export const BINDINGS: readonly (readonly [
 
 export { form }
 
-/** The LogoutResponse in an answer, once its signature was verified over the octets of the address as it was sent. */
+/**
+ * The LogoutResponse in an answer, once its signature was verified over the octets of the address as it was sent, and
+ * as a browser that is redirected sends it on.
+ */
 export function logoutResponse(answer: Response) {
   expect(answer.status).toBe(303)
   const location = answer.headers.get('location') ?? ''
   const [address = '', query = ''] = location.split('?')
-  const tokens = query.split('&').filter((token) => !token.startsWith('Signature='))
   const parameters = new URLSearchParams(query)
-  const verify = createVerify('RSA-SHA256').update(tokens.join('&'))
-  expect(verify.verify(keysOf('sp').cert, parameters.get('Signature') ?? '', 'base64')).toBe(true)
+  for (const sent of [query, new URL(location).search.slice(1)]) {
+    const tokens = sent.split('&').filter((token) => !token.startsWith('Signature='))
+    const verify = createVerify('RSA-SHA256').update(tokens.join('&'))
+    expect(verify.verify(keysOf('sp').cert, parameters.get('Signature') ?? '', 'base64')).toBe(true)
+  }
   const xml = inflateRawSync(Buffer.from(parameters.get('SAMLResponse') ?? '', 'base64')).toString()
   return {
     address,
