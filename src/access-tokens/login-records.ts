@@ -12,22 +12,24 @@ export type LoginRecords = Pick<LogoutStore, 'read'>
  * A logout store that also remembers of which login each access token is that `bind` and `addTokens` record, and which
  * is the latest login of each `sid`. Give it to the receiver in place of the store. `createClaims` and `createJwtCheck`
  * over the same store then let the tokens of a later login in whose claims have the `auth_time` of the ended one (single
- * sign-on without a password), and refuse those that were refreshed from the ended one. Costs a read and a write more
- * for each login with a `sid`, and a write for each recorded token.
+ * sign-on without a password), and refuse those that were refreshed from the ended one. Costs two writes more for each
+ * login with a `sid`, and a write for each recorded token.
  */
 export function withLoginRecords<Store extends LogoutStore>(store: Store): Store {
   const record = (name: string, { issuedAt, startedAt, expiresAt }: Dates, subKey = subKeyOf(name)): Promise<unknown> =>
     // Under keys of its own: no logout finds it, and what a logout ends is told by its dates.
     store.bind({ sessionId: name, subKey, issuedAt, startedAt, expiresAt })
   /**
-   * A login whose answer was long on its way leaves the record of a later one alone: that may live where it does not.
-   * What was written is never written again: its dates by the store's clock would be later than those of its session.
+   * A record for each login, and beside them which of these was begun last: logins of one `sid` that are bound at the
+   * same time write over nothing of one another. Of two binds of a sign-on a store keeps the earlier `endsAt`, whichever
+   * comes last, and the earliest of these is minus the latest begin.
    */
   const recordOfSid = async (sidKey: string, binding: NewBinding): Promise<void> => {
-    const name = ofSid(sidKey)
-    const { binding: before } = await store.read(name, { current: true })
-    if (before !== undefined && isLater(before, binding)) return
+    const [begun, latest] = [begunAt(binding), latestOf(sidKey)]
+    const name = ofSid(sidKey, begun)
     await record(name, binding, subKeyOf(name, (binding.tokenKeys ?? []).length > 0))
+    const { expiresAt } = binding
+    await store.bind({ sessionId: latest, subKey: subKeyOf(latest), endsAt: -begun, expiresAt })
   }
   const bind = async (binding: NewBinding) => {
     const { tokenKeys = [], sidKey } = binding
@@ -69,18 +71,14 @@ export function recordsOf(store: Partial<LoginRecords> | undefined): LoginRecord
 type Dates = Pick<Binding, 'issuedAt' | 'startedAt' | 'expiresAt'>
 
 const ofToken = (key: string) => `login of the token ${key}`
-const ofSid = (key: string) => `login of the sid ${key}`
+const ofSid = (key: string, begun: number) => `login of the sid ${key}, begun ${begun}`
+const latestOf = (key: string) => `latest login of the sid ${key}`
 /** The `subKey` of a record tells whether the tokens of that login are recorded as well. */
 const subKeyOf = (name: string, tokens = false) => sha256(tokens ? `${name}, and its tokens` : name)
-const hasRecordedTokens = ({ subKey }: SignOn, sidKey = '') => subKey === subKeyOf(ofSid(sidKey), true)
+const hasRecordedTokens = ({ sessionId, subKey }: Binding) => subKey === subKeyOf(sessionId, true)
 
-/** By when the logins were begun; where that is not known of both, by when they were answered. */
-function isLater(one: Dates, other: Dates): boolean {
-  if (one.startedAt !== undefined && other.startedAt !== undefined && one.startedAt !== other.startedAt) {
-    return one.startedAt > other.startedAt
-  }
-  return (one.issuedAt ?? Number.NEGATIVE_INFINITY) > (other.issuedAt ?? Number.NEGATIVE_INFINITY)
-}
+/** When the login was begun; where nobody knows, when it was answered. */
+const begunAt = ({ startedAt, issuedAt }: Dates) => startedAt ?? issuedAt ?? 0
 
 /** What decided about a token. `dates`: nothing but its claims. */
 export type Evidence = 'token-mark' | 'login-of-token' | 'login-of-sid' | 'dates'
@@ -130,13 +128,13 @@ async function judgeBy(
   const [key] = token.keys
   const ofItself = token.isWhole && key !== undefined ? await loginOf(read, ofToken(key)) : undefined
   if (ofItself !== undefined) return coveredBy(others, ofItself, 'login-of-token')
-  const ofItsSid = token.sidKey === undefined ? undefined : await loginOf(read, ofSid(token.sidKey))
+  const ofItsSid = token.sidKey === undefined ? undefined : await latestLoginOf(read, token.sidKey)
   // A token that is older than the login is of another one, before it.
   const latest = (token.issuedAt ?? Number.NEGATIVE_INFINITY) + ONE_ANSWER_SECONDS
   if (ofItsSid !== undefined && latest >= (ofItsSid.issuedAt ?? Number.POSITIVE_INFINITY)) {
     const judged = coveredBy(others, ofItsSid, 'login-of-sid')
     // Where that login's tokens are recorded, one that is not may be another's; of claims alone nobody can say.
-    if (judged !== undefined || !token.isWhole || !hasRecordedTokens(ofItsSid, token.sidKey)) return judged
+    if (judged !== undefined || !token.isWhole || !hasRecordedTokens(ofItsSid)) return judged
   }
   const mark = others.find((each) => ends(each, token, firstSeenAt))
   return mark && { mark, evidence: 'dates', isFinal: read === undefined }
@@ -147,7 +145,12 @@ function coveredBy(marks: readonly Mark[], login: SignOn, evidence: Evidence): J
   return mark && { mark, evidence, isFinal: evidence === 'login-of-token' }
 }
 
-async function loginOf(read: Read | undefined, name: string): Promise<SignOn | undefined> {
+async function loginOf(read: Read | undefined, name: string): Promise<Binding | undefined> {
   const state = await read?.(name)
   return state?.ended ? undefined : state?.binding
+}
+
+async function latestLoginOf(read: Read | undefined, sidKey: string): Promise<Binding | undefined> {
+  const latest = await loginOf(read, latestOf(sidKey))
+  return latest?.endsAt === undefined ? undefined : loginOf(read, ofSid(sidKey, -latest.endsAt))
 }

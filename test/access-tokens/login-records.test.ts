@@ -1,6 +1,7 @@
 // Who is meant: a token of a later login and one that was refreshed from the ended login may say the same. Told apart
 // by what `bind` and `addTokens` knew, else by dates; one rule for tokens that are introspected and those that the API
 // verifies by itself.
+import { randomUUID } from 'node:crypto'
 import { afterAll, describe, expect, it } from 'vitest'
 import { createClaims, createJwtCheck, withLoginRecords } from '../../src/access-tokens/index.js'
 import {
@@ -13,6 +14,7 @@ import {
 import { targetKey } from '../../src/marks/target.js'
 import { createTokenMint, type TokenMint } from '../../src/testing/index.js'
 import recordedLogins from '../conformance/recorded-logins.json' with { type: 'json' }
+import { everyInterleaving } from '../interleavings/scheduler.js'
 import type { RecordedLogins, SaidOfToken } from '../live-providers/seen.js'
 import { type LogoutStoreServer, SHARED_STORES } from '../servers/logout-stores.js'
 import { handClock, ISSUER, NOW, promptServer, RP } from './hand-run.js'
@@ -277,6 +279,104 @@ describe.each([
     await logOut({ sub: 'ada' })
     expect(await isLetIn('later')).toBe(false)
   })
+})
+
+describe.each([
+  ['by when they were begun', true],
+  ['by when they were answered', false],
+])('of two logins of one sid that are bound at the same time the later one counts, %s', (_by, dated) => {
+  const CALLS = ['read', 'bind', 'list', 'renew', 'unbind']
+
+  /** Each with a node of its own; a logout came between their begins. Who is let in by claims alone, then and later. */
+  async function outcome(nodes: readonly [LogoutStore, LogoutStore], together: Together) {
+    const [store, other] = [withLoginRecords(nodes[0]), withLoginRecords(nodes[1])]
+    const { now } = await store.marks([])
+    const named = { sub: randomUUID(), sid: randomUUID() }
+    const target = targetKey({ ...RP, sub: named.sub })
+    const logout = { target, marksExpireAt: now + 86_400, mayDestroy: false }
+    await store.begin({ ...logout, issuedAt: now - 100, seenSecondsAgo: 100 })
+    const keys = { subKey: target.key, sidKey: targetKey({ ...RP, sid: named.sid }).key, expiresAt: now + 3600 }
+    const login = (at: number) => ({
+      sessionId: randomUUID(),
+      ...keys,
+      ...{ issuedAt: at, startedAt: dated ? at : undefined },
+    })
+    await together(
+      () => store.bind(login(now - 200)),
+      () => other.bind(login(now - 50)),
+    )
+    const check = createJwtCheck({ store: other, clock: () => now })
+    const said = { iss: ISSUER, client_id: RP.clientId, ...named, exp: now + 3600, auth_time: now - 1000 }
+    const letIn = async () => {
+      const tokens = { earlier: now - 199, later: now - 49 }
+      const revoked = await Promise.all(Object.values(tokens).map((iat) => check.isRevoked({ ...said, iat })))
+      return Object.keys(tokens).filter((_, i) => revoked[i] === false)
+    }
+    const first = await letIn()
+    await store.begin({ ...logout, issuedAt: now, seenSecondsAgo: 0 })
+    return [first, await letIn()]
+  }
+  type Together = (...tasks: readonly (() => Promise<unknown>)[]) => Promise<void>
+
+  /** Before each call the given one is awaited. */
+  const stepwise = (store: LogoutStore, step: (name: string) => Promise<void>): LogoutStore =>
+    new Proxy(store, {
+      get(target, name) {
+        const member: unknown = Reflect.get(target, name, target)
+        if (typeof member !== 'function') return member
+        if (!CALLS.includes(String(name))) return member.bind(target)
+        return async (...given: readonly unknown[]) => {
+          await step(String(name))
+          return Reflect.apply(member, target, given)
+        }
+      },
+    })
+
+  it('in every order of what they ask of the store', async () => {
+    const { interleavings, findings } = await everyInterleaving(async (scheduler) => {
+      const shared = memoryStore()
+      const nodes = [0, 1].map((node) => stepwise(shared, (name) => scheduler.step(name, node)))
+      const [one = shared, other = shared] = nodes
+      const found = await outcome([one, other], (...tasks) => scheduler.together(...tasks))
+      return found.flat().join() === 'later' ? [] : [`let in: ${found.flat()}`]
+    })
+    expect([...findings]).toEqual([])
+    expect(interleavings).toBeGreaterThan(10)
+  })
+
+  for (const kind of SHARED_STORES) {
+    kind.describe()(`over ${kind.name}`, () => {
+      let server: LogoutStoreServer | undefined
+      afterAll(() => server?.stop())
+
+      it('also where each call of the earlier one is answered after the later one was bound', async () => {
+        server = await kind.start()
+        const [held, prompt] = [server.open(), server.open()]
+        for (let last = 0; last < 3; last++) {
+          let calls = 0
+          let isBound = () => {}
+          const laterIsBound = new Promise<void>((resolve) => (isBound = resolve))
+          let arrived = () => {}
+          const isThere = new Promise<void>((resolve) => (arrived = resolve))
+          let isHeld = false
+          const node = stepwise(held, async () => {
+            if (!isHeld || calls++ < last) return
+            arrived()
+            await laterIsBound
+          })
+          const found = await outcome([node, prompt], async (earlier, later) => {
+            isHeld = true
+            const slow = earlier?.()
+            await isThere
+            await later?.()
+            isBound()
+            await slow
+          })
+          expect([last, ...found]).toEqual([last, ['later'], []])
+        }
+      })
+    })
+  }
 })
 
 describe('where the tokens of the latest login are recorded', () => {

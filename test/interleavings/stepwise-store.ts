@@ -65,9 +65,10 @@ export class StepwiseStore implements LogoutStore {
   async bind(binding: NewBinding): Promise<BoundState> {
     const { sessionId } = binding
     const stand = () => this.#standing(sessionId, bound)
-    const bound: Binding = { ...binding, boundAt: this.#now() }
+    let bound: Binding = { ...binding, boundAt: this.#now() }
     const early = this.#options.checkThenWrite ? await stand() : undefined
     await this.#step(`write binding ${sessionId}`)
+    bound = { ...bound, ...keptEnd(binding, this.#bindings.get(sessionId)) }
     this.#bindings.set(sessionId, bound)
     await this.#step(`cut lineage ${sessionId}`)
     if (this.#ended.get(sessionId)?.inherited) this.#ended.delete(sessionId)
@@ -216,4 +217,10 @@ export class StepwiseStore implements LogoutStore {
     this.#data.stamp = Math.max(this.#options.clock(), this.#data.stamp + 1e-6)
     return this.#data.stamp
   }
+}
+
+/** Of a sign-on that is bound once more. */
+function keptEnd({ subKey, sidKey, startedAt = 0, endsAt }: NewBinding, older: Binding | undefined) {
+  if (older?.endsAt === undefined || older.subKey !== subKey || older.sidKey !== sidKey) return {}
+  return startedAt > older.boundAt ? {} : { endsAt: Math.min(endsAt ?? older.endsAt, older.endsAt) }
 }

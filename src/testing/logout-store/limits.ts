@@ -42,6 +42,18 @@ export const LIMIT_CASES: readonly Case[] = [
     },
   ],
   [
+    'limits: of a sign-on that two nodes bind at the same time the earliest end stands, be it long over',
+    async (scene) => {
+      const nodes = [scene.store, await scene.another()]
+      for (let round = 0; round < 10; round++) {
+        const login = await scene.login({ sidKey: undefined, issuedAt: undefined })
+        const ends = [-1_800_000_000.25, -1_800_000_001.125, -1_800_000_000, -1_700_000_000.5]
+        await Promise.all(ends.map((endsAt, i) => nodes[i % 2]?.bind({ ...login, endsAt })))
+        assertLimits(await read(scene, login.sessionId), { endsAt: -1_800_000_001.125 })
+      }
+    },
+  ],
+  [
     'limits: a login that was begun after the older one was bound has its own end, and so has another sign-on',
     async (scene) => {
       const older = await scene.bound({ endsAt: await scene.in(60) })
