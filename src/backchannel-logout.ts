@@ -139,6 +139,7 @@ export function createBackchannelLogout<Req = unknown>(given: BackchannelLogoutO
     earlierIdsElsewhere: elsewhere && ((sessionId) => elsewhere.earlierIds(sessionId)),
     seen: elsewhere && ((sessionId) => elsewhere.seen(sessionId)),
     namesOf: sessions?.namesOf?.bind(sessions),
+    hasRow: sessions?.hasRow?.bind(sessions),
     client: directory.configured().length === 1 ? directory.configured()[0]?.client : undefined,
     identity,
   })

@@ -31,6 +31,12 @@ export interface ExpressSessionsOptions {
    * finds. Sessions for which it says `false` (a password login) are left alone. What it throws counts as `true`.
    */
   readonly mustBeBound?: (session: Readonly<Record<string, unknown>>) => boolean
+  /**
+   * Every session of these clients is in this store, whichever application or process it is of. Then
+   * `logout.sessions.list` and `.count` leave out those of which only the row is gone, by time or by hand (one read more
+   * per session). Where it is not so they would hide sessions that live. Default `false`.
+   */
+  readonly holdsAllSessions?: boolean
 }
 
 /**
@@ -52,8 +58,8 @@ export function expressSessions(
         'an object with get, set and destroy',
     )
   }
-  assertOptions('expressSessions()', options, { verifyDestroyed: true, mustBeBound: true })
-  const { verifyDestroyed = false, mustBeBound } = options
+  assertOptions('expressSessions()', options, { verifyDestroyed: true, mustBeBound: true, holdsAllSessions: true })
+  const { verifyDestroyed = false, mustBeBound, holdsAllSessions = false } = options
   if (mustBeBound !== undefined && typeof mustBeBound !== 'function') {
     throw new TypeError('mustBeBound must be a function of the stored session that returns true or false')
   }
@@ -71,6 +77,7 @@ export function expressSessions(
     },
     destroy: (sessionId) => protection.destroyRow(sessionId, verifyDestroyed),
     read: (sessionId) => protection.readRow(sessionId),
+    ...(holdsAllSessions && { hasRow: async (id: string) => (await protection.readRow(id)) !== undefined }),
     namesOf: async (sessionId) => namesIn((await protection.readRow(sessionId)) ?? {}),
     protect: (guard) => {
       if (mustBeBound !== undefined) protection.addRule(mustBeBound)

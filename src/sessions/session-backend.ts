@@ -33,6 +33,11 @@ export interface SessionBackend<Req> {
    * of `rpInitiatedLogout` alone.
    */
   read?(sessionId: string): Promise<object | undefined>
+  /**
+   * Whether this session is still there. Absent where some may be in another store, of which this one knows nothing.
+   * Asked by `logout.sessions` alone.
+   */
+  hasRow?(sessionId: string): Promise<boolean>
   /** What `bound` was told of this session, as its own store has it. Needed by `onLogout` alone. */
   namesOf?(sessionId: string): Promise<SignOnNames | undefined>
   /** Called once when the receiver is created: from then on the backend keeps dead sessions dead. */

@@ -26,6 +26,8 @@ export interface SignOnsOptions {
   readonly tell?: TellLogout | undefined
   /** Whose sign-on a session is, as its own store has it: asked only where there is somebody to `tell`. */
   readonly namesOf?: SessionBackend<never>['namesOf'] | undefined
+  /** Whether a session is still in its own store, where that can be said. */
+  readonly hasRow?: SessionBackend<never>['hasRow'] | undefined
   readonly endedHere?: PassOptions['endedHere']
   readonly tokens?: PassOptions['tokens']
   readonly destroySession: (sessionId: string) => Promise<void>

@@ -5,7 +5,7 @@ import { LogoutError } from '../errors.js'
 import type { LogoutEvent, LogoutReason } from '../events.js'
 import { inParallel } from '../logout/background.js'
 import { notDoneInTime } from '../logout/engine.js'
-import { isOfLateTokens } from '../logout/interim-ids.js'
+import { isInterimId, isOfLateTokens } from '../logout/interim-ids.js'
 import type { LogoutResult } from '../logout/logout-order.js'
 import { type LogoutTarget, sha256, type TargetKey, targetKey } from '../marks/target.js'
 import type { Binding, LogoutStore, SessionState } from '../stores/logout-store.js'
@@ -13,6 +13,7 @@ import type { LocalLogout } from './local-logout.js'
 import type { Login } from './login.js'
 import { type SignOnsOptions, step } from './options.js'
 import type { SessionIdChanges } from './session-id-change.js'
+import { askStoreTime } from './store-time.js'
 import type { Verdicts } from './verdicts.js'
 
 /** A session as its user may see it. Times are epoch seconds. */
@@ -51,6 +52,8 @@ const AS_IT_IS: HowToRead = { current: true }
 const AS_REQUESTS_FIND_IT: HowToRead = {}
 /** Sessions asked about, or ended, at one time. */
 const AT_ONCE = 16
+/** For so long after it was bound a session may not have been saved. */
+const UNSAVED_SECONDS = 60
 /** A session that changes its id so often while it is looked for is no browser's. */
 const MOST_WALKS = 8
 
@@ -71,8 +74,7 @@ export class SessionList {
   async page(target: LogoutTarget, currentId: string | undefined, cursor: string | undefined): Promise<SessionPage> {
     if (currentId !== undefined) await this.#changes.finish(currentId)
     const { found, next } = await this.#page(targetKey(target), cursor)
-    const sessions = found
-      .filter(isSession)
+    const sessions = (await this.#withRows(found.filter(isSession), currentId))
       .map((each) => listed(each, currentId))
       .sort((one, other) => Number(other.current) - Number(one.current) || other.boundAt - one.boundAt)
     return { sessions, ...(next !== undefined && { cursor: next }) }
@@ -81,7 +83,7 @@ export class SessionList {
   async count(target: LogoutTarget): Promise<number> {
     const handles = new Set<string>()
     for await (const found of this.#all(targetKey(target), 'as far as they hold still', AS_REQUESTS_FIND_IT)) {
-      for (const { sessionId } of found.filter(isSession)) handles.add(handleOf(sessionId))
+      for (const { sessionId } of await this.#withRows(found.filter(isSession))) handles.add(handleOf(sessionId))
     }
     return handles.size
   }
@@ -236,6 +238,29 @@ export class SessionList {
       page = await this.#pageOnce(key, cursor, AS_REQUESTS_FIND_IT)
     }
     return page
+  }
+
+  /**
+   * Those whose row is not known to be gone: where that cannot be asked, all of them. The row of a login is saved at
+   * the end of its response, and that of a session whose id changes under its new one.
+   */
+  async #withRows(found: readonly Found[], currentId?: string): Promise<readonly Found[]> {
+    const { hasRow, storeClock, clock } = this.#options
+    if (hasRow === undefined) return found
+    const gone = new Set<Found>()
+    let canBeAsked = true
+    await inParallel(AT_ONCE, found, async (each) => {
+      const { sessionId } = each
+      if (!canBeAsked || sessionId === currentId || isInterimId(sessionId)) return
+      const isThere = await step(this.#options, hasRow(sessionId)).catch(() => {
+        canBeAsked = false
+      })
+      if (isThere === false) gone.add(each)
+    })
+    if (gone.size > 0 && !storeClock.isKnown()) await askStoreTime(this.#options).catch(() => {})
+    const settledBy = storeClock.earliest(clock() - UNSAVED_SECONDS)
+    if (!canBeAsked || settledBy === undefined) return found
+    return found.filter((each) => !gone.has(each) || each.binding.boundAt > settledBy)
   }
 
   /**

@@ -27,18 +27,27 @@ afterEach(() => {
 const client = { issuer: 'https://op.example', clientId: 'rp' }
 const alice = { ...client, sub: 'alice' }
 
-function application(storeOf = (store: LogoutStore): LogoutStore => store) {
+interface Rows {
+  readonly holdsAllSessions?: boolean
+  /** Of the session store, in place of its own. */
+  readonly get?: (own: session.Store['get']) => session.Store['get']
+}
+
+function application(storeOf = (store: LogoutStore): LogoutStore => store, { holdsAllSessions, get }: Rows = {}) {
   let now = 1_800_000_000
   let sid = 0
   const ids: string[] = []
   const events: LogoutEvent[] = []
   const ended: string[] = []
   const rows = new session.MemoryStore()
+  if (get !== undefined) rows.get = get(rows.get.bind(rows))
+  let beforeSave: (() => Promise<void>) | undefined
   const clock = () => now
   const logout = createBackchannelLogout<express.Request>({
     provider: { ...client, jwks: { keys: [{ kty: 'OKP', crv: 'Ed25519', x: 'AA' }] } },
     store: storeOf(memoryStore({ clock })),
-    sessions: expressSessions(rows),
+    sessions: expressSessions(rows, holdsAllSessions === undefined ? {} : { holdsAllSessions }),
+    ...(get && { stepTimeoutSeconds: 1 }),
     clock,
     onEvent: (event) => events.push(event),
     onSessionsEnded: ({ reason }) => void ended.push(reason),
@@ -52,6 +61,7 @@ function application(storeOf = (store: LogoutStore): LogoutStore => store) {
     const claims = { iss: client.issuer, aud: client.clientId, sub, ...named, iat: now, auth_time: now - 60 }
     await logout.bind(req, claims, label === undefined ? {} : { label: String(label), sessionExpiresAt: now + 3600 })
     req.session.user = String(sub)
+    await beforeSave?.()
     res.send()
   })
   app.get('/devices', async (req, res) => {
@@ -67,7 +77,10 @@ function application(storeOf = (store: LogoutStore): LogoutStore => store) {
     })
   })
   app.get('/me', (req, res) => res.send(req.session.user ?? 'nobody'))
-  return { logout, app, ids, events, ended, pass: (seconds: number) => (now += seconds), clock }
+  const saveAfter = (what: () => Promise<void>) => {
+    beforeSave = what
+  }
+  return { logout, app, ids, rows, events, ended, saveAfter, pass: (seconds: number) => (now += seconds), clock }
 }
 
 describe('sessions.list', () => {
@@ -132,6 +145,101 @@ describe('sessions.list', () => {
       { label: 'x'.repeat(201) },
     )
     await expect(login).rejects.toThrow(/label must be a text/)
+  })
+})
+
+describe('a session of which only the row is gone', () => {
+  const rowGone = async (rows?: Rows) => {
+    const here = application(undefined, rows)
+    const [phone, laptop] = [request.agent(here.app), request.agent(here.app)]
+    await phone.get('/login?label=Phone')
+    await laptop.get('/login?label=Laptop')
+    /** Straight from the store, as its time to live does it. */
+    const forget = () => {
+      delete Reflect.get(here.rows, 'sessions')[here.ids[1] ?? '']
+    }
+    const listed = async () => {
+      const labels = (await here.logout.sessions.list(alice)).sessions.map(({ label }) => label)
+      expect(await here.logout.sessions.count(alice)).toBe(labels.length)
+      return labels.sort()
+    }
+    return { ...here, phone, laptop, forget, listed }
+  }
+
+  it('is not listed, and not counted, where the session store holds every session', async () => {
+    const { forget, listed, pass, phone, logout } = await rowGone({ holdsAllSessions: true })
+    pass(61)
+    expect(await listed()).toEqual(['Laptop', 'Phone'])
+    forget()
+    expect(await listed()).toEqual(['Phone'])
+    expect((await phone.get('/devices')).body.sessions).toMatchObject([{ label: 'Phone', current: true }])
+    expect(await logout.terminate(alice)).toMatchObject({ complete: true, found: 2 })
+  })
+
+  it('is listed where nobody says that there is no other session store', async () => {
+    const { forget, listed, pass } = await rowGone()
+    pass(61)
+    forget()
+    expect(await listed()).toEqual(['Laptop', 'Phone'])
+  })
+
+  it.each([
+    ['fails', (callback: (error: Error) => void) => callback(new Error('away'))],
+    ['never answers', () => {}],
+  ])(
+    'is listed with all others where the session store %s, and each row is not waited for in vain',
+    async (_, answer) => {
+      let isAway = false
+      let asked = 0
+      const get =
+        (own: session.Store['get']): session.Store['get'] =>
+        (id, callback) => {
+          if (!isAway) return own(id, callback)
+          asked += 1
+          answer(callback)
+        }
+      const { forget, logout, pass } = await rowGone({ holdsAllSessions: true, get })
+      for (let i = 0; i < 100; i++) {
+        const claims = { iss: client.issuer, aud: client.clientId, sub: 'alice', sid: `many ${i}`, iat: 1_800_000_000 }
+        await logout.bind({ sessionId: `id ${i}` } as never, claims)
+      }
+      pass(61)
+      forget()
+      isAway = true
+      expect((await logout.sessions.list(alice)).sessions).toHaveLength(102)
+      expect(asked).toBeLessThanOrEqual(16)
+      isAway = false
+      expect(await logout.sessions.count(alice)).toBe(1)
+    },
+  )
+
+  it('is listed where it was just bound: its row is saved at the end of the response', async () => {
+    const { app, listed, saveAfter, pass } = await rowGone({ holdsAllSessions: true })
+    pass(61)
+    let meanwhile: unknown
+    saveAfter(async () => {
+      meanwhile = await listed()
+    })
+    await request(app).get('/login?label=Tablet')
+    expect(meanwhile).toEqual(['Laptop', 'Phone', 'Tablet'])
+    pass(61)
+    expect(await listed()).toEqual(['Laptop', 'Phone', 'Tablet'])
+  })
+
+  it('is listed as the own session of the request that asks, and under an id that has no row yet', async () => {
+    const { app, phone, listed, pass } = await rowGone({ holdsAllSessions: true })
+    pass(61)
+    let meanwhile: unknown
+    app.get('/regenerate', (req, res) => {
+      req.session.regenerate(async () => {
+        meanwhile = await listed()
+        req.session.user = 'alice'
+        res.send()
+      })
+    })
+    await phone.get('/regenerate')
+    expect(meanwhile).toEqual(['Laptop', 'Phone'])
+    expect((await phone.get('/devices')).body.sessions).toMatchObject([{ label: 'Phone', current: true }, {}])
   })
 })
 
