@@ -16,10 +16,16 @@ export function hostCookieName(prefix: string, of: string, isSecure: boolean): s
 
 /** Its values in the header `Cookie`: several where others may set cookies of that name for this host. */
 export function cookieValues(header: string | undefined, name: string): readonly string[] {
-  const values: string[] = []
+  return cookiesBeginning(header, name).flatMap(([key, value]) => (key === name ? [value] : []))
+}
+
+/** Name and value of each whose name begins so, in the order in which they came. */
+export function cookiesBeginning(header: string | undefined, prefix: string): readonly (readonly [string, string])[] {
+  const cookies: (readonly [string, string])[] = []
   for (const pair of header?.split(';') ?? []) {
-    const [key, value] = pair.split('=', 2)
-    if (key?.trim() === name && value !== undefined) values.push(value.trim())
+    const [key = '', value] = pair.split('=', 2)
+    const name = key.trim()
+    if (name.startsWith(prefix) && value !== undefined) cookies.push([name, value.trim()])
   }
-  return values
+  return cookies
 }

@@ -98,8 +98,8 @@ function send(
   departure: EndSessionDeparture,
   cleared: string | undefined,
 ): void {
-  const { url, form, provider, upstream, cookie } = departure
-  res.appendHeader('Set-Cookie', cookie)
+  const { url, form, provider, upstream, cookies } = departure
+  for (const cookie of cookies) res.appendHeader('Set-Cookie', cookie)
   if (cleared !== undefined) res.appendHeader('Set-Cookie', cleared)
   res.setHeader('Cache-Control', 'no-store')
   if (wantsJson(req)) {

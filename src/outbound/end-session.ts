@@ -1,6 +1,6 @@
 // RP-Initiated Logout 1.0: from a session that has ended here to the OP that ends its own, and back to a page of ours.
 // Knows no framework, and ends nothing itself.
-import { randomBytes } from 'node:crypto'
+import { createHash, randomBytes } from 'node:crypto'
 import { LogoutError } from '../errors.js'
 import { fitsHeader } from '../http/safe-url.js'
 import { assertOptions, type OptionNames } from '../option-checks.js'
@@ -10,7 +10,7 @@ import {
   endSessionRequest,
   returnsState,
 } from '../providers/end-session-dialect.js'
-import { LogoutCookie, type LogoutCookieContent, ON_THE_WAY_SECONDS } from './logout-cookie.js'
+import { type HeldLogouts, LogoutCookies, type LogoutCookiesContent, ON_THE_WAY_SECONDS } from './logout-cookies.js'
 import { cameBack, type PendingLogout, type ProviderLogout, settled, withoutToken } from './pending-logouts.js'
 import type { RevokeTokens, TokensRevoked, TokensToRevoke } from './revoke-tokens.js'
 import { type SealedValues, sealedValues } from './sealed-values.js'
@@ -82,12 +82,12 @@ export interface EndSessionStart {
   readonly askForPassword?: boolean
 }
 
-/** Where the browser goes now, and the cookie that it takes along. */
+/** Where the browser goes now, and the cookies that it takes along. */
 export interface EndSessionDeparture extends EndSessionRequest {
   readonly provider: ProviderLogout
   readonly upstream: 'asked' | 'not-asked' | 'unsupported'
-  /** A whole `Set-Cookie` header. */
-  readonly cookie: string
+  /** Whole `Set-Cookie` headers. */
+  readonly cookies: readonly string[]
 }
 
 /** What the page learns about a browser that came back. It is logged out here, whatever this says. */
@@ -148,14 +148,14 @@ export class EndSessions {
   readonly #redirectUris: ReadonlyMap<string, string>
   readonly #sealed: SealedValues
   readonly #ports: EndSessionPorts
-  readonly #cookie: LogoutCookie
+  readonly #cookies: LogoutCookies
 
   /** @throws TypeError for options that cannot be meant */
   constructor({ redirectUris, secret }: EndSessionOptions, ports: EndSessionPorts) {
     this.#redirectUris = checkedRedirectUris(redirectUris)
     this.#sealed = sealedValues(typeof secret === 'string' ? [secret] : secret, 'endSession: secret')
     this.#ports = ports
-    this.#cookie = new LogoutCookie(this.#sealed, [...this.#redirectUris.values()])
+    this.#cookies = new LogoutCookies(this.#sealed, [...this.#redirectUris.values()])
   }
 
   /** Origins of the application's own pages. */
@@ -165,7 +165,7 @@ export class EndSessions {
 
   /** Whether these are all served over TLS. */
   get isSecure(): boolean {
-    return this.#cookie.isSecure
+    return this.#cookies.isSecure
   }
 
   /** Whether this is the name of a place to come back to. */
@@ -225,7 +225,7 @@ export class EndSessions {
         reason: 'redirect_unknown',
       })
     }
-    const earlier = this.#cookie.read(cookieHeader)
+    const earlier = this.#cookies.read(cookieHeader)
     const own = this.tokensOf(record)
     // Begun once more, be it that the session is gone already or at the same moment: another way back from one logout.
     const again = earlier.logouts.findLast((each) => record === undefined || (own !== undefined && isOf(each, own)))
@@ -241,24 +241,26 @@ export class EndSessions {
     const { hasState, ...way } = departure
     const { provider, upstream } = way
     const expiresAt = this.#ports.clock() + ON_THE_WAY_SECONDS
-    const wayBack = { ...(hasState && { state }), provider, upstream, expiresAt }
+    const wayBack = { id: shortHash(state), ...(hasState && { state }), provider, upstream, expiresAt }
     const refreshToken = own?.refreshToken ?? again?.refreshToken
-    const logout: PendingLogout = { client, refreshToken, ways: [...(again?.ways ?? []), wayBack] }
+    const id = again?.id ?? shortHash(own === undefined ? state : JSON.stringify(own))
+    const logout: PendingLogout = { id, client, refreshToken, ways: [...(again?.ways ?? []), wayBack] }
     const { due, rest } = settled(
       earlier.logouts.filter((each) => each !== again),
       this.#ports.clock(),
     )
     this.#revoke(due)
     const logouts = [...rest, ...settled([logout], this.#ports.clock()).rest]
-    return { ...way, cookie: this.#kept({ logouts, askForPassword: askForPassword || earlier.askForPassword }) }
+    const isAsked = askForPassword || earlier.askForPassword
+    return { ...way, cookies: this.#kept(earlier, { logouts, askForPassword: isAsked }) }
   }
 
-  /** The cookie; no token is forgotten for which it has no room. */
-  #kept(content: LogoutCookieContent): string {
-    const { cookie, crowdedOut, tooLong } = this.#cookie.packed(content)
+  /** The cookies; no token is forgotten for which they have no room. */
+  #kept(before: HeldLogouts, content: LogoutCookiesContent): readonly string[] {
+    const { cookies, crowdedOut, tooLong } = this.#cookies.packed(before, content)
     this.#revoke(crowdedOut)
     if (tooLong?.client !== undefined) this.#ports.revocation?.tooLong(tooLong.client)
-    return cookie
+    return cookies
   }
 
   #revoke(logouts: readonly PendingLogout[]): readonly Promise<TokensRevoked>[] {
@@ -332,31 +334,33 @@ export class EndSessions {
   }
 
   returned(cookieHeader: string | undefined, given: string | null): EndSessionReturn {
-    const { logouts, askForPassword } = this.#cookie.read(cookieHeader)
+    const before = this.#cookies.read(cookieHeader)
+    const { logouts, askForPassword } = before
     const { state, way, due, rest } = cameBack(logouts, given, this.#ports.clock())
     const { provider, upstream } = way ?? { provider: 'not-asked' as const, upstream: 'not-asked' as const }
     const isNobodyBack = state === 'missing' || state === 'changed'
     const revocations = this.#revoke(due)
     return {
       ...{ state, provider, upstream },
-      cookies: isNobodyBack && due.length === 0 ? [] : [this.#kept({ logouts: rest, askForPassword })],
+      cookies: isNobodyBack && due.length === 0 ? [] : this.#kept(before, { logouts: rest, askForPassword }),
       ...(revocations.length > 0 && { revocation: Promise.all(revocations).then(worstOf) }),
     }
   }
 
-  /** Whether the sign-in that begins now must ask for the password, and the cookie that forgets it. */
+  /** Whether the sign-in that begins now must ask for the password, and the cookies that forget it. */
   promptOnce(cookieHeader: string | undefined): {
     readonly prompt: 'login' | undefined
-    readonly cookie: string | undefined
+    readonly cookies: readonly string[]
   } {
-    const { logouts, askForPassword } = this.#cookie.read(cookieHeader)
+    const before = this.#cookies.read(cookieHeader)
+    const { logouts, askForPassword } = before
     const { due, rest } = settled(logouts, this.#ports.clock())
-    if (!askForPassword && due.length === 0) return { prompt: undefined, cookie: undefined }
+    if (!askForPassword && due.length === 0) return { prompt: undefined, cookies: [] }
     // A browser that is asked went on without the landing page. Should a tab of it come there still, it is known.
     this.#revoke(askForPassword ? [...due, ...rest] : due)
     const left = askForPassword ? rest.map(withoutToken) : rest
-    const cookie = this.#kept({ logouts: left, askForPassword: false })
-    return { prompt: askForPassword ? 'login' : undefined, cookie }
+    const cookies = this.#kept(before, { logouts: left, askForPassword: false })
+    return { prompt: askForPassword ? 'login' : undefined, cookies }
   }
 }
 
@@ -364,6 +368,11 @@ export class EndSessions {
 function worstOf(all: readonly TokensRevoked[]): TokensRevoked {
   const [first = { outcome: 'revoked' as const }] = all
   return all.find(({ outcome }) => outcome === 'failed') ?? all.find(({ outcome }) => outcome !== 'revoked') ?? first
+}
+
+/** Names a cookie: it says nothing of what it is made of. */
+function shortHash(text: string): string {
+  return createHash('sha256').update(text).digest('hex').slice(0, 8)
 }
 
 function isOf({ client, refreshToken }: PendingLogout, own: TokensToRevoke): boolean {

@@ -10,6 +10,8 @@ export type ProviderLogout = 'asked' | 'not-asked' | 'unsupported' | 'unreachabl
 
 /** A browser that is at the OP, and what is said to it when it comes back. */
 export interface WayBack {
+  /** Tells it from others of this browser. */
+  readonly id: string
   /** Absent: the OP hands none back. */
   readonly state?: string
   readonly provider: ProviderLogout
@@ -19,6 +21,8 @@ export interface WayBack {
 
 /** One session that ended here. Who presses the button twice has two ways back from it. */
 export interface PendingLogout {
+  /** Tells it from others of this browser; the same for the same token. */
+  readonly id: string
   /** Whose session it was, for a logout that is begun once more. */
   readonly client?: Client | undefined
   /** To be revoked on return, and not before: revoked first, Keycloak keeps notices of the logout from being sent. */
@@ -69,8 +73,8 @@ export function cameBack(
   }
 }
 
-export function withoutToken({ client, ways }: PendingLogout): PendingLogout {
-  return { client, ways }
+export function withoutToken({ id, client, ways }: PendingLogout): PendingLogout {
+  return { id, client, ways }
 }
 
 function compared(expected: string | undefined, state: string | null): StateOnReturn {

@@ -45,9 +45,10 @@ export interface RpInitiatedLogout<Req = unknown> {
    */
   route<R extends Req = Req>(options: LogoutRouteOptions<R>): EndSessionHandler<R>
   /**
-   * The same as data, for frameworks without such a route: end the session first, then call this, send `cookie` as
-   * `Set-Cookie`, and redirect by 303 to `url`, or post `form` there. `cookieHeader`: the `Cookie` of the request, so
-   * that who logs out twice does not leave undone what the first time was to do on the way back.
+   * The same as data, for frameworks without such a route: end the session first, then call this, send each of
+   * `cookies` as a `Set-Cookie` of its own, and redirect by 303 to `url`, or post `form` there. `cookieHeader`: the
+   * `Cookie` of the request, so that who logs out twice does not leave undone what the first time was to do on the way
+   * back, and what is long over is taken away.
    *
    * @throws LogoutError `ERR_REQUEST` with reason `redirect_unknown` if `to` is not a name out of `redirectUris`
    */
@@ -57,9 +58,9 @@ export interface RpInitiatedLogout<Req = unknown> {
     cookieHeader?: string,
   ): Promise<EndSessionDeparture>
   /**
-   * On the page to come back to: what became of it. Needs no session. Sets the cookie that makes the way back a single
-   * one, and begins to revoke the refresh token that the record kept, in the background. A visit by which no tab of
-   * this browser is back does neither.
+   * On the page to come back to: what became of it. Needs no session. Takes away the cookie that makes the way back a
+   * single one, and begins to revoke the refresh token that the record kept, in the background. A visit by which no tab
+   * of this browser is back does neither.
    */
   returned(req: IncomingMessage, res: ServerResponse): EndSessionReturn
   /**
@@ -112,8 +113,8 @@ export function rpInitiatedLogout<Req>(
       return back
     },
     promptOnce(req, res) {
-      const { prompt, cookie } = endSessions.promptOnce(req.headers.cookie)
-      if (cookie !== undefined) res.appendHeader('Set-Cookie', cookie)
+      const { prompt, cookies } = endSessions.promptOnce(req.headers.cookie)
+      for (const cookie of cookies) res.appendHeader('Set-Cookie', cookie)
       return prompt
     },
   }

@@ -9,6 +9,7 @@ import { afterEach, describe, expect, it, vi } from 'vitest'
 import { createBackchannelLogout, expressSessions, type LogoutEvent, memoryStore } from '../../src/index.js'
 import { tokenKey } from '../../src/marks/target.js'
 import { createFakeOp, type FakeOp } from '../../src/testing/index.js'
+import { cookieHeader } from '../outbound/cookie-jar.js'
 
 const page = readFileSync(path.resolve(import.meta.dirname, '../../docs/logout.md'), 'utf8')
 const [, section = ''] = page.split('## What each logout ends')
@@ -162,8 +163,8 @@ const begunHere =
   async ({ op, logout, rpInitiated, request, rows, idOf }) => {
     const row = Object(await get(rows, idOf('laptop')))
     await logout.unbind(request('laptop'))
-    const { url, cookie } = await rpInitiated.start(row.logout, { to: 'logged-out', scope })
-    const back = { url: `/logged-out${new URL(url).search}`, headers: { cookie: cookie.split(';')[0] } }
+    const { url, cookies } = await rpInitiated.start(row.logout, { to: 'logged-out', scope })
+    const back = { url: `/logged-out${new URL(url).search}`, headers: { cookie: cookieHeader(cookies) } }
     const response = { appendHeader() {} } as unknown as ServerResponse
     await rpInitiated.returned(back as IncomingMessage, response).revocation
     return url.startsWith(`${op.issuer}/logout?`) ? 'asked to end' : 'stays'

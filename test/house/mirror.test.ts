@@ -48,7 +48,7 @@ const SHOWN_BY: Readonly<Record<string, readonly string[]>> = {
   'outbound/rp-initiated-logout.test.ts': [
     'outbound/end-session.ts',
     'outbound/end-session-route.ts',
-    'outbound/logout-cookie.ts',
+    'outbound/logout-cookies.ts',
     'outbound/pending-logouts.ts',
     'providers/end-session-dialect.ts',
   ],

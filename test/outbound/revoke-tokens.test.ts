@@ -13,6 +13,7 @@ import { type RevokingProvider, tokenRevocation } from '../../src/outbound/revok
 import type { ProviderOptions } from '../../src/providers/provider-options.js'
 import { createFakeOp, type FakeOp } from '../../src/testing/index.js'
 import { createProvider, listen } from '../servers/oidc-provider.js'
+import { cookieHeader } from './cookie-jar.js'
 
 const CLIENT_ID = 'rp'
 const CLIENT_SECRET = randomBytes(32).toString('base64url')
@@ -41,10 +42,10 @@ function rpAt(issuer: string, about: Partial<ProviderOptions> = {}) {
   const client = { issuer, clientId: CLIENT_ID }
   const claims = { iss: issuer, aud: CLIENT_ID, sub: 'ada', sid: 'laptop' }
   /** The browser is on the landing page, with the state and the cookie that it was given. */
-  const comeBack = (setCookie: string, departure: string) => {
+  const comeBack = (setCookies: readonly string[], departure: string) => {
     const cookies: string[] = []
     const url = `/logged-out${new URL(departure).search}`
-    const req = { url, headers: { cookie: setCookie.split(';')[0] } } as IncomingMessage
+    const req = { url, headers: { cookie: cookieHeader(setCookies) } } as IncomingMessage
     const res = { appendHeader: (_name: string, value: string) => cookies.push(value) } as unknown as ServerResponse
     return { ...rpInitiated.returned(req, res), cookies }
   }
@@ -181,20 +182,20 @@ describe('at a logout that goes to the OP', () => {
     const { refresh_token: refreshToken } = tokens
     const record = await rpInitiated.record(claims, undefined, undefined, { refreshToken })
     const departure = await rpInitiated.start(record, { to: 'logged-out', askForPassword: true })
-    for (const text of [JSON.stringify(record), departure.url, departure.cookie])
+    for (const text of [JSON.stringify(record), departure.url, ...departure.cookies])
       expect(text).not.toContain(refreshToken)
     // What the OP does for its own logout: it must still find the sign-on, or the others on it are not told.
     await fetch(`${op.issuer}/logout`)
     expect(op.seen.revoke).toBe(0)
     expect(await (await ask(`${op.issuer}/introspect`, { token: refreshToken })).json()).toMatchObject({ active: true })
 
-    const { revocation, cookies } = comeBack(departure.cookie, departure.url)
+    const { revocation, cookies } = comeBack(departure.cookies, departure.url)
     expect(await revocation).toEqual({ outcome: 'revoked', refreshToken: 'revoked' })
     expect(op.seen.revoke).toBe(1)
     expect((await refresh(op.issuer, refreshToken)).status).toBe(400)
     expect(revocations(events)).toEqual([{ type: 'tokens-revoked', ...client, outcome: 'revoked' }])
     expect(JSON.stringify(events)).not.toContain(refreshToken)
-    expect(comeBack(cookies[0] ?? '', departure.url).revocation).toBeUndefined()
+    expect(comeBack(cookies, departure.url).revocation).toBeUndefined()
   })
 
   it('that the browser never came back from, it is revoked at the next sign-in, and once', async () => {
@@ -202,8 +203,8 @@ describe('at a logout that goes to the OP', () => {
     const { refresh_token: refreshToken } = await tokensOf(op.issuer)
     const { rpInitiated, claims, events, client } = rpAt(op.issuer)
     const record = await rpInitiated.record(claims, undefined, undefined, { refreshToken })
-    const { cookie } = await rpInitiated.start(record, { to: 'logged-out', askForPassword: true })
-    const req = { url: '/login', headers: { cookie: cookie.split(';')[0] } } as IncomingMessage
+    const { cookies } = await rpInitiated.start(record, { to: 'logged-out', askForPassword: true })
+    const req = { url: '/login', headers: { cookie: cookieHeader(cookies) } } as IncomingMessage
     expect(rpInitiated.promptOnce(req, { appendHeader() {} } as unknown as ServerResponse)).toBe('login')
     await expect.poll(() => revocations(events)).toEqual([{ type: 'tokens-revoked', ...client, outcome: 'revoked' }])
     expect((await refresh(op.issuer, refreshToken)).status).toBe(400)
@@ -227,8 +228,8 @@ describe('at a logout that goes to the OP', () => {
     const claims = { iss: op.issuer, aud: CLIENT_ID }
     const record = await rpInitiated.record(claims, undefined, undefined, { refreshToken: 'of the first' })
     const changed = { ...record, issuer: other.issuer } as EndSessionRecord
-    const { cookie } = await rpInitiated.start(changed, { to: 'logged-out' })
-    const req = { url: '/logged-out', headers: { cookie: cookie.split(';')[0] } } as IncomingMessage
+    const { cookies } = await rpInitiated.start(changed, { to: 'logged-out' })
+    const req = { url: '/logged-out', headers: { cookie: cookieHeader(cookies) } } as IncomingMessage
     const res = { appendHeader() {} } as unknown as ServerResponse
     expect(rpInitiated.returned(req, res).revocation).toBeUndefined()
     expect(other.seen.revoke).toBe(0)
@@ -240,9 +241,9 @@ describe('at a logout that goes to the OP', () => {
     const start = async (length: number) => {
       const tokens = { refreshToken: 'r'.repeat(length) }
       const record = await rpInitiated.record(claims, undefined, undefined, tokens)
-      const { cookie, url } = await rpInitiated.start(record, { to: 'logged-out' })
-      expect(cookie.length).toBeLessThanOrEqual(4096)
-      return comeBack(cookie, url)
+      const { cookies, url } = await rpInitiated.start(record, { to: 'logged-out' })
+      for (const cookie of cookies) expect(cookie.length).toBeLessThanOrEqual(4096)
+      return comeBack(cookies, url)
     }
     expect((await start(2500)).revocation).toBeDefined()
     const back = await start(3000)
@@ -258,12 +259,12 @@ describe('at a logout that goes to the OP', () => {
     const wrong = { method: 'client_secret_basic', clientSecret: 'wrong' } as const
     const { rpInitiated, claims, comeBack } = rpAt(op.issuer, { clientAuthentication: wrong })
     const record = await rpInitiated.record(claims, undefined, undefined, { refreshToken: 'x' })
-    const { url, cookie } = await rpInitiated.start(record, { to: 'logged-out' })
-    const req = { url: `/logged-out${new URL(url).search}`, headers: { cookie: cookie.split(';')[0] } }
+    const { url, cookies } = await rpInitiated.start(record, { to: 'logged-out' })
+    const req = { url: `/logged-out${new URL(url).search}`, headers: { cookie: cookieHeader(cookies) } }
     const back = rpInitiated.returned(req as IncomingMessage, { appendHeader() {} } as unknown as ServerResponse)
     expect(back).toMatchObject({ state: 'matched', provider: 'asked' })
     expect(await back.revocation).toMatchObject({ outcome: 'failed' })
-    expect(comeBack(cookie, url).provider).toBe('asked')
+    expect(comeBack(cookies, url).provider).toBe('asked')
   })
 
   it('a received logout revokes nothing where nobody has said where records are', async () => {
@@ -503,9 +504,9 @@ describe('at a real OP', () => {
     const { refresh_token: first, id_token: idToken } = await tokensOf(issuer)
     const { rpInitiated, claims, comeBack } = rpAt(issuer)
     const record = await rpInitiated.record(claims, idToken, undefined, { refreshToken: first })
-    const { cookie, url } = await rpInitiated.start(record, { to: 'logged-out' })
+    const { cookies, url } = await rpInitiated.start(record, { to: 'logged-out' })
     expect((await refresh(issuer, first)).status).toBe(200)
-    expect(await comeBack(cookie, url).revocation).toMatchObject({ outcome: 'revoked' })
+    expect(await comeBack(cookies, url).revocation).toMatchObject({ outcome: 'revoked' })
     const answer = await refresh(issuer, first)
     expect(answer.status).toBe(400)
     expect(await answer.json()).toMatchObject({ error: 'invalid_grant' })

@@ -2,11 +2,13 @@
 // back.
 import { once } from 'node:events'
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import express from 'express'
 import fc from 'fast-check'
 import { afterEach, describe, expect, it } from 'vitest'
 import type { EndSessionRecord, EndSessionStart } from '../../src/outbound/end-session.js'
 import { type LogoutRouteOptions, rpInitiatedLogout } from '../../src/outbound/rp-initiated-logout.js'
 import type { EndSessionDialect } from '../../src/providers/end-session-dialect.js'
+import { CookieJar, cookieHeader } from './cookie-jar.js'
 
 const ISSUER = 'https://op.example.com'
 const ENDPOINT = 'https://op.example.com/session/end?keep=1'
@@ -103,16 +105,18 @@ async function rp({ record, start = { to: 'logged-out' }, route = {}, ...setting
 /** A browser with its cookie, and the clock of the server. */
 function browserOf(settings: Settings = {}) {
   const { logout, revoked, tooLong } = logoutWith({ ...settings, now: () => browser.now })
+  const jar = new CookieJar()
   const keep = (cookie: string) => {
-    const pair = cookie.split(';')[0] ?? ''
-    browser.jar = pair.endsWith('=') ? '' : pair
+    jar.keep(cookie)
     browser.longest = Math.max(browser.longest, cookie.length)
   }
   const res = { appendHeader: (_name: string, cookie: string) => keep(cookie) } as unknown as ServerResponse
-  const to = (url: string) => ({ url, headers: { cookie: browser.jar } }) as IncomingMessage
+  const to = (url: string) => ({ url, headers: { cookie: jar.header } }) as IncomingMessage
   const browser = {
     now: 1000,
-    jar: '',
+    get jar() {
+      return jar.header
+    },
     longest: 0,
     revoked,
     get tooLong() {
@@ -120,19 +124,20 @@ function browserOf(settings: Settings = {}) {
     },
     login: (refreshToken: string) => logout.record(CLAIMS, undefined, undefined, { refreshToken }),
     async press(record: EndSessionRecord | undefined, askForPassword = false): Promise<string> {
-      const { url, cookie } = await logout.start(record, { to: 'logged-out', askForPassword }, browser.jar)
-      keep(cookie)
+      const { url, cookies } = await logout.start(record, { to: 'logged-out', askForPassword }, browser.jar)
+      cookies.forEach(keep)
       return new URL(url).searchParams.get('state') ?? ''
     },
     visitAt: (query: string) => logout.returned(to(`/logged-out${query}`), res),
     visit: (state: string) => browser.visitAt(`?state=${state}`),
+    forget: (names: RegExp) => jar.forget(names),
     signIn: () => logout.promptOnce(to('/login'), res),
   }
   return browser
 }
 
 const location = (answer: Response) => new URL(answer.headers.get('location') ?? '')
-const cookieOf = (answer: Response) => answer.headers.getSetCookie()[0]?.split(';')[0] ?? ''
+const cookieOf = (answer: Response, before = '') => cookieHeader(answer.headers.getSetCookie(), before)
 
 describe('where the browser is sent', () => {
   it('by the letter: hint, client_id, redirect and state, and the query of the endpoint is kept (2)', async () => {
@@ -341,7 +346,7 @@ describe('the answer', () => {
     expect(answer.headers.get('cache-control')).toBe('no-store')
     const [onItsWay, session] = answer.headers.getSetCookie()
     expect(onItsWay).toMatch(
-      /^__Host-oidc_logout_[0-9a-f]{8}=[\w-]+; Path=\/; HttpOnly; SameSite=Lax; Secure; Max-Age=600$/,
+      /^__Host-oidc_logout_[0-9a-f]{8}_w[0-9a-f]{8}=[\w-]+; Path=\/; HttpOnly; SameSite=Lax; Secure; Max-Age=600$/,
     )
     expect(session).toBe('sid=; Path=/; Expires=Thu, 01 Jan 1970 00:00:00 GMT; HttpOnly; Secure')
   })
@@ -422,11 +427,11 @@ describe('coming back', () => {
   })
 
   it('the next sign-in asks for the password, once', async () => {
-    const { state, back, call } = await there({ start: { to: 'logged-out', askForPassword: true } })
-    const landed = cookieOf(await back(`?state=${state}`))
+    const { state, back, call, cookie } = await there({ start: { to: 'logged-out', askForPassword: true } })
+    const landed = cookieOf(await back(`?state=${state}`), cookie)
     const first = await call('/login', { headers: { cookie: landed } })
     expect(await first.text()).toBe('login')
-    expect(await (await call('/login', { headers: { cookie: cookieOf(first) } })).text()).toBe('silent')
+    expect(await (await call('/login', { headers: { cookie: cookieOf(first, landed) } })).text()).toBe('silent')
     expect(await (await call('/login')).text()).toBe('silent')
   })
 })
@@ -446,10 +451,11 @@ describe('a logout that is begun once more', () => {
     const state = location(again).searchParams.get('state') ?? ''
     expect(state).not.toBe(location(first).searchParams.get('state'))
     expect(here.revoked).toEqual([])
-    const back = await here.call(`/logged-out?state=${state}`, { headers: { cookie: cookieOf(again) } })
+    const cookie = cookieOf(again, cookieOf(first))
+    const back = await here.call(`/logged-out?state=${state}`, { headers: { cookie } })
     expect(here.returns[0]).toMatchObject({ state: 'matched', provider: 'asked' })
     expect(here.revoked).toEqual(['of the session'])
-    const signIn = await here.call('/login', { headers: { cookie: cookieOf(back) } })
+    const signIn = await here.call('/login', { headers: { cookie: cookieOf(back, cookie) } })
     expect(await signIn.text()).toBe('login')
   })
 
@@ -467,8 +473,8 @@ describe('a logout that is begun once more', () => {
   it('refuses a name that is not configured before anything is done', async () => {
     const { logout, revoked } = logoutWith()
     const record = await logout.record(CLAIMS, undefined, undefined, { refreshToken: 'of the session' })
-    const { cookie } = await logout.start(record, START)
-    await expect(logout.start(record, { to: 'elsewhere' }, cookie.split(';')[0])).rejects.toThrow()
+    const { cookies } = await logout.start(record, START)
+    await expect(logout.start(record, { to: 'elsewhere' }, cookieHeader(cookies))).rejects.toThrow()
     expect(revoked).toEqual([])
   })
 })
@@ -549,6 +555,25 @@ describe('several tabs of one browser', () => {
     expect(browser.revoked).toEqual(['of the second', 'of the first'])
   })
 
+  it('a token that came by nobody’s way back is revoked by the next request', async () => {
+    const browser = browserOf()
+    await browser.press(await browser.login('of the session'))
+    browser.forget(/_w/)
+    browser.visitAt('')
+    expect([browser.revoked, browser.jar]).toEqual([['of the session'], ''])
+  })
+
+  it('a browser is known by each of eight tabs of one logout, and of more by the latest', async () => {
+    const browser = browserOf()
+    const record = await browser.login('t'.repeat(300))
+    const states: string[] = []
+    for (let i = 0; i < 10; i++) states.push(await browser.press(record))
+    expect(browser.jar.length).toBeLessThanOrEqual(4096)
+    const known = states.map((state) => browser.visit(state).state)
+    expect(known).toEqual(states.map((_, i) => (i < 2 ? 'changed' : 'matched')))
+    expect([browser.revoked.length, browser.jar]).toEqual([1, ''])
+  })
+
   const steps = fc.array(
     fc.oneof(
       fc.record({ do: fc.constant('press' as const), length: fc.integer({ min: 10, max: 2500 }) }),
@@ -579,7 +604,7 @@ describe('several tabs of one browser', () => {
             browser.visitAt(step.query)
             expect(browser.revoked).toEqual(before)
           }
-          expect(browser.longest).toBeLessThanOrEqual(4096)
+          expect(Math.max(browser.longest, browser.jar.length)).toBeLessThanOrEqual(4096)
         }
         browser.now += 601
         browser.visitAt('')
@@ -587,6 +612,148 @@ describe('several tabs of one browser', () => {
         expect(browser.jar).toBe('')
       }),
     )
+  })
+})
+
+interface Tab {
+  /** The answer to a press of the button, with this `Cookie`. */
+  press(cookie: string, record: EndSessionRecord | undefined): Promise<{ url: string; setCookies: readonly string[] }>
+  comeBack(cookie: string, state: string): Promise<readonly string[]>
+}
+
+/** Each way in which an application serves both pages. */
+const SKINS: Readonly<Record<string, (given: ReturnType<typeof logoutWith>['logout']) => Promise<Tab>>> = {
+  'Node’s http': (logout) => served(logout, (handle) => handle),
+  Express: (logout) => served(logout, (handle) => express().use(handle)),
+  'a Web Request': async (logout) => ({
+    async press(cookie, record) {
+      const request = new Request(BACK, { method: 'POST', headers: { cookie } })
+      const sent = request.headers.get('cookie') ?? undefined
+      const { url, cookies } = await logout.start(
+        record,
+        { to: 'logged-out', askForPassword: record !== undefined },
+        sent,
+      )
+      const answer = new Response(null, {
+        status: 303,
+        headers: cookies.map((each) => ['Set-Cookie', each] as [string, string]),
+      })
+      return { url, setCookies: answer.headers.getSetCookie() }
+    },
+    async comeBack(cookie, state) {
+      const req = { url: `/logged-out?state=${state}`, headers: { cookie } } as IncomingMessage
+      return logout.returned(req, { appendHeader() {} } as never).cookies
+    },
+  }),
+}
+
+type Handle = (req: IncomingMessage, res: ServerResponse) => void
+
+async function served(logout: ReturnType<typeof logoutWith>['logout'], by: (handle: Handle) => Handle): Promise<Tab> {
+  const recordIn = (req: IncomingMessage): EndSessionRecord | undefined => JSON.parse(String(req.headers['x-record']))
+  const route = logout.route({
+    record: (req) => recordIn(req) ?? undefined,
+    start: (req) => ({ to: 'logged-out', askForPassword: recordIn(req) !== null }),
+  })
+  const handle: Handle = (req, res) => {
+    if (req.url === '/logout') return route(req, res)
+    logout.returned(req, res)
+    res.end()
+  }
+  const server = createServer(by(handle)).listen(0, '127.0.0.1')
+  servers.push(server)
+  await once(server, 'listening')
+  const origin = `http://127.0.0.1:${Object(server.address()).port}`
+  return {
+    async press(cookie, record) {
+      const headers = { cookie, 'x-record': JSON.stringify(record ?? null) }
+      const answer = await fetch(`${origin}/logout`, { method: 'POST', redirect: 'manual', headers })
+      return { url: answer.headers.get('location') ?? '', setCookies: answer.headers.getSetCookie() }
+    },
+    async comeBack(cookie, state) {
+      return (await fetch(`${origin}/logged-out?state=${state}`, { headers: { cookie } })).headers.getSetCookie()
+    },
+  }
+}
+
+describe.each(Object.keys(SKINS))('tabs whose answers cross, by %s', (skin) => {
+  const stateOf = ({ url }: { readonly url: string }) => new URL(url).searchParams.get('state') ?? ''
+
+  async function tabs() {
+    const { logout, revoked } = logoutWith()
+    const tab = await SKINS[skin]?.(logout)
+    if (tab === undefined) throw new Error('no such skin')
+    const jar = new CookieJar()
+    const keep = (answers: readonly { readonly setCookies: readonly string[] }[]) => {
+      for (const cookie of answers.flatMap(({ setCookies }) => setCookies)) jar.keep(cookie)
+    }
+    const login = (refreshToken: string) => logout.record(CLAIMS, undefined, undefined, { refreshToken })
+    const isKnown = (state: string) => {
+      const req = { url: `/logged-out?state=${state}`, headers: { cookie: jar.header } } as IncomingMessage
+      const { state: found, cookies } = logout.returned(req, { appendHeader() {} } as never)
+      keep([{ setCookies: cookies }])
+      return found === 'matched'
+    }
+    const signIn = () => {
+      const appendHeader = (_: string, cookie: string) => jar.keep(cookie)
+      return logout.promptOnce(
+        { url: '/login', headers: { cookie: jar.header } } as IncomingMessage,
+        { appendHeader } as never,
+      )
+    }
+    return { tab, jar, keep, login, isKnown, signIn, revoked }
+  }
+
+  it.each([
+    ['first', 'last'],
+    ['last', 'first'],
+  ])('two logouts that begin at once, whichever is answered %s: each has its way back and its token', async (place) => {
+    const { tab, jar, keep, login, isKnown, revoked } = await tabs()
+    const records = [await login('of the first'), await login('of the second')]
+    const answers = await Promise.all(records.map((record) => tab.press('', record)))
+    keep(place === 'first' ? answers : answers.toReversed())
+    for (const answer of answers) expect(isKnown(stateOf(answer))).toBe(true)
+    expect(revoked).toEqual(['of the first', 'of the second'])
+    expect(jar.header).toMatch(/^[^;]*_p=[^;]*$/)
+  })
+
+  it('one session, in six tabs at once: each is known, the token is revoked once, and the header stays short', async () => {
+    const { tab, jar, keep, login, isKnown, revoked } = await tabs()
+    const record = await login('r'.repeat(1500))
+    const answers = await Promise.all(Array.from({ length: 6 }, () => tab.press('', record)))
+    keep(answers)
+    expect(jar.header.length).toBeLessThan(6000)
+    for (const answer of answers) expect(isKnown(stateOf(answer))).toBe(true)
+    expect(revoked).toHaveLength(1)
+  })
+
+  it('one session, of which the second request finds nothing any more: neither token nor password is forgotten', async () => {
+    for (const last of ['first', 'second']) {
+      const { tab, keep, login, isKnown, signIn, revoked } = await tabs()
+      const [first, second] = await Promise.all([
+        tab.press('', await login('of the session')),
+        tab.press('', undefined),
+      ])
+      keep(last === 'first' ? [second, first] : [first, second])
+      expect([isKnown(stateOf(second)), isKnown(stateOf(first))]).toEqual([true, true])
+      expect([revoked, signIn(), signIn()]).toEqual([['of the session'], 'login', undefined])
+    }
+  })
+
+  it('one that comes back while another begins, whichever is answered last', async () => {
+    for (const last of ['begins', 'comes back']) {
+      const { tab, jar, keep, login, isKnown, revoked } = await tabs()
+      const first = await tab.press('', await login('of the first'))
+      keep([first])
+      const [setCookies, second] = await Promise.all([
+        tab.comeBack(jar.header, stateOf(first)),
+        tab.press(jar.header, await login('of the second')),
+      ])
+      keep(last === 'begins' ? [{ setCookies }, second] : [second, { setCookies }])
+      expect(revoked).toEqual(['of the first'])
+      expect([isKnown(stateOf(first)), isKnown(stateOf(second))]).toEqual([false, true])
+      expect(revoked).toEqual(['of the first', 'of the second'])
+    }
   })
 })
 
@@ -615,19 +782,23 @@ describe('where nobody can say which provider it is', () => {
 describe('a neighbour on the domain, who lays a cookie of that name beside', () => {
   it('cannot where there is TLS: browsers keep one of that name from this host alone', async () => {
     const { logout } = logoutWith()
-    const { cookie } = await logout.start(undefined, { to: 'logged-out' })
-    expect(cookie).toMatch(/^__Host-[^;]*; Path=\/; HttpOnly; SameSite=Lax; Secure; /)
-    expect(cookie).not.toContain('Domain')
+    const record = await logout.record(CLAIMS, undefined, undefined, { refreshToken: 'of the session' })
+    const { cookies } = await logout.start(record, { to: 'logged-out', askForPassword: true })
+    expect(cookies).toHaveLength(3)
+    for (const cookie of cookies) {
+      expect(cookie).toMatch(/^__Host-[^;]*; Path=\/; HttpOnly; SameSite=Lax; Secure; /)
+      expect(cookie).not.toContain('Domain')
+    }
     const plain = await logoutWith({ back: 'http://localhost/out' }).logout.start(undefined, { to: 'logged-out' })
-    expect(plain.cookie).toMatch(/^oidc_logout_/)
+    expect(plain.cookies).toEqual([expect.stringMatching(/^oidc_logout_/)])
   })
 
   it.each(['first', 'last'])('keeps nothing from being done elsewhere: %s', async (place) => {
     const { logout, revoked } = logoutWith({ back: 'http://localhost/logged-out' })
     const away = async (refreshToken: string, askForPassword: boolean) => {
       const record = await logout.record(CLAIMS, undefined, undefined, { refreshToken })
-      const { url, cookie } = await logout.start(record, { to: 'logged-out', askForPassword })
-      return { state: new URL(url).searchParams.get('state'), pair: cookie.split(';')[0] ?? '' }
+      const { url, cookies } = await logout.start(record, { to: 'logged-out', askForPassword })
+      return { state: new URL(url).searchParams.get('state'), pair: cookieHeader(cookies) }
     }
     const [theirs, own] = [await away('theirs', false), await away('own', true)]
     const pairs = place === 'first' ? [theirs.pair, own.pair] : [own.pair, theirs.pair]
