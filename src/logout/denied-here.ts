@@ -91,10 +91,12 @@ export class DeniedHere {
     return denials.filter(({ expiresAt }) => expiresAt > now)
   }
 
-  sessionEnded(sessionId: string): void {
+  /** `forSeconds`: where its end may not be marked in the store, nor its row destroyed. */
+  sessionEnded(sessionId: string, forSeconds = REMEMBERED_SECONDS): void {
     const now = this.#clock()
-    this.#endedIds.set(sessionId, { expiresAt: now + REMEMBERED_SECONDS }, now)
-    this.#neededUntil = Math.max(this.#neededUntil, now + REMEMBERED_SECONDS)
+    const expiresAt = now + forSeconds
+    this.#endedIds.set(sessionId, { expiresAt }, now)
+    this.#neededUntil = Math.max(this.#neededUntil, expiresAt)
   }
 
   /** A fresh login was bound to this id after the store had said that it lives. */

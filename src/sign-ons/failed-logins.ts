@@ -3,22 +3,23 @@
 import { LogoutError } from '../errors.js'
 import { Background, type Turns } from '../logout/background.js'
 import { type SignOnsOptions, sessionMarksExpireAt, step } from './options.js'
+import { type LoginAttempt, Undoings } from './undoings.js'
 
 interface FailedLogin {
   readonly sessionId: string
 }
 
 const FIRST_DELAY_SECONDS = 0.5
-/** Shorter than what this process remembers of the sessions that it ended. */
 const MAX_DELAY_SECONDS = 30
 
 export class FailedLogins {
   readonly #options: SignOnsOptions
+  readonly #undoings: Undoings
   readonly #background: Background<FailedLogin>
-  readonly #byId = new Map<string, FailedLogin>()
 
   constructor(options: SignOnsOptions) {
     this.#options = options
+    this.#undoings = options.memory?.undoings ?? new Undoings()
     this.#background = new Background<FailedLogin>({
       attempt: (failed, turns) => this.#endOnEveryNode(failed, turns),
       abandon: (failed) => this.#giveUp(failed),
@@ -28,6 +29,17 @@ export class FailedLogins {
     })
   }
 
+  /** A login is about to be bound. Waits, for no longer than a step, until the row of one that failed is destroyed. */
+  async attempt(sessionId: string): Promise<LoginAttempt> {
+    await step(this.#options, this.#undoings.settled(sessionId)).catch(() => {})
+    return this.#undoings.attempt(sessionId)
+  }
+
+  /** A write of a login that failed: what it writes late must not meet a login that lives. */
+  mayStillWrite(sessionId: string, write: Promise<unknown>): void {
+    this.#undoings.underWay(sessionId, write)
+  }
+
   /**
    * The response may still save this session with the user in it, or has saved it already, and no logout would ever
    * find it. A row that can be destroyed now needs no mark: the same id may be bound by a later attempt.
@@ -35,45 +47,55 @@ export class FailedLogins {
   undo(sessionId: string): void {
     const { deniedHere, destroySession } = this.#options
     deniedHere.sessionEnded(sessionId)
-    const failed = { sessionId }
-    this.#byId.set(sessionId, failed)
-    step(this.#options, destroySession(sessionId)).then(
-      () => this.#forget(failed),
-      () => {
-        if (this.#byId.get(sessionId) === failed && !this.#background.add(failed)) this.#giveUp(failed)
-      },
+    this.#undoings.failed(sessionId)
+    const destroyed = destroySession(sessionId)
+    const destroyedOrKept = step(this.#options, destroyed).catch(() => this.#keep({ sessionId }))
+    this.#undoings.underWay(
+      sessionId,
+      destroyedOrKept.then(() => destroyed),
     )
   }
 
-  /** A later attempt to bind the same id succeeded. */
-  succeeded(sessionId: string): void {
-    const failed = this.#byId.get(sessionId)
-    if (failed !== undefined) this.#forget(failed)
+  /** What is not undone by then stays denied in this process. */
+  close(): void {
+    for (const failed of this.#background.close()) this.#forget(failed)
   }
 
-  close(): void {
-    this.#background.close()
+  #keep(failed: FailedLogin): void {
+    this.#denyWhileRowLasts(failed)
+    this.#undoings.waits(failed.sessionId, failed, () => this.#forget(failed))
+    if (!this.#background.add(failed)) this.#giveUp(failed)
   }
 
   #forget(failed: FailedLogin): void {
     this.#background.remove(failed)
-    if (this.#byId.get(failed.sessionId) === failed) this.#byId.delete(failed.sessionId)
+    this.#undoings.waitsNoLonger(failed.sessionId, failed)
+  }
+
+  #denyWhileRowLasts({ sessionId }: FailedLogin): void {
+    const { deniedHere, clock } = this.#options
+    deniedHere.sessionEnded(sessionId, sessionMarksExpireAt(this.#options) - clock())
   }
 
   /**
    * Marked first: a node that reads the row meanwhile finds it dead. Neither store has to wait for the other to be
-   * back.
+   * back. From here on it cannot be cancelled.
    */
   async #endOnEveryNode(failed: FailedLogin, turns: Turns): Promise<boolean> {
-    const { store, deniedHere, destroySession } = this.#options
+    const { store, clock, deniedHere, destroySession } = this.#options
     const { sessionId } = failed
-    deniedHere.sessionEnded(sessionId)
-    const mark = () => step(this.#options, store.endSessions([sessionId], sessionMarksExpireAt(this.#options)))
+    const expiresAt = sessionMarksExpireAt(this.#options)
+    this.#undoings.mayBeMarked(sessionId, expiresAt, clock())
+    this.#denyWhileRowLasts(failed)
+    const mark = () => step(this.#options, store.endSessions([sessionId], expiresAt))
     const marked = await turns(() => mark().then(yes, no))
     const destroyed = await step(this.#options, destroySession(sessionId)).then(yes, no)
     // The attempt to bind may have been written after all, and only its answer was lost.
     const unbound = marked && destroyed && (await step(this.#options, store.unbind([sessionId])).then(yes, no))
-    if (unbound) this.#forget(failed)
+    if (unbound) {
+      this.#forget(failed)
+      deniedHere.sessionEnded(sessionId)
+    }
     return unbound
   }
 
@@ -82,6 +104,17 @@ export class FailedLogins {
     const sentence = 'A login that could not be bound could not be undone: its session may be believed by other nodes'
     this.#options.emit({ type: 'warning', error: new LogoutError('ERR_SESSIONS', sentence, { reason: 'not_undone' }) })
   }
+}
+
+export function loginUndone(): LogoutError {
+  return new LogoutError(
+    'ERR_SESSIONS',
+    'Another login under this session id failed and is undone: no login lives under that id meanwhile',
+    {
+      reason: 'login_undone',
+      remedy: 'Send the user to log in once more, and change the session id at each login (regenerate)',
+    },
+  )
 }
 
 const yes = () => true

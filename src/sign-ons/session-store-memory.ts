@@ -1,9 +1,10 @@
 // What this process remembers of one session store, for all receivers over it: which changes of a session id are under
-// way, and what is denied. A receiver that is made once more, or stands beside another, knows what the other one knows.
+// way, which failed logins are being undone, and what is denied. A receiver that is made once more, or stands beside another, knows what the other one knows.
 import { ExpiringMap } from '../expiring-map.js'
 import { DeniedHere } from '../logout/denied-here.js'
 import type { SessionLimits } from '../sessions/session-backend.js'
 import type { Binding, LogoutStore } from '../stores/logout-store.js'
+import { Undoings } from './undoings.js'
 
 /** A session id was left, and the new one is not written yet. Each receiver has one of its own for its logout store. */
 export interface PendingChange {
@@ -21,6 +22,7 @@ interface PendingChanges {
 }
 
 export class SessionStoreMemory {
+  readonly undoings = new Undoings()
   /** By new session id. */
   readonly #pending = new ExpiringMap<PendingChanges>()
   /** By session id: those that its sign-on had before, as far as it changed in this process. */

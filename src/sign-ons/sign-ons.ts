@@ -11,9 +11,9 @@ import type {
   SessionLimits,
   SessionVerdict,
 } from '../sessions/session-backend.js'
-import type { LogoutStore, SessionState } from '../stores/logout-store.js'
+import type { BoundState, LogoutStore, SessionState } from '../stores/logout-store.js'
 import { endTokens } from './end-tokens.js'
-import { FailedLogins } from './failed-logins.js'
+import { FailedLogins, loginUndone } from './failed-logins.js'
 import { LocalLogout } from './local-logout.js'
 import type { Login } from './login.js'
 import { type SignOnsOptions, sessionMarksExpireAt, step } from './options.js'
@@ -47,16 +47,19 @@ export class SignOns implements SessionGuard {
    * this process then.
    */
   async bind(session: LocalSession, login: Login): Promise<SessionLimits & { readonly ended: boolean }> {
-    const { store, storeClock, deniedHere, emit } = this.#options
+    const { store, storeClock, clock, deniedHere, emit } = this.#options
     const { sessionId } = session
     const keys = {
       subKey: subKey(login.client, login.sub),
       sidKey: login.sid === undefined ? undefined : sidKey(login.client, login.sid),
     }
+    const attempt = await this.#failedLogins.attempt(sessionId)
     await this.#changes.leaveBehind(sessionId, keys)
+    let write: Promise<BoundState> | undefined
     let state: SessionState
     let ended: boolean
     try {
+      if (!attempt.mayLive(clock())) throw loginUndone()
       const expiresAt = this.#verdicts.outlasting(session.expiresAt)
       const startedAt = await startedAtStore(login.startedAt, this.#options)
       const { issuedAt, tokenKeys, endsAt, idleSeconds } = login
@@ -65,17 +68,21 @@ export class SignOns implements SessionGuard {
       const dates = { issuedAt, startedAt, expiresAt }
       const binding = { sessionId, ...keys, ...dates, tokenKeys, ...limits, ...(about !== undefined && { about }) }
       const begun = storeClock.moment()
-      const bound = await step(this.#options, store.bind(binding))
+      write = store.bind(binding)
+      const bound = await step(this.#options, write)
       storeClock.learn(bound.now, begun)
       state = bound
       ended = await this.#verdicts.isDead(state)
+      if (!ended && !attempt.lives(clock())) throw loginUndone()
     } catch (cause) {
       deniedHere.sessionEnded(sessionId)
+      if (write !== undefined) this.#failedLogins.mayStillWrite(sessionId, write)
       throw new LogoutError('ERR_STORE', 'The login could not be bound to its session', { cause })
+    } finally {
+      attempt.isOver()
     }
     if (ended) await this.#endNow(sessionId, state, login.tokenKeys)
     else {
-      this.#failedLogins.succeeded(sessionId)
       deniedHere.sessionLives(sessionId)
       this.#options.memory?.sessionLives(sessionId)
       this.#options.seen?.(sessionId)
