@@ -80,6 +80,7 @@ const SHOWN_BY: Readonly<Record<string, readonly string[]>> = {
   'sign-ons/bind.test.ts': ['sign-ons/end-tokens.ts', 'sign-ons/options.ts'],
   'sign-ons/later-logins.test.ts': ['sign-ons/store-time.ts'],
   // Every order of what can happen to one browser.
+  'interleavings/failed-logins.test.ts': ['sign-ons/undoings.ts'],
   'interleavings/interleavings.test.ts': ['sign-ons/sign-ons.ts', 'sign-ons/verdicts.ts', 'logout/interim-ids.ts'],
   // The store contract, on the real servers.
   'stores/redis/cluster-store.test.ts': ['stores/redis/cluster-steps.ts'],

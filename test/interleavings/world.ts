@@ -2,12 +2,12 @@
 // on each, and an application that does the worst: it ignores what bind says and saves whatever it holds.
 import { Store } from 'express-session'
 import type { LogoutEvent } from '../../src/events.js'
-import { DeniedHere } from '../../src/logout/denied-here.js'
 import { LogoutEngine } from '../../src/logout/engine.js'
 import { jtiKey, type LogoutTarget, targetKey } from '../../src/marks/target.js'
 import { type ExpressSessionStore, expressSessions } from '../../src/sessions/express-session.js'
 import type { SessionBackend, SessionGuard } from '../../src/sessions/session-backend.js'
 import { isStamped } from '../../src/sessions/session-row.js'
+import { memoryOf } from '../../src/sign-ons/session-store-memory.js'
 import { SignOns } from '../../src/sign-ons/sign-ons.js'
 import type { LogoutStore } from '../../src/stores/logout-store.js'
 import { memoryStore } from '../../src/stores/memory-store.js'
@@ -32,6 +32,8 @@ export interface WorldOptions {
   readonly touchRevives?: boolean
   /** What is made of the store that all nodes share, where it is atomic. */
   readonly broken?: (store: LogoutStore, clock: () => number) => LogoutStore
+  /** How long a login that failed is undone in the background. */
+  readonly retryForSeconds?: number
 }
 
 export interface SignOnOfUser {
@@ -68,6 +70,14 @@ export interface Node {
   readonly engine: LogoutEngine
 }
 
+export interface NodeOptions {
+  readonly beside?: Node
+  /** Absent: the one that all share. */
+  readonly logoutStore?: LogoutStore
+  /** What it remembers of the row store no other receiver knows. */
+  readonly knowsAlone?: boolean
+}
+
 export const CLIENT = { issuer: 'https://op.example', clientId: 'rp' } as const
 
 export class World {
@@ -94,24 +104,31 @@ export class World {
     this.#toClose.push(() => Reflect.deleteProperty(performance, 'now'))
   }
 
-  /** A process of its own: it shares the two stores, and no memory. */
-  addNode(): Node {
+  /**
+   * A process of its own: it shares the two stores, and no memory. Or with `beside` another receiver in the same
+   * process, over its row store.
+   */
+  addNode({ beside, logoutStore, knowsAlone = false }: NodeOptions = {}): Node {
     const number = ++this.#nodes
     const step: Step = (name) => this.#step(name, number)
-    const store = new RowStore(this.rows, step, () => this.#newId(number), this.#options.touchRevives ?? false)
+    const newId = () => this.#newId(number)
+    const store = beside?.store ?? new RowStore(this.rows, step, newId, this.#options.touchRevives ?? false)
     const own = { get: store.get, set: store.set, destroy: store.destroy }
     const backend = expressSessions(store)
-    const deniedHere = new DeniedHere(() => this.now)
+    const memory = memoryOf(knowsAlone ? undefined : backend.sessionStore)
+    const ownStore = this.#logoutStoreAt(step, logoutStore)
+    const deniedHere = memory.deniedBy(undefined, ownStore, () => this.now)
     const shared = {
-      store: this.#logoutStoreAt(step),
+      store: ownStore,
       destroySession: (id: string) => backend.destroy(id),
       deniedHere,
+      memory,
       emit: (event: LogoutEvent) => void this.events.push(event),
       clock: () => this.now,
       sessionLifetimeSeconds: 100_000,
       marksLifetimeSeconds: 100_000,
       stepTimeoutSeconds: 60,
-      retryForSeconds: 0,
+      retryForSeconds: this.#options.retryForSeconds ?? 0,
       storeClock: new StoreClock(() => this.now),
       claims: undefined,
     }
@@ -125,7 +142,10 @@ export class World {
     if (this.#options.protection !== 'none') backend.protect(signOns)
     if (this.#options.protection === 'check-then-write') checkThenWrite(store, own.set, signOns)
     if (this.#options.protection === 'early verdict') believeEarlyVerdict(store, own, signOns)
-    this.#toClose.push(() => engine.close())
+    this.#toClose.push(() => {
+      engine.close()
+      signOns.close()
+    })
     return { store, sessions: backend, signOns, engine }
   }
 
@@ -245,7 +265,7 @@ export class World {
     return id
   }
 
-  #logoutStoreAt(step: Step): LogoutStore {
+  #logoutStoreAt(step: Step, own = this.#memory): LogoutStore {
     const clock = () => this.now
     const { logoutStore = 'atomic', lateAnswers = false } = this.#options
     if (logoutStore !== 'atomic') {
@@ -253,7 +273,7 @@ export class World {
       const followsNobody = logoutStore === 'follows nobody'
       return new StepwiseStore({ step, clock, checkThenWrite, followsNobody }, this.#stepwise)
     }
-    return new Proxy(this.#memory, {
+    return new Proxy(own, {
       get: (store, method) => {
         const call: unknown = Reflect.get(store, method)
         if (typeof call !== 'function') return call
@@ -313,7 +333,10 @@ class RowStore extends Store {
   #carryOut(step: string, callback: ((error?: unknown, row?: never) => void) | undefined, work: () => unknown): void {
     this.#step(step)
       .then(work)
-      .then((row) => callback?.(null, row as never))
+      .then(
+        (row) => callback?.(null, row as never),
+        (error: unknown) => callback?.(error),
+      )
   }
 }
 

@@ -106,6 +106,21 @@ describe('a bind that rejects while both stores are away', () => {
     nodes.close()
   })
 
+  it('is denied here for as long as its row may be there, also once nobody undoes it any more', async () => {
+    for (const end of [(nodes: ReturnType<typeof twoNodes>) => nodes.here.close(), () => pass(120)]) {
+      const nodes = twoNodes({ retryForSeconds: 60 })
+      await nodes.save()
+      nodes.cut(true)
+      await expect(nodes.here.bind({ sessionId: 'a' }, claims)).rejects.toThrow()
+      await pass(1)
+      await end(nodes)
+      await pass(2000)
+      nodes.cut(false)
+      expect(await nodes.readHere()).toBeFalsy()
+      nodes.close()
+    }
+  })
+
   it('stops being undone once a later attempt has bound the same session', async () => {
     const nodes = twoNodes()
     nodes.cut(true)
@@ -116,5 +131,63 @@ describe('a bind that rejects while both stores are away', () => {
     await pass(60)
     expect(await nodes.readElsewhere()).toMatchObject({ user: 'alice' })
     nodes.close()
+  })
+})
+
+describe('what was sent for a login that failed, and may still have its effect', () => {
+  /** A call that comes to its store late: whoever waits for it no longer knows whether it ever will. */
+  function heldBack() {
+    let letGo = () => {}
+    const held = new Promise<void>((resolve) => {
+      letGo = resolve
+    })
+    return { held, letGo }
+  }
+  const refused = { code: 'ERR_STORE', cause: { code: 'ERR_SESSIONS', reason: 'login_undone' } }
+  const provider = { issuer, clientId, jwks: { keys: [{ kty: 'OKP', crv: 'Ed25519', x: 'AA' }] } }
+  const bob = { ...claims, sub: 'bob', sid: 'S2' }
+
+  it('is the binding: no other login takes the id before it is written or not', async () => {
+    const { held, letGo } = heldBack()
+    const store = memoryStore()
+    const { bind } = store
+    store.bind = async (binding) => {
+      store.bind = bind
+      await held
+      return bind.call(store, binding)
+    }
+    const logout = createBackchannelLogout({ provider, store, sessions: expressSessions(new session.MemoryStore()) })
+    const failed = expect(logout.bind({ sessionId: 'a' }, claims)).rejects.toMatchObject({ code: 'ERR_STORE' })
+    await pass(10)
+    await failed
+    const early = expect(logout.bind({ sessionId: 'a' }, bob)).rejects.toMatchObject(refused)
+    await pass(10)
+    await early
+    letGo()
+    await pass(1)
+    expect(await logout.bind({ sessionId: 'a' }, bob)).toEqual({ ended: false })
+    const { complete, found } = await logout.terminate({ issuer, clientId, sid: 'S2' })
+    expect({ complete, found }).toEqual({ complete: true, found: 1 })
+    logout.close()
+  })
+
+  it('is the deletion of its row: no other login takes the id before the row is deleted or not', async () => {
+    const { held, letGo } = heldBack()
+    const rows = new session.MemoryStore()
+    const { destroy } = rows
+    rows.destroy = (id, callback) => void held.then(() => destroy.call(rows, id, callback))
+    const sessions = expressSessions(rows)
+    const logout = createBackchannelLogout({ provider, sessions, retryForSeconds: 0, store: memoryStore() })
+    await expect(logout.bind({ sessionId: 'a' }, { ...claims, aud: 'another' })).rejects.toThrow()
+    const early = expect(logout.bind({ sessionId: 'a' }, claims)).rejects.toMatchObject(refused)
+    await pass(10)
+    await early
+    letGo()
+    await pass(1)
+    expect(await logout.bind({ sessionId: 'a' }, claims)).toEqual({ ended: false })
+    await new Promise((resolve) => rows.set('a', row, resolve))
+    await pass(10)
+    expect(await new Promise((resolve) => rows.get('a', (_, found) => resolve(found)))).toMatchObject({ user: 'alice' })
+    logout.close()
   })
 })
