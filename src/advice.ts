@@ -135,7 +135,13 @@ const BY_REASON: Readonly<Record<string, Readonly<Record<string, Leaf>>>> = {
     too_old: [SAML, `${CLOCK}; or raise maxAgeSeconds`],
     encrypted_name_id: [SAML, 'Have the identity provider send the NameID of a LogoutRequest as it is'],
   },
-  ERR_SESSIONS: { session_id_reused: ['an-old-cookie-lives-again'] },
+  ERR_SESSIONS: {
+    login_undone: [
+      'bind-rejects',
+      'Send the user to log in once more, and change the session id at each login (regenerate)',
+    ],
+    session_id_reused: ['an-old-cookie-lives-again'],
+  },
 }
 
 /** Where the code says it all. */

@@ -110,10 +110,7 @@ export function loginUndone(): LogoutError {
   return new LogoutError(
     'ERR_SESSIONS',
     'Another login under this session id failed and is undone: no login lives under that id meanwhile',
-    {
-      reason: 'login_undone',
-      remedy: 'Send the user to log in once more, and change the session id at each login (regenerate)',
-    },
+    { reason: 'login_undone' },
   )
 }
 

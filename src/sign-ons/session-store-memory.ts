@@ -1,5 +1,6 @@
 // What this process remembers of one session store, for all receivers over it: which changes of a session id are under
-// way, which failed logins are being undone, and what is denied. A receiver that is made once more, or stands beside another, knows what the other one knows.
+// way, which failed logins are being undone, and what is denied. A receiver that is made once more, or stands beside
+// another, knows what the other one knows.
 import { ExpiringMap } from '../expiring-map.js'
 import { DeniedHere } from '../logout/denied-here.js'
 import type { SessionLimits } from '../sessions/session-backend.js'
