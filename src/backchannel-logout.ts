@@ -160,7 +160,7 @@ export function createBackchannelLogout<Req = unknown>(given: BackchannelLogoutO
     emit,
     answerDeadlineSeconds,
   })
-  const receiver = nodeHandler(respond, bounds)
+  const receiver = nodeHandler(respond, bounds, 'logout')
 
   const sessionOf = (req: Req, method: string) => sessionIn(sessions, req, method)
   const sessionToBind = async (req: Req) => {

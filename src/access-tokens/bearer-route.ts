@@ -1,6 +1,7 @@
 // What a route asks of a good access token: scope, audience, proof of possession. Knows neither how a token was found
 // good nor where.
 import { isToCome, within } from '../deadline.js'
+import { assertConnect } from '../http/node.js'
 import { isText } from '../option-checks.js'
 import {
   answer,
@@ -110,6 +111,7 @@ export function bearerHandler<Req extends TokenRequest, Admitted extends object>
   admit: (req: Req) => Admitted | Refusal | Promise<Admitted | Refusal>,
   keep: (req: Req, admitted: Admitted) => void,
   challenges: readonly string[],
+  [call, elsewhere]: readonly [call: string, elsewhere: string],
 ): TokenHandler<Req> {
   const act = (req: Req, res: TokenResponse, next: (error?: unknown) => void, outcome: Admitted | Refusal): void => {
     try {
@@ -130,6 +132,7 @@ export function bearerHandler<Req extends TokenRequest, Admitted extends object>
     }
   }
   return (req, res, next) => {
+    assertConnect(call, elsewhere, req, res, next)
     const outcome = tried(req)
     if (!isToCome(outcome)) return act(req, res, next, outcome)
     outcome.then(

@@ -6,7 +6,7 @@ import { type Answer, empty, json } from '../http/answer.js'
 import { basicCredentials } from '../http/basic-auth.js'
 import { readNodeBody } from '../http/bounded-body.js'
 import { isForm } from '../http/form.js'
-import { send, wasParsed } from '../http/node.js'
+import { nodeEntry, send, wasParsed } from '../http/node.js'
 import { sha256, tokenKey } from '../marks/target.js'
 import { assertOptions, isText } from '../option-checks.js'
 
@@ -55,11 +55,9 @@ export function evictionEndpoint(
     await Promise.all(keys.map(endToken))
     return OK
   }
-  return (req, res) => {
-    decide(req)
-      .catch((): Answer => UNAVAILABLE)
-      .then((answer) => send(res, req, answer))
-  }
+  return nodeEntry('claims.evictionEndpoint()', async (req, res) =>
+    send(res, req, await decide(req).catch((): Answer => UNAVAILABLE)),
+  )
 }
 
 /**

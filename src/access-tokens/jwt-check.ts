@@ -5,6 +5,7 @@ import { decodeJwt } from 'jose/jwt/decode'
 import { isToCome, within } from '../deadline.js'
 import type { LogoutError } from '../errors.js'
 import { type EventListener, emitter } from '../events.js'
+import { assertConnect } from '../http/node.js'
 import { tokenKey } from '../marks/target.js'
 import { listenerOf } from '../mistakes/console-warnings.js'
 import { assertNumber, assertOptions, functionIfGiven, isText, type OptionNames } from '../option-checks.js'
@@ -185,6 +186,7 @@ export function createJwtCheck(options: JwtCheckOptions): JwtCheck {
         throw new TypeError('requireLive: read must be a function of the request that finds the claims of its token')
       }
       return (req, res, next) => {
+        assertConnect('requireLive()', 'check.isRevoked(claims, token)', req, res, next)
         liveness(req, readAuth(req))
           .catch(() => NO_VERDICT)
           .then((refusal) => (refusal === undefined ? next() : answer(res, refusal, ['Bearer realm="api"'])))

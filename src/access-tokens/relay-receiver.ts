@@ -8,7 +8,7 @@ import { isToCome, monotonicSeconds } from '../deadline.js'
 import { NoVerdictError } from '../errors.js'
 import { ExpiringMap } from '../expiring-map.js'
 import { readNodeBody } from '../http/bounded-body.js'
-import { handlerGiver } from '../http/node.js'
+import { handlerGiver, nodeEntry } from '../http/node.js'
 import { MarksByKey } from '../marks/marks-by-key.js'
 import { sha256 } from '../marks/target.js'
 import { assertNumberIfGiven, assertOptions, isText, type OptionNames } from '../option-checks.js'
@@ -202,12 +202,11 @@ export function createRelayReceiver(options: RelayReceiverOptions): RelayReceive
     return (await take(notice, sha256(String(verified.payload.jti)))) ? 202 : 400
   }
 
-  const receiver = (req: IncomingMessage, res: ServerResponse): void => {
-    answerTo(req)
-      // Nothing of a notice that is not believed is said, and no nonce is given for it.
-      .catch((error: unknown) => (error instanceof NoVerdictError ? 503 : 400))
-      .then((status) => send(res, status, status === 202 ? nonce() : undefined))
-  }
+  const receiver = nodeEntry('relay.receiver()', async (req: IncomingMessage, res) => {
+    // Nothing of a notice that is not believed is said, and no nonce is given for it.
+    const status = await answerTo(req).catch((error: unknown) => (error instanceof NoVerdictError ? 503 : 400))
+    send(res, status, status === 202 ? nonce() : undefined)
+  })
 
   return {
     receiver: handlerGiver(receiver, 'relay.receiver()'),

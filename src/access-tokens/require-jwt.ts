@@ -96,7 +96,7 @@ export function requireJwt<Req extends TokenRequest>(
     const verified = verify(token)
     return isToCome(verified) ? verified.then((known) => unended(req, known)) : unended(req, verified)
   }
-  return bearerHandler(admit, keep, route.challenges)
+  return bearerHandler(admit, keep, route.challenges, ['requireJwt()', 'check.isRevoked(claims, token)'])
 }
 
 /** The claims of a token that passes RFC 9068 4, or nothing. Rejects where the keys cannot be had. */

@@ -52,5 +52,5 @@ export function requireToken<Application, Req extends TokenRequest>(
     const verdict = lookup(token, how)
     return isToCome(verdict) ? verdict.then((outcome) => admitted(req, outcome)) : admitted(req, verdict)
   }
-  return bearerHandler(admit, keep, route.challenges)
+  return bearerHandler(admit, keep, route.challenges, ['requireToken()', 'claims.lookup(token)'])
 }

@@ -1,5 +1,5 @@
-// The skin for Node's http, Express 4 and 5 and everything connect-style. Never calls `next`, never throws, knows no
-// token.
+// The skin for Node's http, Express 4 and 5 and everything connect-style: what a handler may be handed, and how it
+// answers. Never calls `next`, throws nothing but what an application has done wrongly, knows no token.
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { ServerHttp2Stream } from 'node:http2'
 import type { Answer, FormFields, ReceivedRequest, Respond } from './answer.js'
@@ -12,13 +12,70 @@ export type NodeHandler = (req: NodeRequest, res: ServerResponse) => void
 /** A request whose body a parser may have read already. */
 export type NodeRequest = IncomingMessage & { readonly body?: unknown }
 
-/** Answers each request with what `respond` makes of it. */
-export function nodeHandler(respond: Respond, bounds: BodyBounds): NodeHandler {
+/** Answers each request with what `respond` makes of it. `giver`: what has it as `receiver()`, and beside it `fetch`. */
+export function nodeHandler(respond: Respond, bounds: BodyBounds, giver: string): NodeHandler {
+  return nodeEntry(
+    `${giver}.receiver()`,
+    async (req: NodeRequest, res) => send(res, req, await respond(new NodeReceived(req, bounds))),
+    `with Hono, and wherever requests are those of the Web, call ${giver}.fetch(c.req.raw)`,
+  )
+}
+
+/**
+ * A handler that nobody waits for: whatever becomes of the answer, the process lives.
+ *
+ * @param elsewhere what to call where there is no request of Node's
+ */
+export function nodeEntry<Req extends IncomingMessage>(
+  call: string,
+  answer: (req: Req, res: ServerResponse) => Promise<void>,
+  elsewhere?: string,
+): (req: Req, res: ServerResponse) => void {
   return (req, res) => {
-    void respond(new NodeReceived(req, bounds))
-      .then((answer) => send(res, req, answer))
-      .catch(() => res.destroy()) // A response that cannot be written to is the host's own trouble, and its end.
+    assertNode(call, req, res, elsewhere)
+    answer(req, res).catch(() => abandon(res))
   }
+}
+
+/** A response that cannot be written to is the host's own trouble, and its end. */
+function abandon(res: ServerResponse): void {
+  try {
+    res.destroy()
+  } catch {
+    // A stand-in without that method.
+  }
+}
+
+/**
+ * Other frameworks hand their handlers objects of their own. To go on with these would fail where nobody listens, and
+ * an unheard rejection ends the process: so it is said at once, to the framework, which answers 500 and goes on.
+ *
+ * @throws TypeError with what to give in their place
+ */
+export function assertNode(call: string, req: unknown, res: unknown, elsewhere = HONO): void {
+  if (has(req, 'on') && isNodeResponse(res)) return
+  throw new TypeError(`${call} takes the request and the response of Node's http: ${FASTIFY}; ${KOA}; ${elsewhere}`)
+}
+
+/** The same of middleware, which reads no more of a request than its headers, and goes on by `next` alone. */
+export function assertConnect(call: string, elsewhere: string, req: unknown, res: unknown, next: unknown): void {
+  if (Object(req).headers !== undefined && isNodeResponse(res) && typeof next === 'function') return
+  throw new TypeError(
+    `${call} takes the request and the response of Node's http, and next, as middleware of Express does: ` +
+      `elsewhere ask ${elsewhere}`,
+  )
+}
+
+const FASTIFY = 'with Fastify, also under Nest, call reply.hijack() and give it request.raw and reply.raw'
+const KOA = 'with Koa, set ctx.respond = false and give it ctx.req and ctx.res'
+const HONO = 'with Hono on Node, give it c.env.incoming and c.env.outgoing, and return RESPONSE_ALREADY_SENT'
+
+function isNodeResponse(res: unknown): boolean {
+  return has(res, 'setHeader') && has(res, 'end')
+}
+
+function has(object: unknown, method: string): boolean {
+  return typeof object === 'object' && object !== null && typeof Reflect.get(object, method) === 'function'
 }
 
 /**

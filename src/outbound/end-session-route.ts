@@ -2,6 +2,7 @@
 // which order, and what the browser hears. Knows no protocol of the OP's.
 import { createHash } from 'node:crypto'
 import type { IncomingMessage, ServerResponse } from 'node:http'
+import { assertNode } from '../http/node.js'
 import type { EndSessionDeparture, EndSessionRecord, EndSessionStart, EndSessions } from './end-session.js'
 
 /** The attributes with which the session's cookie was set. */
@@ -57,6 +58,7 @@ export const EMPTY = { 'Cache-Control': 'no-store', 'Content-Length': '0' }
 
 /** What every route has that logs a user out: who may ask, and what is answered where it fails. */
 export function logoutRoute<Req>(
+  call: string,
   origins: readonly string[],
   leave: (req: Req & IncomingMessage, res: ServerResponse) => Promise<void>,
 ): EndSessionHandler<Req> {
@@ -66,6 +68,7 @@ export function logoutRoute<Req>(
     res.writeHead(refused, { ...EMPTY, ...(refused === 405 && { Allow: 'POST' }) }).end()
   }
   return (req, res, next) => {
+    assertNode(call, req, res, 'elsewhere there is start()')
     handle(req, res).catch((error: unknown) => {
       if (next !== undefined) return next(error)
       if (!res.headersSent) res.writeHead(503, { ...EMPTY, 'Retry-After': '1' })
@@ -78,7 +81,7 @@ export function endSessionRoute<Req>(
   endSessions: EndSessions,
   options: EndSessionRouteOptions<Req>,
 ): EndSessionHandler<Req> {
-  return logoutRoute(endSessions.origins, async (req, res) => {
+  return logoutRoute('endSession.route()', endSessions.origins, async (req, res) => {
     const start = typeof options.start === 'function' ? await options.start(req) : options.start
     const record = options.record?.(req)
     // A name that is not configured is refused before anybody is logged out.

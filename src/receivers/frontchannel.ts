@@ -1,6 +1,7 @@
 // OpenID Connect Front-Channel Logout 1.0: a GET from a frame of the OP, believed for nothing but a `sid` that is bound
 // here. Cookies do not matter to it, so browsers that block them do not either.
 import type { IncomingMessage, ServerResponse } from 'node:http'
+import { nodeEntry } from '../http/node.js'
 import { queryOf } from '../http/query.js'
 import type { LogoutResult } from '../logout/logout-order.js'
 import type { Client } from '../marks/target.js'
@@ -42,7 +43,10 @@ export interface FrontchannelPorts {
   readonly monotonic: () => number
 }
 
-/** For Express and Node's http, mounted before session and login middleware. Never throws. */
+/**
+ * For Express and Node's http, mounted before session and login middleware. Throws nothing but a `TypeError`, where it
+ * is called with what is no request and response of Node's.
+ */
 export type FrontchannelHandler = (req: IncomingMessage, res: ServerResponse) => void
 
 const DEFAULT_EMPTY_REQUESTS_PER_SECOND = 10
@@ -83,30 +87,24 @@ export function frontchannelReceiver(
     return results.every(({ complete }) => complete) ? 200 : 503
   }
 
-  return (req, res) => {
+  return nodeEntry('logout.frontchannelReceiver()', async (req, res) => {
     const query = queryOf(req.url)
     const iss = one(query, 'iss') ?? (query.has('iss') ? undefined : ownIssuer)
     const sid = one(query, 'sid')
-    statusOf(req, iss, sid)
-      .catch(() => 503)
-      .then((status) => {
-        const ancestors = [iss, ...frameAncestors].flatMap((url) =>
-          url && URL.canParse(url) ? [new URL(url).origin] : [],
-        )
-        // A header that came before, of a middleware for the application's own pages, would forbid the frame.
-        res.removeHeader('X-Frame-Options')
-        res.writeHead(status, {
-          'Cache-Control': 'no-store',
-          'Content-Security-Policy': `default-src 'none'; frame-ancestors ${status === 200 ? ancestors.join(' ') : "'none'"}`,
-          'Content-Type': 'text/html; charset=utf-8',
-          'Content-Length': '0',
-          ...(status === 405 && { Allow: 'GET' }),
-          ...((status === 429 || status === 503) && { 'Retry-After': '1' }),
-        })
-        res.end()
-      })
-      .catch(() => res.destroy()) // A response that cannot be written to is the host's own trouble, and its end.
-  }
+    const status = await statusOf(req, iss, sid).catch(() => 503)
+    const ancestors = [iss, ...frameAncestors].flatMap((url) => (url && URL.canParse(url) ? [new URL(url).origin] : []))
+    // A header that came before, of a middleware for the application's own pages, would forbid the frame.
+    res.removeHeader('X-Frame-Options')
+    res.writeHead(status, {
+      'Cache-Control': 'no-store',
+      'Content-Security-Policy': `default-src 'none'; frame-ancestors ${status === 200 ? ancestors.join(' ') : "'none'"}`,
+      'Content-Type': 'text/html; charset=utf-8',
+      'Content-Length': '0',
+      ...(status === 405 && { Allow: 'GET' }),
+      ...((status === 429 || status === 503) && { 'Retry-After': '1' }),
+    })
+    res.end()
+  })
 }
 
 const NAMES: OptionNames<FrontchannelReceiverOptions> = {

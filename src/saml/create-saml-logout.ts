@@ -189,7 +189,7 @@ export function createSamlLogout<Req = unknown>(
     clock,
   })
   const bounds = { bodyLimitBytes, bodyDeadlineSeconds: answerDeadlineSeconds }
-  const receiver = nodeHandler(respond, bounds)
+  const receiver = nodeHandler(respond, bounds, 'saml')
   const start = async (found: SamlLoginRecord | undefined, cookies?: string): Promise<SamlLogoutDeparture> => {
     const record = found ?? open.loginIn(cookies)
     if (record === undefined) return { url: landingPage('unknown'), asksProvider: false }
@@ -214,7 +214,7 @@ export function createSamlLogout<Req = unknown>(
     route(options) {
       assertOptions('route()', options, { record: true, endLocally: true })
       const { record, endLocally = (req) => logout.unbind(req) } = options
-      return logoutRoute([new URL(url).origin], async (req, res) => {
+      return logoutRoute('saml.route()', [new URL(url).origin], async (req, res) => {
         const login = record(req)
         await endLocally(req)
         const { url: location, cookie } = await start(login, req.headers.cookie)

@@ -2,6 +2,7 @@
 // shape.
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { NoVerdictError } from '../errors.js'
+import { assertConnect } from '../http/node.js'
 import { assertOptions, isText } from '../option-checks.js'
 
 /** Options of `guard`: what becomes of a session that was ended, and of its request. */
@@ -45,6 +46,7 @@ export function statelessGuard<Req extends IncomingMessage, Res extends ServerRe
     return false
   }
   return (req, res, next) => {
+    assertConnect('logout.guard()', 'logout.isLive(signOn)', req, res, next)
     guard(req, res).then(
       (goOn) => goOn && process.nextTick(next),
       (error: unknown) => {

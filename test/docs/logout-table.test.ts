@@ -180,8 +180,8 @@ const ACTS: Readonly<Record<string, Act>> = {
   'Front-channel logout': async ({ op, logout }) => {
     const url = `/frontchannel-logout?${new URLSearchParams({ iss: op.issuer, sid: 'laptop' })}`
     const status = await new Promise<number>((answered) => {
-      const res = { removeHeader() {}, writeHead: answered, end() {} } as unknown as ServerResponse
-      logout.frontchannelReceiver()({ method: 'GET', url, headers: {} } as IncomingMessage, res)
+      const res = { setHeader() {}, removeHeader() {}, writeHead: answered, end() {} } as unknown as ServerResponse
+      logout.frontchannelReceiver()({ method: 'GET', url, headers: {}, on() {} } as unknown as IncomingMessage, res)
     })
     expect(status).toBe(200)
     return 'over already'

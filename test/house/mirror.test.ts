@@ -43,7 +43,7 @@ const SHOWN_BY: Readonly<Record<string, readonly string[]>> = {
   'receivers/kept-tokens.test.ts': ['tokens/keys-awaited.ts'],
   'telemetry/prometheus.test.ts': ['logout/health.ts'],
   'providers/remedies.test.ts': ['mistakes/issuer-difference.ts'],
-  'mistakes/twenty-mistakes.test.ts': ['mistakes/unread-outcome.ts'],
+  'mistakes/mistakes-page.test.ts': ['mistakes/unread-outcome.ts'],
   // Where the browser is sent, and what it brings back.
   'outbound/rp-initiated-logout.test.ts': [
     'outbound/end-session.ts',
