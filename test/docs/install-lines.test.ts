@@ -8,10 +8,11 @@ import { filesOf, RECIPES, recipes } from '../stacks/recipe.js'
 const BESIDE: Readonly<Record<string, readonly string[]>> = {
   '@nestjs/core': ['rxjs'],
 }
-/** Comes with the project in which the recipe's files are put. */
+/** Comes with the project in which the recipe's files are put, or with the adapter that is compiled for it. */
 const FROM_THE_START: Readonly<Record<string, readonly string[]>> = {
   nextjs: ['next', 'react', '@types/react'],
   nestjs: ['express'],
+  'nestjs-fastify': ['fastify'],
 }
 
 const root = path.resolve(import.meta.dirname, '../..')

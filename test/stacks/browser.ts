@@ -1,4 +1,4 @@
-// As much of a browser as a login takes: cookies by origin, and redirects followed.
+// As much of a browser as a login takes: cookies by origin, and redirects followed, by their status alone.
 
 export interface Page {
   readonly status: number
@@ -38,7 +38,8 @@ export class Browser {
     })
     this.#keep(url.origin, response.headers)
     const location = response.headers.get('location')
-    if (location === null || redirects > 20) {
+    // `Location` beside any other status leads nowhere (RFC 9110 10.2.2): a browser shows the page.
+    if (location === null || response.status < 300 || response.status > 399 || redirects > 20) {
       return { status: response.status, url: url.href, text: await response.text(), headers: response.headers }
     }
     await response.body?.cancel()
