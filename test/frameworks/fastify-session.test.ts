@@ -28,9 +28,12 @@ interface Settings {
   readonly rolling: boolean
   readonly store?: keyof typeof STORES
   readonly isProtected?: boolean
+  /** `session({ store })` is given another object than `expressSessions(store)`. */
+  readonly isAnother?: boolean
 }
 
-async function fastifyRp({ rolling, store: kind = 'its own store', isProtected = true }: Settings) {
+async function fastifyRp(settings: Settings) {
+  const { rolling, store: kind = 'its own store', isProtected = true, isAnother = false } = settings
   const mint = await createTokenMint({ issuer: ISSUER, clientId: CLIENT_ID, sub: 'alice', sid: 'laptop' })
   const store = STORES[kind]()
   const { get, set, destroy } = store
@@ -39,11 +42,15 @@ async function fastifyRp({ rolling, store: kind = 'its own store', isProtected =
     sessions: expressSessions(store),
   })
   if (!isProtected) Object.assign(store, { get, set, destroy })
-  const local = ({ session }: FastifyRequest) => ({ sessionID: session.sessionId, session })
+  const local = ({ session, sessionStore }: FastifyRequest) => ({
+    sessionID: session.sessionId,
+    session,
+    sessionStore,
+  })
   const app = Fastify()
   await app.register(cookie)
   await app.register(session, {
-    store,
+    store: isAnother ? STORES[kind]() : store,
     secret: 'a secret of more than thirty-two characters',
     rolling,
     saveUninitialized: false,
@@ -90,6 +97,7 @@ async function fastifyRp({ rolling, store: kind = 'its own store', isProtected =
   const signedInAs = async (cookies: Record<string, string>) => (await ask('/me', cookies)).body
   return {
     ask,
+    inject: (url: string) => app.inject({ url }),
     signedInAs,
     async beginVisit(cookies: Record<string, string>) {
       const hasArrived = new Promise<void>((resolve) => {
@@ -158,5 +166,13 @@ describe.each(EVERY)('@fastify/session with $store and rolling: $rolling', (sett
     const renewed = await rp.ask('/new-id', (await rp.ask('/sign-in')).cookies)
     await rp.logOut()
     expect(await rp.signedInAs(renewed.cookies)).toBe('alice')
+  })
+
+  it('a store that is another object than the protected one: bind throws, and nobody is signed in', async () => {
+    const rp = await fastifyRp({ ...settings, isAnother: true })
+    const { statusCode, body, cookies } = await rp.inject('/sign-in')
+    expect(statusCode).toBe(500)
+    expect(JSON.parse(body)).toMatchObject({ message: expect.stringContaining('give one and the same store object') })
+    expect(await rp.signedInAs(Object.fromEntries(cookies.map(({ name, value }) => [name, value])))).toBe('nobody')
   })
 })
