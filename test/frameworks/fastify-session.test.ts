@@ -30,16 +30,17 @@ interface Settings {
   readonly isProtected?: boolean
   /** `session({ store })` is given another object than `expressSessions(store)`. */
   readonly isAnother?: boolean
+  readonly mustBeBound?: ((session: Readonly<Record<string, unknown>>) => boolean) | undefined
 }
 
 async function fastifyRp(settings: Settings) {
-  const { rolling, store: kind = 'its own store', isProtected = true, isAnother = false } = settings
+  const { rolling, store: kind = 'its own store', isProtected = true, isAnother = false, mustBeBound } = settings
   const mint = await createTokenMint({ issuer: ISSUER, clientId: CLIENT_ID, sub: 'alice', sid: 'laptop' })
   const store = STORES[kind]()
   const { get, set, destroy } = store
   const logout = createBackchannelLogout({
     provider: { issuer: ISSUER, clientId: CLIENT_ID, jwks: mint.jwks },
-    sessions: expressSessions(store),
+    sessions: expressSessions(store, { ...(mustBeBound && { mustBeBound }) }),
   })
   if (!isProtected) Object.assign(store, { get, set, destroy })
   const local = ({ session, sessionStore }: FastifyRequest) => ({
@@ -166,6 +167,16 @@ describe.each(EVERY)('@fastify/session with $store and rolling: $rolling', (sett
     const renewed = await rp.ask('/new-id', (await rp.ask('/sign-in')).cookies)
     await rp.logOut()
     expect(await rp.signedInAs(renewed.cookies)).toBe('alice')
+  })
+
+  it('who by mustBeBound, as in the recipe, is not signed in at all; and is where the new id is bound', async () => {
+    const rp = await fastifyRp({ ...settings, mustBeBound: ({ user }) => user !== undefined })
+    const { cookies } = await rp.ask('/sign-in')
+    expect(await rp.signedInAs(cookies)).toBe('alice')
+    const bound = await rp.ask('/new-id-and-bind', cookies)
+    expect(await rp.signedInAs(bound.cookies)).toBe('alice')
+    const renewed = await rp.ask('/new-id', bound.cookies)
+    expect(await rp.signedInAs(renewed.cookies)).toBe('nobody')
   })
 
   it('a store that is another object than the protected one: bind throws, and nobody is signed in', async () => {
