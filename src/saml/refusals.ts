@@ -8,7 +8,10 @@ const SENTENCES = {
   relay_state_too_long: 'The RelayState is longer than anybody needs it to be',
   signature_missing: 'The SAML message is not signed',
   not_well_formed: 'The SAML message is no well-formed XML, or has a document type',
-  too_complex: 'The SAML message is nested deeper, or has more attributes, than any that is sent',
+  too_complex: 'The SAML message is nested deeper, or has more elements or attributes, than any that is sent',
+  id_unusable: 'An ID of the SAML message is missing, or has characters that no ID has',
+  signature_unusable:
+    'The Signature of the SAML message does not stand where SAML has it, over the root by one Reference',
   keys_unavailable: 'The certificates of the identity provider could not be had from idpCert of node-saml',
   not_verified: 'node-saml did not verify the SAML message: its signature, its issuer or its time',
   message_unusable: 'The verified message is no LogoutRequest or LogoutResponse that SAML knows',

@@ -84,6 +84,28 @@ describe('a stranger’s POST', () => {
     expect(sp.reasons()).toEqual([reason])
   })
 
+  // By each of these 526 bytes held the process for ever: an XPath of theirs was evaluated before any signature.
+  const DS = 'xmlns="http://www.w3.org/2000/09/xmldsig#"'
+  const deep = (levels: number): string => (levels === 0 ? '//*' : `//*[count(${deep(levels - 1)})>1]`)
+  const XPATH = `x' or count(${deep(4)})>1 or 'a'='`
+  const c14n = 'http://www.w3.org/2001/10/xml-exc-c14n#'
+  const SIGNATURE = `<Signature ${DS}><SignedInfo><CanonicalizationMethod Algorithm="${c14n}"/><SignatureMethod Algorithm="http://www.w3.org/2001/04/xmldsig-more#rsa-sha256"/><Reference URI="#${XPATH}"><Transforms><Transform Algorithm="${c14n}"/></Transforms><DigestMethod Algorithm="http://www.w3.org/2001/04/xmlenc#sha256"/><DigestValue>AAAA</DigestValue></Reference></SignedInfo><SignatureValue>AAAA</SignatureValue><Object><Reference URI="#"/></Object></Signature>`
+  it.each([
+    ['in its ID', `ID="${XPATH}"`, `<Signature ${DS}><Reference/></Signature>`, 'id_unusable'],
+    ['in its ID, in other letters', `Id="${XPATH}"`, SIGNATURE, 'id_unusable'],
+    ['in the URI of its Reference', 'ID="_1"', SIGNATURE, 'signature_unusable'],
+  ])('with an XPath %s is not handed to node-saml', async (_, id, signature, reason) => {
+    const sp = world()
+    let reached = 0
+    Object.assign(sp.saml, { getKeyInfosAsPem: async () => reached++ })
+    const xml = `<LogoutRequest ${id}>${signature}${'<a/>'.repeat(40)}</LogoutRequest>`
+    for (const name of ['SAMLRequest', 'SAMLResponse']) {
+      expect((await sp.post({ [name]: Buffer.from(xml).toString('base64') })).status).toBe(400)
+    }
+    expect(sp.reasons()).toEqual([reason, reason])
+    expect(reached).toBe(0)
+  })
+
   it('is bounded as well where a body parser of the application read it', async () => {
     const sp = world()
     const receive = sp.slo.receiver()
