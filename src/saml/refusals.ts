@@ -9,6 +9,8 @@ const SENTENCES = {
   signature_missing: 'The SAML message is not signed',
   not_well_formed: 'The SAML message is no well-formed XML, or has a document type',
   too_complex: 'The SAML message is nested deeper, or has more elements or attributes, than any that is sent',
+  not_canonical:
+    'The SAML message has a processing instruction, or a namespace or line end, that is verified as another',
   id_unusable: 'An ID of the SAML message is missing, or has characters that no ID has',
   signature_unusable:
     'The Signature of the SAML message does not stand where SAML has it, over the root by one Reference',

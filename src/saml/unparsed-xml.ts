@@ -32,6 +32,11 @@ const PLACES: ReadonlyMap<string, string> = new Map(
   ].map((place): [string, string] => [localName(place, '/'), place]),
 )
 
+const DECLARATION = /^\s*<\?xml\s[^<>]*?\?>/u
+const HAS_NAMESPACE = /^xmlns$|:/u
+/** Line ends of XML 1.1, which the parsers at work here make of these, and XML 1.0 does not. */
+const OTHER_LINE_END = /[\u0085\u2028]/u
+
 const IS_ID = /^(?:.*:)?(?:assertion)?id$/iu
 /**
  * The letters of an NCName, as IDs are. That none begins with a digit is left to those who care: some identity
@@ -47,8 +52,8 @@ interface StartTag {
 }
 
 /**
- * Throws `ERR_SAML` for what cannot be a signed message. A parser of browsers' kind goes on after each fault, and takes
- * a second for what a stranger sends in a moment.
+ * Throws `ERR_SAML` for what cannot be a signed message, and for what is verified as one text and read as another. A
+ * parser of browsers' kind goes on after each fault, and takes a second for what a stranger sends in a moment.
  */
 export function assertMayBeSigned(xml: string): void {
   const signature = new Set<string>()
@@ -61,7 +66,7 @@ export function assertMayBeSigned(xml: string): void {
     attributes += own.size
     if (path.length > MOST.depth || own.size > MOST.attributesOfOne) throw samlRefusal('too_complex')
     if (elements > MOST.elements || attributes > MOST.attributes) throw samlRefusal('too_complex')
-    for (const [name, value] of own) if (IS_ID.test(name) && !ID.test(value)) throw samlRefusal('id_unusable')
+    for (const [name, value] of own) assertAttribute(name, value)
     if (path.length === 1) id = own.get('ID')
     if (id === undefined) throw samlRefusal('id_unusable')
     const name = path.at(-1) ?? ''
@@ -76,14 +81,24 @@ export function assertMayBeSigned(xml: string): void {
   if (!isInPlace || !signature.has('Reference')) throw samlRefusal('signature_unusable')
 }
 
-/** Throws where it is not well-formed. */
+function assertAttribute(name: string, value: string): void {
+  if (IS_ID.test(name) && !ID.test(value)) throw samlRefusal('id_unusable')
+  // xml-crypto writes a namespace into the canonical form without escaping it: by a quotation mark it would go on as
+  // attributes, text and elements that the identity provider signed, and that nobody would read.
+  if (HAS_NAMESPACE.test(name) && /[&"<>]/.test(value)) throw samlRefusal('not_canonical')
+}
+
+/** Throws where it is not well-formed, and at an instruction, which xml-crypto verifies as if it were text. */
 function* startTags(xml: string): Generator<StartTag> {
   const open: string[] = []
   let hasRoot = false
-  for (let at = xml.indexOf('<'); at >= 0; at = xml.indexOf('<', MARKUP.lastIndex)) {
+  if (OTHER_LINE_END.test(xml)) throw samlRefusal('not_canonical')
+  const start = DECLARATION.exec(xml)?.[0].length ?? 0
+  for (let at = xml.indexOf('<', start); at >= 0; at = xml.indexOf('<', MARKUP.lastIndex)) {
     MARKUP.lastIndex = at
     const markup = MARKUP.exec(xml)
     if (markup === null) throw samlRefusal('not_well_formed')
+    if (xml[at + 1] === '?') throw samlRefusal('not_canonical')
     const [tag, closing, name, selfClosing] = markup
     if (name === undefined) continue
     if (closing) {

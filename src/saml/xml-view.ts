@@ -15,6 +15,8 @@ export const PROTOCOL = 'urn:oasis:names:tc:SAML:2.0:protocol'
 export const ASSERTION = 'urn:oasis:names:tc:SAML:2.0:assertion'
 
 const ELEMENT_NODE = 1
+/** Text, CDATA, and a comment, which neither the signature nor `textContent` has. */
+const OF_TEXT: readonly number[] = [3, 4, 8]
 
 export function isElement(node: XmlNode, namespace: string, name: string): boolean {
   return node.nodeType === ELEMENT_NODE && node.namespaceURI === namespace && node.localName === name
@@ -32,10 +34,10 @@ export function attributeOf(node: XmlNode | undefined, name: string): string | u
 
 /**
  * The whole text of an element, comments left out, as the signature has it. `undefined` where there is none, or where
- * another element stands in it: what that would say, nobody signed as text.
+ * an element or an instruction stands in it: what is read around these, nobody signed as text.
  */
 export function textOf(node: XmlNode | undefined): string | undefined {
   if (node === undefined) return undefined
-  if (Array.from(node.childNodes ?? []).some(({ nodeType }) => nodeType === ELEMENT_NODE)) return undefined
+  if (!Array.from(node.childNodes ?? []).every(({ nodeType }) => OF_TEXT.includes(nodeType))) return undefined
   return node.textContent || undefined
 }

@@ -355,6 +355,13 @@ describe('the redirect binding', () => {
     await refuses(world(), query.replace("it's", "is't"), 'not_verified')
   })
 
+  it('an instruction in a name, though it is signed letter by letter, makes no other name of it', async () => {
+    const xml = logoutRequestXml({ nameId: named('a<?x ?>da') })
+    await refuses(world(), redirected(xml), 'name_id_unusable')
+    const index = logoutRequestXml({ sessionIndexes: ['lap<?x ?>top'] })
+    await refuses(world(), redirected(index), 'session_index_unusable')
+  })
+
   it('other parameters of the address are nobody’s business', async () => {
     const sp = world()
     const answer = await sp.redirect(`tenant=SAMLRequest&${redirected(logoutRequestXml())}&SigAlgorithm=x`)
@@ -426,6 +433,56 @@ describe('the POST binding: signature wrapping', () => {
     const answer = await sp.post(form(good().replace('>grace<', `>${extra}grace<`)))
     expect(answer.status).toBe(400)
     expect(await sp.logout.isLive(ada)).toBe(true)
+  })
+
+  // Each of these has the canonical form that was signed, and says something else: xml-crypto writes the text of an
+  // instruction as text, and a namespace without escaping what ends it.
+  const instruction = (from: string, to: string) => (xml: string) => xml.replace(`>${from}<`, `>${to}<`)
+  const P = 'urn:oasis:names:tc:SAML:2.0:protocol'
+  const own = (index: string) => `<p:SessionIndex xmlns:p="${P}">${index}</p:SessionIndex>`
+  const asOne = `<p:SessionIndex xmlns:p="${P}&quot;>tablet&lt;/p:SessionIndex>&lt;p:SessionIndex xmlns:p=&quot;${P}">desk</p:SessionIndex>`
+  it.each<[string, (xml: string) => string]>([
+    ['takes letters from a NameID by an instruction', instruction('gracefully', 'grace<?x fully?>')],
+    ['takes letters from a SessionIndex by an instruction', instruction('tablet', 'tab<?x let?>')],
+    ['takes a NameID by an instruction', instruction('gracefully', '<?x gracefully?>')],
+    [
+      'takes SessionIndexes by a namespace, so that none is left',
+      (xml) => xml.replace(own('tablet') + own('desk'), asOne),
+    ],
+    [
+      'the same by the other quotation marks',
+      (xml) => xml.replace(own('tablet') + own('desk'), asOne.replaceAll('"', "'").replaceAll('&quot;', '"')),
+    ],
+  ])('who %s ends nobody', async (_, change) => {
+    const sp = world()
+    const signOns = [
+      await sp.signIn({ nameId: named('grace'), sessionIndex: 'tablet' }),
+      await sp.signIn({ nameId: named('gracefully'), sessionIndex: 'tab' }),
+      await sp.signIn({ nameId: named('gracefully'), sessionIndex: 'phone' }),
+    ]
+    const request = logoutRequestXml({ nameId: named('gracefully'), sessionIndexes: [] })
+    const xml = signedXml(
+      request.replace('</samlp:LogoutRequest>', `${own('tablet')}${own('desk')}</samlp:LogoutRequest>`),
+      'LogoutRequest',
+    )
+    const changed = change(xml)
+    expect(changed).not.toBe(xml)
+    expect((await sp.post(form(changed))).status).toBe(400)
+    expect(sp.reasons()).toEqual(['not_canonical'])
+    for (const signOn of signOns) expect(await sp.logout.isLive(signOn)).toBe(true)
+    expect(logoutResponse(await sp.post(form(xml))).status).toEqual(['Success'])
+  })
+
+  it.each([
+    ['a comment', 'gr<!--x-->ace'],
+    ['CDATA', 'gr<![CDATA[ac]]>e'],
+    ['a reference', 'gr&#97;ce'],
+  ])('%s in a name is the same name as it was signed, and as it is read', async (_, written) => {
+    const sp = world()
+    const [grace, gre] = [await sp.signIn({ nameId: named('grace') }), await sp.signIn({ nameId: named('gre') })]
+    expect(logoutResponse(await sp.post(form(good().replace('>grace<', `>${written}<`)))).status).toEqual(['Success'])
+    expect(await sp.logout.isLive(grace)).toBe(false)
+    expect(await sp.logout.isLive(gre)).toBe(true)
   })
 
   it('the message it was made of would have been taken', async () => {

@@ -96,6 +96,23 @@ it.each([
   expect(reasonOf(xml)).toBe('signature_unusable')
 })
 
+// What has one canonical form with something else.
+it.each([
+  ['an instruction', message('<?x y?>')],
+  ['an instruction in front', `<?xml-stylesheet href="x"?>${message()}`],
+  ['an instruction behind', `${message()}<?x?>`],
+  ['an XML declaration elsewhere', message('<?xml version="1.0"?>')],
+  ['a second one', `<?xml version="1.0"?><?xml version="1.0"?>${message()}`],
+  ['an instruction that ends where it begins', `<?>${message()}?>`],
+  ['a namespace with a quotation mark', message(`<b xmlns='u"'/>`)],
+  ['a namespace of a prefix with one', message('<b xmlns:b="u&quot;"/>')],
+  ['a namespace with a bracket', message('<b xmlns:b="u>"/>')],
+  ['an attribute of a namespace with one', message('<b xml:lang="&quot;"/>')],
+  ['a line end that parsers make another of', message('\u2028')],
+])('%s is not handed on', (_, xml) => {
+  expect(reasonOf(xml)).toBe('not_canonical')
+})
+
 it.each([
   ['nested deeper', message(`${'<b>'.repeat(32)}${'</b>'.repeat(32)}`)],
   [
