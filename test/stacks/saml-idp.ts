@@ -27,6 +27,8 @@ export interface SamlIdp {
   readonly sloUrl: string
   /** Who signs in next where nobody is signed in. */
   nextUser: string
+  /** The SessionIndex of that session, where it is one that was given before. */
+  nextIndex: string | undefined
   /** Sessions that are open here. */
   readonly sessions: ReadonlyMap<string, IdpSession>
   /** What went wrong here. */
@@ -51,6 +53,7 @@ export async function startSamlIdp(spOrigin: string): Promise<SamlIdp> {
     ssoUrl: `${origin}/sso`,
     sloUrl: `${origin}/slo`,
     nextUser: 'ada',
+    nextIndex: undefined,
     sessions,
     complaints,
     close: async () => {
@@ -64,7 +67,7 @@ export async function startSamlIdp(spOrigin: string): Promise<SamlIdp> {
   app.use(session({ name: 'idp', secret: 'idp', resave: false, saveUninitialized: true }))
 
   app.get('/sso', (req, res, next) => {
-    const open = sessions.get(req.sessionID) ?? newSession(idp.nextUser)
+    const open = sessions.get(req.sessionID) ?? newSession(idp.nextUser, idp.nextIndex)
     sessions.set(req.sessionID, open)
     const { user, index, participants } = open
     const participant = {
@@ -134,6 +137,6 @@ declare module 'express-session' {
   }
 }
 
-function newSession(user: string): IdpSession {
-  return { user, index: randomUUID(), participants: new SessionParticipants([]) }
+function newSession(user: string, index: string = randomUUID()): IdpSession {
+  return { user, index, participants: new SessionParticipants([]) }
 }
