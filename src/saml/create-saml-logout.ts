@@ -103,8 +103,11 @@ export interface SamlLogout<Req = unknown> {
    * @throws TypeError for a profile that is not as node-saml made it
    */
   claims(profile: SamlProfile): SamlLoginClaims
-  /** The target of a NameID, or of one of its sessions: for `logout.terminate` and `logout.sessions`. */
-  target(nameId: SamlNameId, sessionIndex?: string): LogoutTarget
+  /**
+   * The target of a NameID, or of one of its sessions: for `logout.terminate` and `logout.sessions`. It takes what
+   * `record` made, and a profile as node-saml made it, whose assertion has the parts that the profile leaves out.
+   */
+  target(nameId: SamlNameId & SamlProfile, sessionIndex?: string): LogoutTarget
   /**
    * What to keep in the session at a login, for a logout that begins here.
    *
@@ -200,16 +203,15 @@ export function createSamlLogout<Req = unknown>(
     receiver: handlerGiver(receiver, 'saml.receiver()'),
     fetch: webHandler(respond, bounds),
     claims: (profile) => loginClaims(samlLogin(profile), client),
-    target: (nameId, sessionIndex) => ({
-      ...client,
-      sub: subOf(nameId, client),
-      ...(sessionIndex !== undefined && { sid: sidOf(nameId, sessionIndex, client) }),
-    }),
+    target(named, sessionIndex) {
+      const nameId = (named.getAssertion && samlLogin(named).nameId) ?? named
+      const sid = sessionIndex !== undefined && { sid: sidOf(nameId, sessionIndex, client) }
+      return { ...client, sub: subOf(nameId, client), ...sid }
+    },
     record(profile) {
       const { nameId, sessionIndex } = samlLogin(profile)
       if (nameId === undefined) return undefined
-      const { spProvidedID: _, ...named } = nameId
-      return { ...named, ...(sessionIndex !== undefined && { sessionIndex }) }
+      return { ...nameId, ...(sessionIndex !== undefined && { sessionIndex }) }
     },
     route(options) {
       assertOptions('route()', options, { record: true, endLocally: true })

@@ -17,6 +17,9 @@ export interface NodeSaml {
     readonly entryPoint?: string | undefined
     /** Where the identity provider takes LogoutRequests. */
     readonly logoutUrl?: string | undefined
+    /** Parameters of every address that it writes. */
+    readonly additionalParams?: Readonly<Record<string, unknown>> | undefined
+    readonly additionalLogoutParams?: Readonly<Record<string, unknown>> | undefined
     readonly privateKey?: string | Buffer | undefined
     readonly signatureAlgorithm?: string | undefined
     readonly generateUniqueId: () => string

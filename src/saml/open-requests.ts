@@ -4,7 +4,7 @@ import type { SealedValues } from '../outbound/sealed-values.js'
 import type { SamlNameId } from './name-id.js'
 
 /** What to keep of a SAML login in its session, to name it in a LogoutRequest. JSON. */
-export interface SamlLoginRecord extends Omit<SamlNameId, 'spProvidedID'> {
+export interface SamlLoginRecord extends SamlNameId {
   readonly sessionIndex?: string | undefined
 }
 

@@ -41,7 +41,12 @@ export class SignedMessages {
     const logoutUrl = this.#responseUrl
     const { options } = this.#saml
     const writer = extended(this.#saml, {
-      options: { ...options, logoutUrl, entryPoint: options.entryPoint ?? logoutUrl },
+      options: {
+        ...options,
+        ...withoutRelayState(options),
+        logoutUrl,
+        entryPoint: options.entryPoint ?? logoutUrl,
+      },
       _generateLogoutResponse: (request: unknown) => this.#responseXml(writer, request, status),
       signRequest: (message: Record<string, string>) => this.#sign(writer, message),
     })
@@ -91,13 +96,20 @@ function pemOf(privateKey: string): string {
   return `-----BEGIN PRIVATE KEY-----\n${privateKey.replace(/\s/g, '').replace(/.{64}/g, '$&\n')}\n-----END PRIVATE KEY-----`
 }
 
+/** What node-saml adds to all it sends: in a response the RelayState is the one that came, or there is none. */
+function withoutRelayState({ additionalParams, additionalLogoutParams }: NodeSaml['options']) {
+  const { RelayState: _, ...always } = { ...additionalParams }
+  const { RelayState: __, ...logout } = { ...additionalLogoutParams }
+  return { additionalParams: always, additionalLogoutParams: logout }
+}
+
 /**
  * node-saml signs one encoding of the query and sends another, which differ in spaces, brackets and the like of a
  * RelayState (Bindings 3.4.4.1: the signature is over the octets as they are sent).
  */
 function asSigned(url: string): string {
   const { origin, pathname, searchParams } = new URL(url)
-  return `${origin}${pathname}?${asSent(Object.fromEntries(searchParams))}`
+  return `${origin}${pathname}?${[...searchParams].map(([name, value]) => asSent({ [name]: value })).join('&')}`
 }
 
 /** A browser that is redirected writes an apostrophe as `%27` (URL Standard), and nothing else of this anew. */

@@ -1,7 +1,8 @@
 // What of a login's assertion becomes a claim: read from what node-saml verified, not from the user's attributes.
+import type { Profile } from '@node-saml/node-saml'
 import { describe, expect, it } from 'vitest'
 import { EMAIL, IDP, instant, PERSISTENT, SP } from './forge.js'
-import { world } from './world.js'
+import { type World, world } from './world.js'
 
 const seconds = (time: string) => Date.parse(time) / 1000
 
@@ -28,6 +29,25 @@ describe('the claims of a login', () => {
     expect(profile.nameQualifier).toBeUndefined()
     const { sub } = sp.slo.target({ nameID: 'ada', nameQualifier: 'q', spNameQualifier: 's', spProvidedID: 'p' })
     expect(sp.slo.claims(profile)).toMatchObject({ sub })
+  })
+
+  it.each([
+    ['record', (sp: World, profile: Profile) => sp.slo.record(profile)],
+    ['profile', (_: World, profile: Profile) => profile],
+  ])('are ended by terminate with what its %s names, of all parts of the NameID', async (_, kept) => {
+    for (const attributes of [
+      { Format: PERSISTENT, SPProvidedID: 'p' },
+      { NameQualifier: 'q', SPNameQualifier: 's' },
+    ]) {
+      const sp = world()
+      const login = { nameId: { value: 'ada', attributes } }
+      const [ada, other] = [await sp.signIn(login), await sp.signIn()]
+      const record = kept(sp, await sp.profileOf(login))
+      if (record === undefined) throw new Error('no record')
+      expect(await sp.logout.terminate(sp.slo.target(record))).toMatchObject({ complete: true })
+      expect(await sp.logout.isLive(ada)).toBe(false)
+      expect(await sp.logout.isLive(other)).toBe(true)
+    }
   })
 
   it('take a NameID with a comment in it whole', async () => {

@@ -1,5 +1,6 @@
 // The Single Logout Service by its messages: whom a LogoutRequest ends, what it is answered, and each way in which one
 // can be wrong.
+import { createVerify } from 'node:crypto'
 import { once } from 'node:events'
 import { createServer, get } from 'node:http'
 import type { AddressInfo } from 'node:net'
@@ -253,6 +254,28 @@ describe.each(BINDINGS)('a LogoutRequest by %s', (_, send) => {
   ])('so it does by a private key %s', async (_, written) => {
     const sp = world({ saml: { privateKey: written(keysOf('sp').key) } })
     expect(logoutResponse(await send(sp, logoutRequestXml(), { relayState: "it's" })).relayState).toBe("it's")
+  })
+
+  it('it comes back though node-saml adds one of its own to all that it sends', async () => {
+    const params = { RelayState: 'mine' }
+    for (const saml of [{ additionalParams: params }, { additionalLogoutParams: params }]) {
+      for (const relayState of ['theirs', undefined]) {
+        const answer = await send(world({ saml }), logoutRequestXml(), relayState === undefined ? {} : { relayState })
+        expect(logoutResponse(answer).relayState).toBe(relayState ?? null)
+      }
+    }
+  })
+
+  it('every parameter of responseUrl stays in it, also one that is there twice', async () => {
+    const responseUrl = 'https://idp.example.com/slo?tenant=a&tenant=b&x='
+    const answer = await send(world({ options: { responseUrl } }), logoutRequestXml())
+    expect(answer.headers.get('location')).toMatch(
+      /^https:\/\/idp\.example\.com\/slo\?tenant=a&tenant=b&x=&SAMLResponse=/,
+    )
+    const parameters = new URL(answer.headers.get('location') ?? '').searchParams
+    const signed = [...parameters].filter(([name]) => name === 'SAMLResponse' || name === 'SigAlg')
+    const verify = createVerify('RSA-SHA256').update(String(new URLSearchParams(signed)))
+    expect(verify.verify(keysOf('sp').cert, parameters.get('Signature') ?? '', 'base64')).toBe(true)
   })
 
   it('a RelayState beyond all measure is refused', async () => {
