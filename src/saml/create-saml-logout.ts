@@ -125,7 +125,7 @@ export interface SamlLogout<Req = unknown> {
   /**
    * The same as data: end the session first, then call this, send `cookie`, and redirect to `url` by 303.
    * `cookieHeader`: the `Cookie` of the request, so that who logs out twice is sent to the identity provider by the
-   * second time too.
+   * second time too, and that another tab which is on its way is known when it is back.
    */
   start(record: SamlLoginRecord | undefined, cookieHeader?: string): Promise<SamlLogoutDeparture>
 }
@@ -197,7 +197,7 @@ export function createSamlLogout<Req = unknown>(
     const record = found ?? open.loginIn(cookies)
     if (record === undefined) return { url: landingPage('unknown'), asksProvider: false }
     const id = saml.options.generateUniqueId()
-    return { url: await signed.requestUrl(id, record), cookie: open.opened(id, record), asksProvider: true }
+    return { url: await signed.requestUrl(id, record), cookie: open.opened(id, record, cookies), asksProvider: true }
   }
   return {
     receiver: handlerGiver(receiver, 'saml.receiver()'),

@@ -1,4 +1,5 @@
-// Which LogoutRequest of ours a browser is on its way with: kept by the browser, sealed. Knows no message.
+// Which LogoutRequests of ours a browser is on its way with, one of each tab: kept by the browser, sealed. Knows no
+// message.
 import { cookieValues, hostCookieName, LONGEST_COOKIE } from '../http/cookies.js'
 import type { SealedValues } from '../outbound/sealed-values.js'
 import type { SamlNameId } from './name-id.js'
@@ -10,7 +11,9 @@ export interface SamlLoginRecord extends SamlNameId {
 
 /** As long as an identity provider may take to ask its other service providers. */
 const OPEN_SECONDS = 600
-const PURPOSE = 'saml logout request'
+const PURPOSE = 'saml logout requests'
+/** One cookie holds them: what a browser sends with every request has a bound. */
+const MOST_OPEN = 8
 
 type Open = readonly [id: string, until: number, login?: SamlLoginRecord]
 
@@ -30,16 +33,26 @@ export class OpenRequests {
     this.#attributes = `Path=/; HttpOnly; ${isSecure ? 'SameSite=None; Secure' : 'SameSite=Lax'}`
   }
 
-  /** The cookie that says so. `login`: whom it names, for a logout that is begun once more. */
-  opened(id: string, login: SamlLoginRecord): string {
+  /**
+   * The cookie that says so, beside those that `cookies` know. `login`: whom it names, for a logout that is begun once
+   * more.
+   */
+  opened(id: string, login: SamlLoginRecord, cookies: string | undefined): string {
     const until = this.#clock() + OPEN_SECONDS
-    const whole = this.#cookie([id, until, login])
+    const others = this.#openIn(cookies).map(([other, end]): Open => [other, end])
+    const whole = this.#cookie([[id, until, login], ...others])
     // With a shorter one a request that is begun once more is no longer known, and the way back is.
-    return whole.length <= LONGEST_COOKIE ? whole : this.#cookie([id, until])
+    return whole.length <= LONGEST_COOKIE ? whole : this.#cookie([[id, until], ...others])
   }
 
-  #cookie(open: Open): string {
-    const value = this.#sealed.seal(PURPOSE, JSON.stringify(open))
+  /** The cookie that forgets it: an answer is taken once. */
+  closed(id: string | undefined, cookies: string | undefined): string {
+    const rest = this.#openIn(cookies).filter(([each]) => each !== id)
+    return rest.length > 0 ? this.#cookie(rest) : `${this.#name}=; ${this.#attributes}; Max-Age=0`
+  }
+
+  #cookie(open: readonly Open[]): string {
+    const value = this.#sealed.seal(PURPOSE, JSON.stringify(open.slice(0, MOST_OPEN)))
     return `${this.#name}=${value}; ${this.#attributes}; Max-Age=${OPEN_SECONDS}`
   }
 
@@ -53,16 +66,12 @@ export class OpenRequests {
     return this.#openIn(cookies)[0]?.[2]
   }
 
+  /** The latest first. */
   #openIn(cookies: string | undefined): readonly Open[] {
     return cookieValues(cookies, this.#name).flatMap((value) => {
       const text = this.#sealed.open(PURPOSE, value)
-      const open: Open | undefined = text === undefined ? undefined : JSON.parse(text)
-      return open !== undefined && open[1] > this.#clock() ? [open] : []
+      const open: readonly Open[] = text === undefined ? [] : JSON.parse(text)
+      return open.filter(([, until]) => until > this.#clock())
     })
-  }
-
-  /** The cookie that forgets it: an answer is taken once. */
-  get closed(): string {
-    return `${this.#name}=; ${this.#attributes}; Max-Age=0`
   }
 }

@@ -162,5 +162,8 @@ function landed(
   { open, landingPage }: SingleLogoutServiceOptions,
 ): Answer {
   const isAnswer = open.has(inResponseTo, cookies)
-  return onTo(landingPage(isAnswer ? outcome : 'unknown'), isAnswer ? { 'Set-Cookie': open.closed } : {})
+  return onTo(
+    landingPage(isAnswer ? outcome : 'unknown'),
+    isAnswer ? { 'Set-Cookie': open.closed(inResponseTo, cookies) } : {},
+  )
 }

@@ -72,6 +72,43 @@ describe('a logout that begins here', () => {
     expect(idIn(xml)).not.toBe(first.id)
   })
 
+  it.each([
+    ['in order', [0, 1, 2]],
+    ['the last first', [2, 1, 0]],
+  ])('of several tabs, back %s, each knows its answer, once', async (_, order) => {
+    const sp = world()
+    const ids: string[] = []
+    let jar = ''
+    for (const record of [RECORD, RECORD, undefined]) {
+      const { url, cookie = '' } = await sp.slo.start(record, jar)
+      const request = new URL(url).searchParams.get('SAMLRequest') ?? ''
+      ids.push(idIn(inflateRawSync(Buffer.from(request, 'base64')).toString()))
+      jar = cookie.split(';')[0] ?? ''
+    }
+    for (const tab of order) {
+      const xml = logoutResponseXml({ inResponseTo: ids[tab] ?? '' })
+      const back = await sp.redirect(redirected(xml), jar)
+      expect(back.headers.get('location')).toBe('/signed-out/done')
+      jar = back.headers.get('set-cookie')?.split(';')[0] ?? ''
+      const again = await sp.redirect(redirected(xml), jar)
+      expect(again.headers.get('location')).toBe('/signed-out/unknown')
+    }
+    expect(jar).toMatch(/=$/)
+  })
+
+  it('of more tabs than anybody has, the latest are known, and the cookie is kept', async () => {
+    const sp = world()
+    let jar = ''
+    let length = 0
+    for (let tab = 0; tab < 40; tab += 1) {
+      const { cookie = '' } = await sp.slo.start({ ...RECORD, nameID: 'a'.repeat(2000) }, jar)
+      length = cookie.length
+      jar = cookie.split(';')[0] ?? ''
+    }
+    expect(length).toBeLessThanOrEqual(4096)
+    expect((await sp.slo.start(undefined, jar)).asksProvider).toBe(true)
+  })
+
   it('is answered though the NameID is too long for a cookie: the page to come back to knows the request', async () => {
     const sp = world()
     const { url, cookie = '' } = await sp.slo.start({ ...RECORD, nameID: 'a'.repeat(3500) })
