@@ -142,6 +142,12 @@ const BY_REASON: Readonly<Record<string, Readonly<Record<string, Leaf>>>> = {
     ],
     session_id_reused: ['an-old-cookie-lives-again'],
   },
+  ERR_STORE: {
+    permission_denied: [
+      '5xx',
+      'Grant it what the store needs: checkPostgres(pool) and checkRedis(client) name what is missing, and doctor --store with the DATABASE_URL or REDIS_URL of the application',
+    ],
+  },
 }
 
 /** Where the code says it all. */

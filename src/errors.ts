@@ -89,12 +89,13 @@ export class LogoutError extends Error {
   constructor(code: ErrorCode, message: string, details: ErrorDetails = {}) {
     super(message, details.cause === undefined ? undefined : { cause: details.cause })
     this.code = code
-    this.reason = details.reason
+    const store = ofStore(details.cause)
+    this.reason = details.reason ?? (code === 'ERR_STORE' ? store?.reason : undefined)
     this.claim = details.claim
     this.option = details.option
-    const advice = adviceOn(code, details.reason)
-    this.remedy = details.remedy ?? advice.remedy
-    this.page = details.page ?? advice.page
+    const advice = adviceOn(code, this.reason)
+    this.remedy = details.remedy ?? advice.remedy ?? store?.remedy
+    this.page = details.page ?? advice.page ?? store?.page
   }
 
   /** Without `cause`: it holds a driver's or the network's own words, which may be secret. */
@@ -111,6 +112,11 @@ export class LogoutError extends Error {
       ...(page !== undefined && { page }),
     }
   }
+}
+
+/** A logout store that says why it refuses is heard through whatever could not be done for it. */
+function ofStore(cause: unknown): LogoutError | undefined {
+  return cause instanceof LogoutError && cause.code === 'ERR_STORE' ? cause : undefined
 }
 
 /**

@@ -1,6 +1,7 @@
 // Creates what the store needs in a database, and looks whether it is there. Drops and changes nothing else.
 import { assertOptions } from '../../option-checks.js'
 import { FUNCTIONS_DIGEST, SCHEMA, SCHEMA_VERSION } from './generated/schema.js'
+import { missingGrants, missingOfSessionTable } from './missing-grants.js'
 import type { PostgresPool } from './postgres-store.js'
 
 /**
@@ -8,7 +9,8 @@ import type { PostgresPool } from './postgres-store.js'
  * earlier version of this package up to date with what is in them. May be called at every start and by every node at
  * once. Rejects, and changes nothing, where the schema is already that of a later version. The same as
  * `psql "$DATABASE_URL" --single-transaction -f schema.sql`, for which the file is in the package
- * (`src/stores/postgres/generated/schema.sql`). Needs the right to create tables and functions.
+ * (`src/stores/postgres/generated/schema.sql`). Needs the right to create tables and functions; where another role has
+ * that, the application's needs what `checkPostgres` says.
  */
 export async function applySchema(pool: { query(text: string): Promise<unknown> }): Promise<void> {
   await pool.query(SCHEMA)
@@ -30,8 +32,8 @@ export async function prunePostgres(pool: PostgresPool, options: { readonly batc
 }
 
 /**
- * What is amiss with this database, one sentence each with its remedy; empty if nothing is. For the start of your
- * application:
+ * What is amiss with this database, one sentence each with its remedy; empty if nothing is. Looks with the rights of
+ * the pool's own role, and names the `GRANT` that this lacks. For the start of your application:
  *
  * `for (const problem of await checkPostgres(pool)) console.warn(problem)`
  *
@@ -49,18 +51,21 @@ export async function checkPostgres(
             pg_is_in_recovery() AS is_standby,
             current_setting('default_transaction_isolation') AS isolation,
             current_setting('synchronous_commit') AS synchronous_commit,
-            current_setting('server_version_num')::integer AS version,
-            $1::text IS NULL OR to_regclass($1::text) IS NOT NULL AS has_session_table`,
-    [options.sessionTable ?? null],
+            current_setting('server_version_num')::integer AS version`,
+    [],
   )
+  const grants = await missingGrants(pool)
   const found = rows[0] ?? {}
   const hasSchema = found.has_tables === true && found.has_functions === true
   const problems = [
     Number(found.version) < 130_000 && 'This PostgreSQL is too old: version 13 or later is needed.',
+    grants?.problem,
     !hasSchema &&
+      grants === undefined &&
       'The tables or functions of the logout store are missing (bcl_session, bcl_begin …): call applySchema(pool), or run ' +
         'psql with schema.sql, on this database and in the search_path of this pool.',
     hasSchema &&
+      grants?.hidesFunctions !== true &&
       !(found.says_which === true && (await hasCurrentVersion(pool))) &&
       'The schema of the logout store is of another version than this package: call applySchema(pool) once more.',
     found.is_standby === true &&
@@ -71,10 +76,9 @@ export async function checkPostgres(
         'the role or the connections of this pool.',
     found.synchronous_commit === 'off' &&
       'synchronous_commit is off: a crash can lose a logout that was acknowledged. Set it to on for this role or database.',
-    found.has_session_table !== true &&
-      'The session table is not in this database: create it (table.sql of connect-pg-simple), or leave out sessionTable.',
+    options.sessionTable !== undefined && (await missingOfSessionTable(pool, options.sessionTable)),
   ]
-  return problems.filter((problem) => problem !== false)
+  return problems.filter((problem) => typeof problem === 'string')
 }
 
 async function hasCurrentVersion(pool: PostgresPool): Promise<boolean> {

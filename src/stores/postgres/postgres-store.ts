@@ -1,5 +1,6 @@
 // The logout store in PostgreSQL: each method is one statement, a call of a function of sql/functions. Knows a pool by
 // its shape and imports no driver.
+import { LogoutError } from '../../errors.js'
 import type { TargetKey } from '../../marks/target.js'
 import { assertOptions } from '../../option-checks.js'
 import type { LogPage, LogStore } from '../log-store.js'
@@ -36,6 +37,7 @@ export interface PostgresStoreOptions {
 /** Deadlock and serialization failure: the statement did nothing and may be said again. */
 const AGAIN = ['40001', '40P01']
 const TRIES = 5
+const INSUFFICIENT_PRIVILEGE = '42501'
 
 /**
  * A logout store for any number of nodes. One round trip per method.
@@ -168,6 +170,12 @@ class PostgresStore implements LogStore {
         const { rows } = await this.#pool.query(`SELECT ${name}($1::jsonb) AS reply`, values)
         return new Reply(rows[0]?.reply)
       } catch (error) {
+        if (sqlState(error) === INSUFFICIENT_PRIVILEGE) {
+          throw new LogoutError('ERR_STORE', 'The logout store refuses the role or user of this application', {
+            reason: 'permission_denied',
+            cause: error,
+          })
+        }
         if (left <= 1 || !AGAIN.includes(sqlState(error))) throw error
       }
     }

@@ -1,11 +1,20 @@
 // Looks at a Redis before it is relied on, and says in words what would lose a logout. Changes nothing.
 import { assertOptions } from '../../option-checks.js'
-import { connectionOf, isUndeclaredKey, type RedisClient, type RedisCommand, UNDECLARED_KEYS } from './command.js'
+import {
+  connectionOf,
+  isNotPermitted,
+  isUndeclaredKey,
+  type RedisClient,
+  type RedisCommand,
+  UNDECLARED_KEYS,
+} from './command.js'
 
 /** Options of `checkRedis`. */
 export interface RedisCheckOptions {
   /** As for `redisStore`. */
   readonly cluster?: boolean
+  /** As for `redisStore`: whether the ACL of this user lets it use such keys. Default `bcl:`. */
+  readonly prefix?: string
 }
 
 /** What `INFO` says, and under `save` what the configuration does, if it may be read. */
@@ -49,22 +58,107 @@ const CHECKS: readonly Check[] = [
   },
 ]
 
+const NO_INFO =
+  'The user of this connection may not ask INFO, so that a Redis that evicts, or a replica, goes unnoticed: run ACL ' +
+  'SETUSER <user> +info.'
+
+const KEY = 'key'
+
+/** Every command of the scripts in lua/, as it could be called. */
+const CALLS: readonly (readonly string[])[] = [
+  ['del', KEY],
+  ['get', KEY],
+  ['mget', KEY],
+  ['pexpireat', KEY, '1'],
+  ['pttl', KEY],
+  ['sadd', KEY, 'a'],
+  ['set', KEY, 'a'],
+  ['smembers', KEY],
+  ['time'],
+  ['xadd', KEY, '*', 'a', 'b'],
+  ['xrange', KEY, '-', '+'],
+  ['xrevrange', KEY, '+', '-'],
+  ['xtrim', KEY, 'MAXLEN', '1'],
+  ['zadd', KEY, '1', 'a'],
+  ['zcount', KEY, '1', '1'],
+  ['zrange', KEY, '0', '0'],
+  ['zrem', KEY, 'a'],
+  ['zremrangebyrank', KEY, '0', '0'],
+  ['zremrangebyscore', KEY, '0', '0'],
+  ['zscore', KEY, 'a'],
+]
+
+/** Calls, each with an empty word behind it; gives the names of those that the user may not. */
+const WHAT_IS_DENIED = `
+if not redis.acl_check_cmd then return {} end
+local denied, call = {}, {}
+for _, word in ipairs(ARGV) do
+  if word ~= '' then call[#call + 1] = word
+  else
+    if not redis.acl_check_cmd(unpack(call)) then denied[#denied + 1] = call[1] end
+    call = {}
+  end
+end
+return denied`
+
 /**
  * What is amiss with this Redis, one sentence each with its remedy; empty if nothing is. For the start of your
  * application:
  *
  * `for (const problem of await checkRedis(client)) console.warn(problem)`
  *
- * Rejects if Redis does not answer `INFO`. Whether it keeps anything across a restart is said where `CONFIG GET` is
- * allowed, as it is not on most hosted ones. On a cluster one node is looked at.
+ * Rejects if Redis does not answer. Whether it keeps anything across a restart is said where `CONFIG GET` is allowed, as
+ * it is not on most hosted ones; what the user of this connection may not do, by Redis 7 and later. On a cluster one
+ * node is looked at.
  */
 export async function checkRedis(client: RedisClient, options: RedisCheckOptions = {}): Promise<readonly string[]> {
-  assertOptions('checkRedis()', options, { cluster: true })
+  assertOptions('checkRedis()', options, { cluster: true, prefix: true })
   const { command, isCluster } = connectionOf(client, options.cluster)
-  const info = new Map([...parseInfo(String(await command(['INFO'], 'bcl'))), ...(await savePoints(command))])
-  const problems = CHECKS.flatMap((check) => check(info, isCluster) ?? [])
+  const answered = await informationOf(command)
+  const info = new Map([...(answered ?? []), ...(await savePoints(command))])
+  const problems = [
+    ...CHECKS.flatMap((check) => check(info, isCluster) ?? []),
+    ...(answered === undefined ? [NO_INFO] : []),
+    ...(await deniedBy(command, options.prefix ?? 'bcl:')),
+  ]
   const isApart = isCluster || info.get('cluster_enabled') === '1'
   return isApart || (await mayTouchAnyKey(command)) ? problems : [...problems, UNDECLARED_KEYS]
+}
+
+/** Undefined where this user may not ask. */
+async function informationOf(command: RedisCommand): Promise<Info | undefined> {
+  try {
+    return parseInfo(String(await command(['INFO'], 'bcl')))
+  } catch (error) {
+    if (isNotPermitted(error)) return undefined
+    throw error
+  }
+}
+
+/**
+ * What the scripts of the store are denied by the ACL of this user. Asked in a script of its own, which runs none of
+ * them: only Redis itself knows which rule comes last. A Redis before 7 cannot say.
+ */
+async function deniedBy(command: RedisCommand, prefix: string): Promise<readonly string[]> {
+  const key = `${prefix}check`
+  const denied = async (args: readonly string[]): Promise<readonly string[]> => {
+    try {
+      const reply = await command(args, key)
+      return Array.isArray(reply) ? reply.map(String) : []
+    } catch (error) {
+      return isNotPermitted(error) ? [String(args[0]).toLowerCase()] : []
+    }
+  }
+  const calls = CALLS.flatMap((call) => [...call.map((word) => (word === KEY ? key : word)), ''])
+  const names = [
+    ...(await denied(['EVALSHA', '0'.repeat(40), '0'])),
+    ...(await denied(['EVAL', WHAT_IS_DENIED, '0', ...calls])),
+  ]
+  if (names.length === 0) return []
+  return [
+    'The user of this connection may not do what the logout store does, so that each login and each logout would fail: ' +
+      `run ACL SETUSER <user> ~${prefix}* ${names.map((name) => `+${name}`).join(' ')}, where ${prefix} is the prefix of redisStore.`,
+  ]
 }
 
 /** Scripts for one Redis find their keys on the way. */

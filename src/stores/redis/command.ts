@@ -1,6 +1,7 @@
 // The seam to a Redis driver: one function that sends a command, and a script that is loaded when Redis forgot it.
 // Knows the shapes of node-redis and ioredis, imports neither.
 import { createHash } from 'node:crypto'
+import { LogoutError } from '../../errors.js'
 
 /**
  * Sends one command to the primary and resolves to its reply; rejects with an error whose `message` is Redis's own.
@@ -147,6 +148,19 @@ export function isUndeclaredKey(error: unknown): boolean {
   return error instanceof Error && /undeclared key/i.test(error.message)
 }
 
+/** Whether Redis refused a command, or a key, to the user of this connection (ACL). */
+export function isNotPermitted(error: unknown): boolean {
+  return (
+    error instanceof Error && /\bNOPERM\b|ACL failure in script|The user executing the script can't/.test(error.message)
+  )
+}
+
 function inWords(error: unknown): unknown {
+  if (isNotPermitted(error)) {
+    return new LogoutError('ERR_STORE', 'The logout store refuses the role or user of this application', {
+      reason: 'permission_denied',
+      cause: error,
+    })
+  }
   return isUndeclaredKey(error) ? new Error(UNDECLARED_KEYS, { cause: error }) : error
 }

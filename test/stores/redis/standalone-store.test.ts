@@ -9,6 +9,7 @@ import type { BeginLogout, BegunLogout, LogoutStore, NewBinding } from '../../..
 import { checkRedis } from '../../../src/stores/redis/check-redis.js'
 import type { RedisCommand } from '../../../src/stores/redis/command.js'
 import { nameOfSession } from '../../../src/stores/redis/fields.js'
+import { CLUSTER_SCRIPTS, STANDALONE_SCRIPTS } from '../../../src/stores/redis/generated/scripts.js'
 import { redisStore } from '../../../src/stores/redis/redis-store.js'
 import { describeWith } from '../../servers/processes.js'
 import { type RunningRedis, redisServer, startRedis, startRedisCluster } from '../../servers/redis.js'
@@ -441,6 +442,44 @@ describeRedis('Redis store, beyond the port', () => {
       }
     })
 
+    it.each([
+      ['without a command of the scripts', '~* +@all -zadd', /\+zadd, /],
+      ['without scripts', '~* +@all -@scripting', /\+evalsha \+eval, /],
+      ['without the keys', '~sess:* +@all', /~bcl:\* \+del/],
+      ['without anything that tells of the server', '~* +@all -@dangerous', /\+info/],
+    ])('reports a user %s', async (_, rules, expected) => {
+      await redis.sendCommand(['ACL', 'SETUSER', 'lacking', 'reset', 'on', '>secret', ...rules.split(' ')])
+      const app = await createClient({ url: server.url, username: 'lacking', password: 'secret' }).connect()
+      try {
+        expect(await checkRedis(app)).toEqual([expect.stringMatching(expected)])
+        if (String(expected).includes('info')) return
+        await expect(redisStore(app).bind(login(1))).rejects.toMatchObject({
+          reason: 'permission_denied',
+          remedy: expect.stringContaining('checkRedis(client)'),
+        })
+      } finally {
+        app.destroy()
+      }
+    })
+
+    it('has nothing to say of a user who has what the store needs and no more', async () => {
+      const [keys, commands] = [['~own:*'], scriptCommands().map((name) => `+${name}`)]
+      const more = ['+eval', '+evalsha', '+info']
+      await redis.sendCommand(['ACL', 'SETUSER', 'least', 'reset', 'on', '>secret', ...keys, ...commands, ...more])
+      const app = await createClient({ url: server.url, username: 'least', password: 'secret' }).connect()
+      try {
+        expect(await checkRedis(app, { prefix: 'own:' })).toEqual([])
+        for (const name of scriptCommands()) {
+          await redis.sendCommand(['ACL', 'SETUSER', 'least', `-${name}`])
+          expect(await checkRedis(app, { prefix: 'own:' })).toEqual([expect.stringContaining(` +${name},`)])
+          await redis.sendCommand(['ACL', 'SETUSER', 'least', `+${name}`])
+        }
+        await redisStore(app, { prefix: 'own:' }).bind(login(1))
+      } finally {
+        app.destroy()
+      }
+    })
+
     it('reports a Redis that evicts', async () => {
       await redis.configSet('maxmemory-policy', 'allkeys-lru')
       try {
@@ -481,3 +520,9 @@ describeRedis('Redis store, beyond the port', () => {
     return Number(/used_memory:(\d+)/.exec(info)?.[1])
   }
 })
+
+/** Read off the scripts themselves. */
+function scriptCommands(): readonly string[] {
+  const text = [...Object.values(STANDALONE_SCRIPTS), ...Object.values(CLUSTER_SCRIPTS)].join('\n')
+  return [...new Set([...text.matchAll(/redis\.call\('([A-Z]+)'/g)].map(([, name = '']) => name.toLowerCase()))]
+}
