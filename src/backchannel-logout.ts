@@ -38,7 +38,7 @@ import { type AboutLogin, assertLoginTokens, type Login, loginOf } from './sign-
 import { memoryOf } from './sign-ons/session-store-memory.js'
 import { SignOns } from './sign-ons/sign-ons.js'
 import type { StatelessSignOn } from './sign-ons/stateless.js'
-import { isMemoryStore } from './stores/memory-store.js'
+import { isMemoryStore, isReadByApi } from './stores/memory-store.js'
 import { StoreClock } from './stores/store-clock.js'
 import { verifyLogoutToken } from './tokens/logout-token.js'
 
@@ -63,6 +63,7 @@ export function createBackchannelLogout<Req = unknown>(given: BackchannelLogoutO
   const mistakes = watchMistakes({
     emit: emitter(listenerOf(options)),
     storeIsOwn,
+    servesApi: () => claims !== undefined || isReadByApi(store),
     hasSessions: sessions !== undefined,
     monotonic: monotonicSeconds,
     later: (seconds, work) => void setTimeout(work, milliseconds(seconds)).unref(),

@@ -14,6 +14,7 @@ import {
   functionIfGiven,
   type OptionNames,
 } from '../option-checks.js'
+import { apiReads } from '../stores/memory-store.js'
 import { admittedTokens, type TokenHandler, type TokenRequest } from './bearer.js'
 import { ClaimsCache, type LoadClaims, type LookupOptions, type MarksStore, type Verdict } from './claims-cache.js'
 import { type EvictionEndpointOptions, type EvictionHandler, evictionEndpoint } from './eviction-endpoint.js'
@@ -153,6 +154,7 @@ export function createClaims<Application>(
 ): Claims<Application>
 export function createClaims<Application>(options: ClaimsOptions<Application>): Claims<Application | undefined> {
   const resolved = resolve(options)
+  if (options.store !== undefined) apiReads(options.store)
   const emit = emitter(listenerOf(options))
   const cache = new ClaimsCache<Application | undefined>({
     ...resolved,

@@ -10,6 +10,7 @@ import { tokenKey } from '../marks/target.js'
 import { listenerOf } from '../mistakes/console-warnings.js'
 import { assertNumber, assertOptions, functionIfGiven, isText, type OptionNames } from '../option-checks.js'
 import type { FoundMarks } from '../stores/logout-store.js'
+import { apiReads } from '../stores/memory-store.js'
 import { admittedTokens, answer, INVALID_TOKEN, NO_VERDICT, type TokenHandler, type TokenRequest } from './bearer.js'
 import type { MarksStore } from './claims-cache.js'
 import { judge, recordsOf } from './login-records.js'
@@ -126,6 +127,7 @@ const NAMES: OptionNames<JwtCheckOptions> = {
 /** `TypeError` where the options cannot work; it names the option and the remedy. */
 export function createJwtCheck(options: JwtCheckOptions): JwtCheck {
   const { store, issuer, signOnOf, storeTimeoutSeconds, marksLifetimeSeconds, clock } = resolve(options)
+  apiReads(store)
   const emit = emitter(listenerOf(options))
   const warnOnce = onceEach((error) => emit({ type: 'warning', error }))
   const read = signOnReader({ issuer, signOnOf, clock, emit })

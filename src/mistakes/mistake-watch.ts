@@ -9,6 +9,11 @@ export interface MistakeWatchOptions {
   readonly emit: EventListener
   /** Only this process knows the logins. */
   readonly storeIsOwn: boolean
+  /**
+   * An API of this process asks the store about access tokens. Without sessions, the receiver beside it has no login of
+   * its own to bind: that one was forgotten cannot be told then, not even where there are logins kept in cookies.
+   */
+  readonly servesApi?: () => boolean
   /** There are sessions to be found; false where they are cookies, and a logout never finds any. */
   readonly hasSessions: boolean
   /** Elapsed seconds, by a clock that does not jump. */
@@ -59,7 +64,7 @@ const LOGIN_SECONDS = 5
 const MAX_CLIENTS = 1000
 
 export function watchMistakes(options: MistakeWatchOptions): MistakeWatch {
-  const { emit, storeIsOwn, hasSessions, monotonic, later } = options
+  const { emit, storeIsOwn, hasSessions, monotonic, later, servesApi = () => false } = options
   const clients = new Map<string, Known>()
   const reported = new Set<Mistake>()
   const flood = { since: monotonic(), requests: 0, saidAt: Number.NEGATIVE_INFINITY }
@@ -99,7 +104,7 @@ export function watchMistakes(options: MistakeWatchOptions): MistakeWatch {
   }
 
   const settle = (known: Known) => {
-    if (doubtful.delete(known) && known.bound === 0) reportNeverBound()
+    if (doubtful.delete(known) && known.bound === 0 && (hasSessions || !servesApi())) reportNeverBound()
   }
 
   const foundNobody = (known: Known, scope: string) => {

@@ -1,8 +1,11 @@
 import { beforeEach, describe, expect, it } from 'vitest'
+import { createClaims, createJwtCheck } from '../../src/access-tokens/index.js'
 import { LogoutError } from '../../src/errors.js'
 import type { LogoutEvent } from '../../src/events.js'
+import { createBackchannelLogout, type LogoutStore, memoryStore } from '../../src/index.js'
 import { consoleWarnings } from '../../src/mistakes/console-warnings.js'
 import { type MistakeWatch, type MistakeWatchOptions, watchMistakes } from '../../src/mistakes/mistake-watch.js'
+import { createFakeOp } from '../../src/testing/index.js'
 
 const CLIENT = { issuer: 'https://op.example', clientId: 'rp' }
 let events: LogoutEvent[]
@@ -52,6 +55,18 @@ describe('logouts that find nobody', () => {
     for (const [, work] of waiting) work()
     watch.close()
     expect(warnings()).toEqual([])
+  })
+
+  it('are not told at an API, whose receiver has no login of its own, and are where it has sessions', () => {
+    start({ hasSessions: false, servesApi: () => true })
+    logout()
+    for (const [, work] of waiting) work()
+    watch.close()
+    expect(warnings()).toEqual([])
+    start({ hasSessions: true, servesApi: () => true })
+    logout()
+    watch.close()
+    expect(warnings()).toEqual(['never_bound'])
   })
 
   it('are told where another client of this process was bound meanwhile', () => {
@@ -190,5 +205,28 @@ describe('a flood of junk', () => {
     start({ emit: consoleWarnings((text, { code }) => printed.push(`${code}: ${text}`)) })
     for (let i = 0; i < 100; i++) junk()
     expect(printed).toEqual(['BCL_JUNK_FLOOD: The receiver refused very many requests within a minute (100 so far)'])
+  })
+})
+
+describe('a receiver whose logout finds nobody, and none was bound', () => {
+  const introspection = { issuer: 'https://op.example', introspect: async () => ({ active: false }) }
+  it.each([
+    ['of an application that forgot bind', () => {}, ['never_bound']],
+    ['beside createJwtCheck over its store: it has no login', (store: LogoutStore) => createJwtCheck({ store }), []],
+    ['beside createClaims over its store', (store: LogoutStore) => createClaims({ introspection, store }), []],
+    ['beside an API over another store', () => createJwtCheck({ store: memoryStore() }), ['never_bound']],
+  ])('%s', async (_, api, expected) => {
+    const op = await createFakeOp({ clientId: 'rp' })
+    const store = memoryStore()
+    const heard: LogoutEvent[] = []
+    const provider = { issuer: op.issuer, clientId: 'rp' }
+    const logout = createBackchannelLogout({ provider, store, onEvent: (event) => void heard.push(event) })
+    api(store)
+    const body = new URLSearchParams({ logout_token: await op.mint.logoutToken() })
+    const answer = await logout.fetch(new Request('https://rp.example/logout', { method: 'POST', body }))
+    logout.close()
+    await op.close()
+    expect(answer.status).toBe(200)
+    expect(heard.flatMap((event) => (event.type === 'warning' ? [event.error.reason] : []))).toEqual(expected)
   })
 })
