@@ -32,6 +32,8 @@ export interface SessionStoreRpOptions {
   readonly configuration: SessionConfiguration
   readonly store: ExpressSessionStore
   readonly logoutStore: LogoutStore | undefined
+  /** Deadline of each call of the session store. */
+  readonly storeTimeoutSeconds: number
 }
 
 const CLIENT = { issuer: 'https://op.example', clientId: 'rp' } as const
@@ -41,7 +43,7 @@ const OPERATION_NAMES = Object.keys(SESSION_OPERATIONS) as readonly SessionOpera
 export class SessionStoreRp {
   readonly issuedIds: string[] = []
   otherUser = ''
-  readonly #gate = new Gate()
+  readonly #gate: Gate
   readonly #agent = new Agent({ keepAlive: true })
   readonly #server: Server
   readonly #logout: BackchannelLogout<ExpressSessionRequest>
@@ -49,7 +51,9 @@ export class SessionStoreRp {
   #now = Math.floor(Date.now() / 1000)
   #users = 0
 
-  constructor({ session, isProtected, configuration, store, logoutStore }: SessionStoreRpOptions) {
+  constructor(options: SessionStoreRpOptions) {
+    const { session, isProtected, configuration, store, logoutStore, storeTimeoutSeconds } = options
+    this.#gate = new Gate(storeTimeoutSeconds)
     const ownGet = store.get
     this.#ownGet = (id) => promised((done) => ownGet.call(store, id, done)).catch(() => undefined)
     this.#gate.install(store)
@@ -58,6 +62,8 @@ export class SessionStoreRp {
       provider: CLIENT,
       sessions: isProtected ? sessions : { ...sessions, protect: () => {} },
       clock: () => this.#now,
+      // Whoever waits for the session store is to hear of it from the gate, which knows the method.
+      stepTimeoutSeconds: storeTimeoutSeconds + 5,
       ...(logoutStore && { store: logoutStore }),
     })
     const middleware = session({
@@ -85,7 +91,12 @@ export class SessionStoreRp {
 
   async start(): Promise<void> {
     await new Promise<void>((resolve) => this.#server.listen(0, '127.0.0.1', resolve))
-    this.otherUser = await this.logIn('other', 'laptop')
+    try {
+      this.otherUser = await this.logIn('other', 'laptop')
+    } catch (error) {
+      await this.close()
+      throw error
+    }
   }
 
   async close(): Promise<void> {
@@ -116,20 +127,20 @@ export class SessionStoreRp {
   }
 
   async rowOf(id: string): Promise<unknown> {
-    const row: unknown = await this.#ownGet(id)
+    const row: unknown = await this.#gate.unlessSilent(this.#ownGet(id))
     return typeof row === 'object' && row !== null && 'signOn' in row ? row.signOn : undefined
   }
 
   async endSignOn(user: string, by: 'sid' | 'sub'): Promise<void> {
     const target = by === 'sid' ? { ...CLIENT, sid: `${user}/laptop` } : { ...CLIENT, sub: user }
-    const { complete, error } = await this.#logout.terminate(target)
+    const { complete, error } = await this.#gate.unlessSilent(this.#logout.terminate(target))
     if (!complete) throw error
   }
 
   request(path: string, cookie: string | undefined): Promise<{ body: string; cookie: string | undefined }> {
     const { port } = this.#server.address() as AddressInfo
     const headers = cookie === undefined ? {} : { cookie }
-    return new Promise((resolve, reject) => {
+    const answer = new Promise<{ body: string; cookie: string | undefined }>((resolve, reject) => {
       const answered = async (response: IncomingMessage) => {
         const body = await text(response)
         if (response.statusCode !== 200) throw new Error(`${path} was answered ${response.statusCode}`)
@@ -140,6 +151,7 @@ export class SessionStoreRp {
         answered(response).then(resolve, reject)
       }).once('error', reject)
     })
+    return this.#gate.unlessSilent(answer)
   }
 
   async #route(req: SessionRequest, res: ServerResponse): Promise<void> {

@@ -24,6 +24,8 @@ export interface SessionStoreMatrix {
   readonly createLogoutStore?: () => LogoutStore | Promise<LogoutStore>
   /** Default: all of them. */
   readonly configurations?: readonly SessionConfiguration[]
+  /** How long a call of the store may take until its callback is called. Seconds; default 5. */
+  readonly storeTimeoutSeconds?: number
 }
 
 /** One cell of the matrix and what was seen in it. */
@@ -46,7 +48,7 @@ export interface SessionStoreCell {
  * Runs the matrix over real HTTP and the real session middleware: for each configuration and operation, a logout before
  * the handler acts, before and after each call that the request makes to the store's own methods, and after the
  * response, by `sid` and by `sub`. A store is safe if no cell has a survivor, and exact if no cell has wrongly ended
- * anybody.
+ * anybody. Rejects with an `AssertionError` that names the method where a call is not called back in time.
  */
 export async function runSessionStoreMatrix(matrix: SessionStoreMatrix): Promise<readonly SessionStoreCell[]> {
   const cells: SessionStoreCell[] = []
@@ -70,7 +72,8 @@ export async function runSessionStoreMatrix(matrix: SessionStoreMatrix): Promise
 
 /**
  * The matrix for your own store in one line: rejects with an `AssertionError` that says which requests bring an ended
- * session back, or sign somebody out who was not named. Takes about a minute.
+ * session back, or sign somebody out who was not named, or which method of the store never calls back. Takes about a
+ * minute.
  */
 export async function assertSessionStoreIsSafe(matrix: Omit<SessionStoreMatrix, 'isProtected'>): Promise<void> {
   const cells = await runSessionStoreMatrix({ ...matrix, isProtected: true })
@@ -154,9 +157,9 @@ async function runCell(
 }
 
 async function startRp(matrix: SessionStoreMatrix, configuration: SessionConfiguration): Promise<SessionStoreRp> {
-  const { session, isProtected } = matrix
+  const { session, isProtected, storeTimeoutSeconds = 5 } = matrix
   const [store, logoutStore] = [await matrix.createStore(), await matrix.createLogoutStore?.()]
-  const rp = new SessionStoreRp({ session, isProtected, configuration, store, logoutStore })
+  const rp = new SessionStoreRp({ session, isProtected, configuration, store, logoutStore, storeTimeoutSeconds })
   await rp.start()
   return rp
 }

@@ -23,4 +23,32 @@ describe('assertSessionStoreIsSafe', () => {
       /not safe in \d+ of \d+ cases:\n {2}a request that reads only, .+ signed out as well/,
     )
   })
+
+  it.each([
+    ['destroy', true],
+    ['destroy', false],
+    ['set', false],
+    ['get', true],
+    ['touch', false],
+  ] as const)('says that %s never called back, also where it gave a promise (%s)', async (method, promises) => {
+    const store = new session.MemoryStore()
+    const own = store[method] as (...args: unknown[]) => void
+    Object.assign(store, {
+      [method]: (...args: unknown[]) => {
+        own.call(store, ...args.slice(0, -1), () => {})
+        return promises ? Promise.resolve() : undefined
+      },
+    })
+    const attempt = assertSessionStoreIsSafe({
+      session,
+      configurations,
+      storeTimeoutSeconds: 1,
+      createStore: () => store,
+    })
+    await expect(attempt).rejects.toBeInstanceOf(AssertionError)
+    await expect(attempt).rejects.toThrow(
+      `${method}() did not call its callback within 1 s${promises ? ': it returned a promise' : '. '}`,
+    )
+    await expect(attempt).rejects.toThrow(`Have ${method}(sid, `)
+  })
 })
