@@ -32,6 +32,18 @@ export interface TestBrowser {
 
 const MAX_REDIRECTS = 15
 const TIMEOUT_SECONDS = 10
+/** Of a loop of redirects, as many as make it plain. */
+const ADDRESSES_SHOWN = 6
+
+/** A navigation that ended at no page. */
+export class NoPageError extends Error {
+  readonly kind: 'timeout' | 'redirects'
+
+  constructor(kind: NoPageError['kind'], message: string, cause?: unknown) {
+    super(message, { cause })
+    this.kind = kind
+  }
+}
 
 /** A browser with no cookies. */
 export function createTestBrowser(): TestBrowser {
@@ -70,7 +82,9 @@ function browserWith(cookies: Map<string, Cookie>): TestBrowser {
     const cookie = headerFor(target)
     if (cookie !== '') headers.set('cookie', cookie)
     const signal = init.signal ?? AbortSignal.timeout(TIMEOUT_SECONDS * 1000)
-    const response = await fetch(target, { ...init, headers, signal, redirect: 'manual' })
+    const response = await fetch(target, { ...init, headers, signal, redirect: 'manual' }).catch((error: unknown) => {
+      throw isTimeout(error) ? unanswered(target, init.method, error) : error
+    })
     for (const line of response.headers.getSetCookie()) keep(line, target)
     return response
   }
@@ -78,17 +92,25 @@ function browserWith(cookies: Map<string, Cookie>): TestBrowser {
   async function navigate(url: URL, init: RequestInit): Promise<TestPage> {
     let target = url
     let next = init
+    const passed: string[] = []
     for (let hop = 0; hop <= MAX_REDIRECTS; hop++) {
       const response = await request(target, next)
+      passed.push(addressOf(target))
       const location = response.headers.get('location')
-      const text = await response.text()
+      const text = await response.text().catch((error: unknown) => {
+        throw isTimeout(error) ? unanswered(target, next.method, error) : error
+      })
       if (response.status < 300 || response.status > 399 || location === null) {
         return { url: target, status: response.status, headers: response.headers, text }
       }
       target = new URL(location, target)
       if (response.status !== 307 && response.status !== 308) next = { method: 'GET' }
     }
-    throw new Error(`More than ${MAX_REDIRECTS} redirects from ${url.origin}${url.pathname}`)
+    const last = passed.slice(-ADDRESSES_SHOWN).join(' > ')
+    throw new NoPageError(
+      'redirects',
+      `more than ${MAX_REDIRECTS} redirects from ${addressOf(url)}, the last of them ${last}`,
+    )
   }
 
   return {
@@ -98,6 +120,20 @@ function browserWith(cookies: Map<string, Cookie>): TestBrowser {
     copy: () => browserWith(new Map(cookies)),
     setCookie: (url, cookie) => keep(cookie, new URL(url)),
   }
+}
+
+/** Without its query: that may hold a code. */
+function addressOf({ origin, pathname }: URL): string {
+  return `${origin}${pathname}`
+}
+
+function isTimeout(error: unknown): boolean {
+  return error instanceof Error && error.name === 'TimeoutError'
+}
+
+function unanswered(target: URL, method = 'GET', cause: unknown): NoPageError {
+  const words = `${method} ${addressOf(target)} was not answered to the end within ${TIMEOUT_SECONDS} s`
+  return new NoPageError('timeout', words, cause)
 }
 
 /** RFC 6265 5.1.4. */

@@ -3,7 +3,7 @@
 
 export type { LogoutTrialOptions } from './application-on-trial.js'
 export * from './assert-logout-works.js'
-export * from './browser.js'
+export { createTestBrowser, type TestBrowser, type TestPage } from './browser.js'
 export { DEFECTS, type Defect, type DefectRule, type ValidToken } from './defects.js'
 export * from './delivery.js'
 export type { Behaviour } from './fake-endpoint.js'

@@ -2,7 +2,7 @@
 import { AssertionError } from 'node:assert'
 import { createServer, type Server } from 'node:http'
 import { text } from 'node:stream/consumers'
-import { afterEach, describe, expect, it } from 'vitest'
+import { afterEach, describe, expect, it, vi } from 'vitest'
 import { preset } from '../../src/index.js'
 import { assertLogoutWorks, type LogoutTrialReport } from '../../src/testing/assert-logout-works.js'
 import { createFakeOp } from '../../src/testing/fake-op.js'
@@ -90,6 +90,72 @@ describe('assertLogoutWorks', () => {
     expect(message).toMatch(words)
     expect(message).toMatch(/What to do: {4}\S+/)
     expect(message).toMatch(new RegExp(`docs/troubleshooting\\.md#${anchor}$`, 'm'))
+  })
+
+  describe('an application that leads nowhere', () => {
+    async function wordsAbout(answer: (path: string) => string | undefined): Promise<string> {
+      const op = await createFakeOp({ clientId: 'my-rp' })
+      const app = createServer((req, res) => {
+        if (req.method === 'POST') {
+          const headers = { 'content-type': 'application/json', 'cache-control': 'no-store' }
+          return void res.writeHead(400, headers).end('{"error":"invalid_request"}')
+        }
+        const location = answer(req.url ?? '')
+        if (location === '') res.writeHead(401).end()
+        else if (location !== undefined) res.writeHead(302, { location }).end()
+      })
+      await new Promise<void>((listening) => app.listen(0, '127.0.0.1', listening))
+      const address = app.address()
+      const origin = `http://127.0.0.1:${typeof address === 'object' ? address?.port : ''}`
+      toClose.push(
+        op.close,
+        async () => void app.close(),
+        async () => app.closeAllConnections(),
+      )
+      const { timeout } = AbortSignal
+      const soon = vi.spyOn(AbortSignal, 'timeout').mockImplementation(() => timeout.call(AbortSignal, 1000))
+      const trial = assertLogoutWorks({ op, url: `${origin}/logout`, signIn: '/login', isSignedIn: '/me' })
+      const failure = await trial.catch((error: unknown) => error)
+      soon.mockRestore()
+      expect(failure).toBeInstanceOf(AssertionError)
+      return String(failure).replaceAll(origin, '')
+    }
+
+    it.each([
+      ['/me', (path: string) => (path === '/me' ? undefined : '/me')],
+      ['/login', (path: string) => (path === '/login' ? undefined : '')],
+      ['/callback', (path: string) => ({ '/login': '/callback?code=secret', '/me': '' })[path]],
+    ])('%s never answers: step, method and address are said, and what to do', async (path, answer) => {
+      const words = await wordsAbout(answer)
+      expect(words).toMatch(/not work yet: a person can sign in\./)
+      expect(words).toContain(`What was seen: GET ${path} was not answered to the end within 10 s.`)
+      expect(words).toMatch(/What to do: {4}A handler there/)
+      expect(words).not.toContain('secret')
+    })
+
+    it('sends the browser in a circle: its addresses are said', async () => {
+      const circle: Record<string, string> = { '/login': '/callback?code=secret', '/me': '' }
+      const words = await wordsAbout((path) => circle[path] ?? '/login')
+      expect(words).toMatch(/more than 15 redirects from \/login, the last of them .*\/login > \/callback > \/login/)
+      expect(words).toMatch(/What to do: {4}.*session cookie does not come back/)
+      expect(words).not.toContain('secret')
+    })
+  })
+
+  it.each([
+    ['op', { op: undefined }, /op must be the fake OP.+createFakeOp/],
+    ['op, not awaited', { op: Promise.resolve() }, /op must be the fake OP.+awaited/],
+    ['url, relative', { url: '/backchannel-logout' }, /url must be the whole backchannel_logout_uri/],
+    ['url, a function', { url: () => 'https://rp.example' }, /url must be the whole backchannel_logout_uri/],
+    ['signIn', { signIn: undefined }, /signIn must be the path/],
+    ['isSignedIn', { isSignedIn: new URL('https://rp.example/me') }, /isSignedIn must be a path/],
+  ])('refuses in words an unusable %s', async (_, wrong, words) => {
+    const op = await createFakeOp({ clientId: 'my-rp' })
+    toClose.push(op.close)
+    const options = { op, url: 'https://rp.example/logout', signIn: '/login', isSignedIn: '/me', ...wrong }
+    const attempt = Reflect.apply(assertLogoutWorks, undefined, [options])
+    await expect(attempt).rejects.toBeInstanceOf(TypeError)
+    await expect(attempt).rejects.toThrow(words)
   })
 
   it('works with an OP that names no sub and no exp, as its preset does', async () => {
