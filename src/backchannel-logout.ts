@@ -63,7 +63,7 @@ export function createBackchannelLogout<Req = unknown>(given: BackchannelLogoutO
   const mistakes = watchMistakes({
     emit: emitter(listenerOf(options)),
     storeIsOwn,
-    servesApi: () => claims !== undefined || isReadByApi(store),
+    servesApi: () => isReadByApi(store),
     hasSessions: sessions !== undefined,
     monotonic: monotonicSeconds,
     later: (seconds, work) => void setTimeout(work, milliseconds(seconds)).unref(),
@@ -164,13 +164,16 @@ export function createBackchannelLogout<Req = unknown>(given: BackchannelLogoutO
   const receiver = nodeHandler(respond, bounds, 'logout')
 
   const sessionOf = (req: Req, method: string) => sessionIn(sessions, req, method)
+  const loginRefused = (error: unknown): never => {
+    mistakes.metRefusedLogin(error)
+    throw error
+  }
   const sessionToBind = async (req: Req) => {
     try {
       return sessionOf(req, 'bind')
     } catch (error) {
-      mistakes.metRefusedLogin(error)
       await sessions?.refuse?.(req)
-      throw error
+      return loginRefused(error)
     }
   }
   /** A fetch that an application leaves behind when it ends fails for that alone. */
@@ -239,8 +242,7 @@ export function createBackchannelLogout<Req = unknown>(given: BackchannelLogoutO
         return { ended }
       } catch (error) {
         signOns.undoLogin(session.sessionId)
-        mistakes.metRefusedLogin(error)
-        throw error
+        return loginRefused(error)
       }
     },
     async addTokens(req, tokens) {
@@ -300,7 +302,7 @@ export function createBackchannelLogout<Req = unknown>(given: BackchannelLogoutO
           monotonic: monotonicSeconds,
         },
       ),
-    signOn: async (idToken, about) => signOns.signOn(await login(idToken, about)),
+    signOn: async (idToken, about) => signOns.signOn(await login(idToken, about).catch(loginRefused)),
     end: (signOn) => signOns.endSignOn(signOn),
     isLive: (signOn) => signOns.isLive(signOn),
     guard: (read, guardOptions) =>

@@ -181,3 +181,13 @@ export function emitter(listener: EventListener | undefined): EventListener {
     if (events.hasSubscribers) events.publish(event)
   }
 }
+
+const refusedLogins = channel('oidc-backchannel-logout:refused-login')
+
+/**
+ * `bind` rejects, which the application hears and nobody else: the testing kit listens in the same process, since test
+ * environments print no error and show none.
+ */
+export function publishRefusedLogin(error: unknown): void {
+  if (refusedLogins.hasSubscribers) refusedLogins.publish(error)
+}

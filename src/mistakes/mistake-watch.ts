@@ -1,6 +1,6 @@
 // Tells from what happens that something is set up wrongly, and says it once. Watches events; decides nothing about
 // sessions.
-import type { EventListener, LogoutEvent } from '../events.js'
+import { type EventListener, type LogoutEvent, publishRefusedLogin } from '../events.js'
 import { issuerDifference } from './issuer-difference.js'
 import { type Mistake, mistakeError } from './mistakes.js'
 
@@ -165,6 +165,7 @@ export function watchMistakes(options: MistakeWatchOptions): MistakeWatch {
     },
     metRefusedLogin: (error) => {
       refusal = error
+      publishRefusedLogin(error)
     },
     metUnboundUser: () => {
       unboundUsers = true

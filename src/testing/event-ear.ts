@@ -1,10 +1,11 @@
 // Hears the events of receivers in this very process, for the words of a failed test; a receiver elsewhere is heard by
 // HTTP alone.
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
-import type { LogoutError } from '../errors.js'
+import { LogoutError } from '../errors.js'
 import type { LogoutEvent } from '../events.js'
 
 const CHANNEL = 'oidc-backchannel-logout'
+const REFUSED_LOGINS = `${CHANNEL}:refused-login`
 
 export class EventEar {
   readonly #events: LogoutEvent[] = []
@@ -14,9 +15,22 @@ export class EventEar {
     if (!('issuer' in event) || event.issuer === this.#issuer) this.#events.push(event)
   }
 
+  readonly #hearRefusal = (error: unknown): void => {
+    if (error instanceof LogoutError) this.#refusedLogin = error
+  }
+  #refusedLogin: LogoutError | undefined
+
   constructor(issuer: string) {
     this.#issuer = issuer
     subscribe(CHANNEL, this.#listener)
+    subscribe(REFUSED_LOGINS, this.#hearRefusal)
+  }
+
+  /** What `bind` rejected with since the last call of this, if it did so in this process. */
+  takeRefusedLogin(): LogoutError | undefined {
+    const error = this.#refusedLogin
+    this.#refusedLogin = undefined
+    return error
   }
 
   /** Whether the receiver is in this process at all. */
@@ -41,6 +55,7 @@ export class EventEar {
 
   close(): void {
     unsubscribe(CHANNEL, this.#listener)
+    unsubscribe(REFUSED_LOGINS, this.#hearRefusal)
   }
 }
 

@@ -16,6 +16,7 @@ export type Mistake =
   | 'the store is another'
   | 'the receiver stands behind a login wall'
   | 'bind gets other claims'
+  | 'bind gets the claims of another client'
   | 'onSessionsEnded closes nothing'
   | 'one logout ends all devices'
   | 'a device is remembered by its cookie'
@@ -155,7 +156,11 @@ function mount(
       req.session.user = claims.sub
       res.redirect('/')
     }
-    const given = mistake === 'bind gets other claims' ? { ...claims, sid: `another-${claims.sid}` } : claims
+    const given = {
+      ...claims,
+      ...(mistake === 'bind gets other claims' && { sid: `another-${claims.sid}` }),
+      ...(mistake === 'bind gets the claims of another client' && { aud: 'another' }),
+    }
     if (mistake === 'bind is not awaited') {
       // The very mistake: the promise floats.
       void logout.bind(req, given)
