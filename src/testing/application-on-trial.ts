@@ -1,10 +1,11 @@
 // The application under trial, from outside: how one signs in, whether one is, how it is told of a logout; and what it
 // most likely means where that does not work.
+import { pageOf } from '../advice.js'
 import type { LogoutError } from '../errors.js'
 import type { TestBrowser, TestPage } from './browser.js'
 import type { Defect } from './defects.js'
 import type { EventEar } from './event-ear.js'
-import type { FakeOp, LogoutDelivery, SignedInBrowser } from './fake-op.js'
+import { type FakeOp, type LogoutDelivery, NO_ENDPOINT, type SignedInBrowser } from './fake-op.js'
 import { type Explanation, explainSuccess } from './receiver-answer.js'
 import { demand, fail } from './trial-failure.js'
 
@@ -52,6 +53,9 @@ export interface ExplainedDelivery {
 export const LOGIN_SECONDS_AGO = 60
 const LOGOUT_SECONDS_AGO = 10
 
+const SEE_LOG =
+  'The callback, bind() or the session store refused: the application’s own log says why. Check isSignedIn, too.'
+
 export class ApplicationOnTrial {
   readonly #options: LogoutTrialOptions
   readonly #ear: EventEar
@@ -72,11 +76,19 @@ export class ApplicationOnTrial {
   async signIn(browser: SignedInBrowser): Promise<SignedInBrowser> {
     const { op } = this.#options
     const before = op.seen
+    this.#ear.takeRefusedLogin()
     const page = await this.visit(browser)
     this.#landing ??= page
     if (await this.isSignedIn(browser)) return browser
     const [reached, redeemed] = [op.seen.authorize > before.authorize, op.seen.token > before.token]
     const where = `the browser ended at ${page.url.pathname}, answered ${page.status}`
+    if (!reached && page.text.startsWith(NO_ENDPOINT)) {
+      return fail(
+        `the sign-in came to ${page.url.origin}${page.url.pathname}, which the OpenID Provider of the test does not have`,
+        `Let the application read the endpoints from the metadata of its issuer, or configure these: ${page.text.slice(NO_ENDPOINT.length + 2)}`,
+        'sign-in-fails',
+      )
+    }
     if (!reached) {
       return fail(
         `the sign-in never came to the OpenID Provider of the test: ${where}`,
@@ -84,11 +96,18 @@ export class ApplicationOnTrial {
         'sign-in-fails',
       )
     }
+    const refusal = this.#ear.takeRefusedLogin()
+    if (refusal !== undefined) {
+      demand(
+        moreExact(
+          { problem: 'bind() rejected, and nobody is signed in', remedy: SEE_LOG, page: pageOf('sign-in-fails') },
+          refusal,
+        ),
+      )
+    }
     return fail(
       `${redeemed ? 'the tokens were fetched' : 'the code was not redeemed'}, and nobody is signed in: ${where}${firstWords(page)}`,
-      redeemed
-        ? 'The callback, bind() or the session store refused: the application’s own log says why. Check isSignedIn, too.'
-        : 'Does the callback run, with the same client id, secret and redirect_uri as the login?',
+      redeemed ? SEE_LOG : 'Does the callback run, with the same client id, secret and redirect_uri as the login?',
       'sign-in-fails',
     )
   }

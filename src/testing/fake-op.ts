@@ -1,6 +1,6 @@
 // An OpenID Provider for tests on a free loopback port: it signs people in, publishes metadata and keys, and delivers
 // Logout Tokens as real ones do. Knows nothing of the receiver beyond its URL.
-import { createServer } from 'node:http'
+import { createServer, type ServerResponse } from 'node:http'
 import { assertOptions, type OptionNames } from '../option-checks.js'
 import type { PresetName } from '../providers/presets.js'
 import { createTestBrowser, type TestBrowser } from './browser.js'
@@ -105,6 +105,9 @@ export interface SignedInBrowser extends TestBrowser {
   readonly session: OpSession
 }
 
+/** How an answer begins that says where the endpoints are. */
+export const NO_ENDPOINT = 'The fake OP has no such endpoint. By its metadata'
+
 const NAMES: OptionNames<FakeOpOptions> = {
   issuerPath: true,
   as: true,
@@ -137,7 +140,7 @@ export async function createFakeOp(options: FakeOpOptions): Promise<FakeOp> {
       if (url.pathname === discoveryPath) endpoints.discovery.handle(req, res)
       else if (url.pathname === jwksPath) endpoints.jwks.handle(req, res)
       else {
-        const answered = login.handle(req, res, url).then((known) => known || res.writeHead(404).end())
+        const answered = login.handle(req, res, url).then((known) => known || noSuchEndpoint(res))
         answered.catch(() => res.destroy())
       }
     })
@@ -180,6 +183,14 @@ export async function createFakeOp(options: FakeOpOptions): Promise<FakeOp> {
       id_token_signing_alg_values_supported: [mint.algorithm],
       ...(shape.announced === false ? {} : announced),
     }
+  }
+
+  /** Whoever wrote the paths of another provider into the application is told those of this one. */
+  function noSuchEndpoint(res: ServerResponse): void {
+    const { authorization_endpoint, token_endpoint, userinfo_endpoint, end_session_endpoint } = login.metadata()
+    const endpoints = { authorization_endpoint, token_endpoint, userinfo_endpoint, end_session_endpoint }
+    const listed = Object.entries(endpoints).map(([name, address]) => `${name} ${address}`)
+    res.writeHead(404, { 'content-type': 'text/plain' }).end(`${NO_ENDPOINT}: ${listed.join(', ')}`)
   }
 
   async function rotateKeys(): Promise<void> {

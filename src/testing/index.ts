@@ -8,7 +8,16 @@ export { DEFECTS, type Defect, type DefectRule, type ValidToken } from './defect
 export * from './delivery.js'
 export type { Behaviour } from './fake-endpoint.js'
 export type { IdTokenMaker, LoginStep, OpSession } from './fake-login.js'
-export * from './fake-op.js'
+export {
+  createFakeOp,
+  type Endpoint,
+  type FakeOp,
+  type FakeOpOptions,
+  type LogOutOptions,
+  type LogoutDelivery,
+  type OpenBrowserOptions,
+  type SignedInBrowser,
+} from './fake-op.js'
 export * from './logout-store/contract.js'
 export { type MintAlgorithm, type MintKeys, mintKeys } from './mint-keys.js'
 export { PROVIDER_SHAPES, type ProviderShape } from './provider-shapes.js'

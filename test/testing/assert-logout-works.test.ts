@@ -92,6 +92,39 @@ describe('assertLogoutWorks', () => {
     expect(message).toMatch(new RegExp(`docs/troubleshooting\\.md#${anchor}$`, 'm'))
   })
 
+  it('of a bind that rejects says what with, and the remedy, which a test environment prints nowhere', async () => {
+    const op = await createFakeOp({ clientId: 'my-rp' })
+    toClose.push(op.close)
+    const app = await startApplication(op.issuer, 'bind gets the claims of another client')
+    toClose.push(app.close)
+    const url = `${app.url}/backchannel-logout`
+    await expect(assertLogoutWorks({ op, url, signIn: '/login', isSignedIn: '/me' })).rejects.toThrow(
+      /What was seen: bind\(\) rejected, and nobody is signed in: .+ \(ERR_ID_TOKEN, aud_unknown\)\.\n {2}What to do: +Compare the provider option clientId/,
+    )
+  })
+
+  it('of an application with the endpoints of another provider says those of the fake OP', async () => {
+    const op = await createFakeOp({ clientId: 'my-rp' })
+    const app = createServer((req, res) => {
+      if (req.method === 'POST') {
+        const headers = { 'content-type': 'application/json', 'cache-control': 'no-store' }
+        res.writeHead(400, headers).end('{"error":"invalid_request"}')
+      } else if (req.url === '/login') res.writeHead(302, { location: `${op.issuer}/auth` }).end()
+      else res.writeHead(401).end()
+    })
+    await new Promise<void>((listening) => app.listen(0, '127.0.0.1', listening))
+    toClose.push(
+      op.close,
+      async () => void app.close(),
+      async () => app.closeAllConnections(),
+    )
+    const address = app.address()
+    const url = `http://127.0.0.1:${typeof address === 'object' ? address?.port : ''}/backchannel-logout`
+    await expect(assertLogoutWorks({ op, url, signIn: '/login', isSignedIn: '/me' })).rejects.toThrow(
+      new RegExp(`${op.issuer}/auth, which the OpenID Provider of the test does not have.*\\n.*${op.issuer}/authorize`),
+    )
+  })
+
   describe('an application that leads nowhere', () => {
     async function wordsAbout(answer: (path: string) => string | undefined): Promise<string> {
       const op = await createFakeOp({ clientId: 'my-rp' })
