@@ -1,5 +1,6 @@
 // The definition of the logout store port as runnable cases: a store is right if all of them pass. Knows no test runner
 // and no store.
+import type { LogoutStore } from '../../stores/logout-store.js'
 import { BEGIN_CASES } from './begin.js'
 import { BIND_CASES } from './bind.js'
 import { COMPLETE_CASES } from './complete.js'
@@ -42,6 +43,7 @@ export function logoutStoreContract(options: LogoutStoreContractOptions): readon
     name,
     async run() {
       const underTest = await options.create()
+      assertUnderTest(underTest)
       try {
         await body(new Scene(underTest))
       } finally {
@@ -49,6 +51,38 @@ export function logoutStoreContract(options: LogoutStoreContractOptions): readon
       }
     },
   }))
+}
+
+/** Every method of the port: one that is missing here does not compile. */
+const METHODS: Readonly<Record<keyof LogoutStore, true>> = {
+  bind: true,
+  rebind: true,
+  list: true,
+  renew: true,
+  addTokens: true,
+  read: true,
+  marks: true,
+  endSessions: true,
+  unbind: true,
+  begin: true,
+  complete: true,
+  isBound: true,
+}
+
+/** JavaScript has no compiler to say so, and most often it is the store itself that is given. */
+function assertUnderTest(given: unknown): void {
+  const of = (name: string, object: unknown = given): unknown => Reflect.get(Object(object), name)
+  const isMissing = (object: unknown) => (name: string) => typeof of(name, object) !== 'function'
+  const store = of('store')
+  if (isMissing(given)('now') || isMissing(given)('dispose') || typeof store !== 'object' || store === null) {
+    const itself = isMissing(given)('begin') ? '' : 'It gave the store itself. '
+    throw new TypeError(
+      `logoutStoreContract(): create() must resolve to { store, now, dispose }. ${itself}` +
+        'Write create: async () => ({ store, now: async () => Date.now() / 1000, dispose() {} }), with the clock of the store as now',
+    )
+  }
+  const missing = Object.keys(METHODS).filter(isMissing(store))
+  if (missing.length > 0) throw new TypeError(`logoutStoreContract(): the store has no ${missing.join(', ')}`)
 }
 
 const CASES: readonly Case[] = [

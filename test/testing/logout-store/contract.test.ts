@@ -1,5 +1,7 @@
 // The contract suite, run against stores with one defect each: a suite that passes one of them proves nothing.
 import { describe, expect, it } from 'vitest'
+import { memoryStore } from '../../../src/index.js'
+import { logoutStoreContract } from '../../../src/testing/logout-store/contract.js'
 import { casesOf, DEFECTS, type Defect, isKept, NARROW } from './broken-stores.js'
 
 /** Kept apart only where the name says so. */
@@ -28,6 +30,22 @@ const BROAD = [
 ]
 
 describe('the logout store contract', () => {
+  it('says in words what create() has to give, where it gave the store itself, or one with a method too few', async () => {
+    const { bind, ...lacking } = Object.fromEntries(
+      Object.getOwnPropertyNames(Object.getPrototypeOf(memoryStore())).map((name) => [name, () => {}]),
+    )
+    const scene = { now: async () => Date.now() / 1000, dispose() {} }
+    for (const [given, words] of [
+      [memoryStore(), /create\(\) must resolve to \{ store, now, dispose \}\. It gave the store itself\. Write/],
+      [undefined, /create\(\) must resolve to \{ store, now, dispose \}\. Write/],
+      [{ ...scene, store: lacking }, /the store has no bind$/],
+    ] as const) {
+      const [first] = Reflect.apply(logoutStoreContract, undefined, [{ create: async () => given }])
+      await expect(first?.run()).rejects.toThrow(words)
+      await expect(first?.run()).rejects.toBeInstanceOf(TypeError)
+    }
+  })
+
   it('passes a store that only delegates', async () => {
     expect(await failure(() => ({}))).toBeUndefined()
   })
