@@ -148,6 +148,12 @@ const BY_REASON: Readonly<Record<string, Readonly<Record<string, Leaf>>>> = {
       'Grant it what the store needs: checkPostgres(pool) and checkRedis(client) name what is missing, and doctor --store with the DATABASE_URL or REDIS_URL of the application',
     ],
   },
+  ERR_NO_VERDICT: {
+    claims_malformed: [
+      '5xx',
+      'Give isRevoked the claims of the verified token, an object such as the payload of jwtVerify, and not the token or its header; where there are no claims, no token was verified. Where its claims are named otherwise than registered, set issuer or signOnOf',
+    ],
+  },
 }
 
 /** Where the code says it all. */

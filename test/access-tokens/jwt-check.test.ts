@@ -187,7 +187,11 @@ describe('one request', () => {
   ]) {
     it(`has no verdict on claims that cannot be judged: ${JSON.stringify(claims)}`, async () => {
       const { check } = checkOver()
-      await expect(check.isRevoked(claims as never)).rejects.toMatchObject({ reason: 'claims_malformed', status: 503 })
+      await expect(check.isRevoked(claims as never)).rejects.toMatchObject({
+        reason: 'claims_malformed',
+        status: 503,
+        remedy: expect.stringContaining('Give isRevoked the claims of the verified token'),
+      })
     })
   }
 
