@@ -39,23 +39,15 @@ interface Timed {
  * answer) and `oidc.backchannel_logout.logout` (the logout itself, also where it goes on in the background); they hang
  * below the span that is active, such as that of the HTTP instrumentation. Below them a span for each step: `….read`
  * and `….verify`; `….mark`, `….evict`, `….keep_tokens`, `….destroy`, `….announce`, `….remember`, `….reopen`. What
- * failed has the status `ERROR`. Metrics have the unit `s` or are counts.
+ * failed has the status `ERROR`. Metrics have the unit `s` or are counts. The global providers have to be set before the
+ * first event, not before this is called.
  */
 export function openTelemetry(options: OpenTelemetryOptions = {}): EventListener {
   assertOptions('openTelemetry()', options, { tracer: true, meter: true })
   const tracer = options.tracer ?? trace.getTracer(NAME)
-  const meter = options.meter ?? metrics.getMeter(NAME)
-  const duration = meter.createHistogram('oidc.backchannel_logout.duration', {
-    description: 'From request to answer',
-    unit: 's',
-    advice: { explicitBucketBoundaries: [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 2.5, 5] },
-  })
-  const ended = meter.createCounter('oidc.backchannel_logout.sessions_ended', { unit: '{session}' })
-  const errors = meter.createCounter('oidc.backchannel_logout.errors', { unit: '{error}' })
-  const deadSessions = meter.createCounter('oidc.backchannel_logout.dead_sessions_refused', { unit: '{session}' })
-  const awaiting = meter.createCounter('oidc.backchannel_logout.tokens_awaiting_keys', { unit: '{token}' })
-  const outbound = meter.createCounter('oidc.backchannel_logout.outbound', { unit: '{message}' })
-  const logins = meter.createCounter('oidc.backchannel_logout.logins_bound', { unit: '{login}' })
+  let made: ReturnType<typeof instrumentsOf> | undefined
+  /** Not before the first event: what is asked of the global meter before its provider is set counts nothing, ever. */
+  const instruments = () => (made ??= instrumentsOf(options.meter ?? metrics.getMeter(NAME)))
 
   /** A span that ends now and began when the event's work did, with its steps below it; to be finished by `fill`. */
   const span = (name: string, { durationSeconds, steps = [] }: Timed, fill: (span: Span) => void): void => {
@@ -75,6 +67,7 @@ export function openTelemetry(options: OpenTelemetryOptions = {}): EventListener
   }
 
   return (event) => {
+    const { duration, ended, errors, deadSessions, awaiting, outbound, logins } = instruments()
     if ('error' in event) errors.add(1, errorAttributes(event))
     if (event.type === 'resurrection-blocked') deadSessions.add(1, { 'oidc.backchannel_logout.how': event.how })
     if (event.type === 'bound') logins.add(1, { 'oidc.backchannel_logout.ended': event.ended })
@@ -114,5 +107,21 @@ function errorAttributes({ error }: Extract<LogoutEvent, { readonly error: unkno
   return {
     'error.type': error.code,
     ...(error.reason !== undefined && { 'oidc.backchannel_logout.reason': error.reason }),
+  }
+}
+
+function instrumentsOf(meter: Meter) {
+  return {
+    duration: meter.createHistogram('oidc.backchannel_logout.duration', {
+      description: 'From request to answer',
+      unit: 's',
+      advice: { explicitBucketBoundaries: [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 2.5, 5] },
+    }),
+    ended: meter.createCounter('oidc.backchannel_logout.sessions_ended', { unit: '{session}' }),
+    errors: meter.createCounter('oidc.backchannel_logout.errors', { unit: '{error}' }),
+    deadSessions: meter.createCounter('oidc.backchannel_logout.dead_sessions_refused', { unit: '{session}' }),
+    awaiting: meter.createCounter('oidc.backchannel_logout.tokens_awaiting_keys', { unit: '{token}' }),
+    outbound: meter.createCounter('oidc.backchannel_logout.outbound', { unit: '{message}' }),
+    logins: meter.createCounter('oidc.backchannel_logout.logins_bound', { unit: '{login}' }),
   }
 }

@@ -47,11 +47,22 @@ const TRANSIENT = [
   'ERR_UNEXPECTED',
 ]
 
-/** Registers the metrics; throws as prom-client does if they are registered twice. */
+/** What prom-client says of this names a metric, and not what to do. */
+function assertNew(register: Registry, name: string, remedy: string): void {
+  if (register.getSingleMetric(name) === undefined) return
+  throw new Error(`The metric ${name} is registered already: ${remedy}`)
+}
+
+/** Registers the metrics; throws if they are in the registry already. */
 export function prometheusMetrics(options: PrometheusOptions = {}): PrometheusMetrics {
   assertOptions('prometheusMetrics()', options, { register: true })
   const { register = defaultRegister } = options
   const registers = [register]
+  assertNew(
+    register,
+    'oidc_backchannel_logout_requests_total',
+    'call prometheusMetrics() once for each registry, and give its onEvent to each receiver; or give each a registry of its own, { register }',
+  )
   const requests = new Counter({
     name: 'oidc_backchannel_logout_requests_total',
     help: 'Requests to the receiver by what came of them',
@@ -113,7 +124,12 @@ export function prometheusMetrics(options: PrometheusOptions = {}): PrometheusMe
       for (const { what, outcome } of outboundCounts(event)) outbound.inc({ what, outcome })
       if (event.type === 'bound') logins.inc({ ended: String(event.ended) })
     },
-    watch: (logout) => watch(logout, registers),
+    watch: (logout) => {
+      const remedy =
+        'call watch() once for each registry; for another receiver take prometheusMetrics({ register }) of its own'
+      assertNew(register, 'oidc_backchannel_logout_store_up', remedy)
+      watch(logout, registers)
+    },
   }
 }
 

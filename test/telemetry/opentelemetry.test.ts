@@ -1,5 +1,5 @@
 // What OpenTelemetry is told of real logouts, through its own SDK.
-import { type HrTime, SpanStatusCode } from '@opentelemetry/api'
+import { type HrTime, metrics, SpanStatusCode } from '@opentelemetry/api'
 import {
   AggregationTemporality,
   InMemoryMetricExporter,
@@ -38,6 +38,24 @@ function stepsBelow(whole: ReadableSpan, finished: readonly ReadableSpan[]): str
 }
 
 describe('openTelemetry', () => {
+  it('counts also where the global provider of meters is set after it was called', async () => {
+    const exporter = new InMemoryMetricExporter(AggregationTemporality.CUMULATIVE)
+    const metering = new MeterProvider({ readers: [new PeriodicExportingMetricReader({ exporter })] })
+    const listener = openTelemetry()
+    metrics.setGlobalMeterProvider(metering)
+    try {
+      listener({ type: 'resurrection-blocked', how: 'read' })
+      await metering.forceFlush()
+      const [resource] = exporter.getMetrics()
+      expect(resource?.scopeMetrics.flatMap((scope) => scope.metrics.map(({ descriptor }) => descriptor.name))).toEqual(
+        ['oidc.backchannel_logout.dead_sessions_refused'],
+      )
+    } finally {
+      metrics.disable()
+      await metering.shutdown()
+    }
+  })
+
   it('makes spans of a request and its logout, and counts what was refused, with nothing of a token', async () => {
     const spans = new InMemorySpanExporter()
     const tracing = new BasicTracerProvider({ spanProcessors: [new SimpleSpanProcessor(spans)] })

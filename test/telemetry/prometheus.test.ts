@@ -31,6 +31,18 @@ function start(store: LogoutStore = memoryStore()) {
 const outcome = (name: string) => `oidc_backchannel_logout_requests_total{outcome="${name}"}`
 
 describe('prometheusMetrics', () => {
+  it('says what to do where a registry has them already', () => {
+    const register = new Registry()
+    const metrics = prometheusMetrics({ register })
+    const logout = createBackchannelLogout({ provider: { issuer, clientId: 'rp' } })
+    metrics.watch(logout)
+    expect(() => prometheusMetrics({ register })).toThrow(
+      /registered already: call prometheusMetrics\(\) once.*register/,
+    )
+    expect(() => metrics.watch(logout)).toThrow(/registered already: call watch\(\) once.*register/)
+    logout.close()
+  })
+
   it('counts requests by what came of them, and times them', async () => {
     const { post, value } = start()
     const token = await mint.logoutToken()
