@@ -164,18 +164,17 @@ export function createBackchannelLogout<Req = unknown>(given: BackchannelLogoutO
   const receiver = nodeHandler(respond, bounds, 'logout')
 
   const sessionOf = (req: Req, method: string) => sessionIn(sessions, req, method)
-  const loginRefused = (error: unknown): never => {
-    mistakes.metRefusedLogin(error)
-    throw error
-  }
   const sessionToBind = async (req: Req) => {
     try {
       return sessionOf(req, 'bind')
     } catch (error) {
+      mistakes.metRefusedLogin(error)
       await sessions?.refuse?.(req)
-      return loginRefused(error)
+      throw error
     }
   }
+  const watched = <T>(signOn: Promise<T>): Promise<T> =>
+    signOn.catch((error: unknown) => Promise.reject(mistakes.metRefusedLogin(error)))
   /** A fetch that an application leaves behind when it ends fails for that alone. */
   const warnUnlessClosed = (error: LogoutError) => {
     if (!signOns.isClosed()) warn(error)
@@ -242,7 +241,7 @@ export function createBackchannelLogout<Req = unknown>(given: BackchannelLogoutO
         return { ended }
       } catch (error) {
         signOns.undoLogin(session.sessionId)
-        return loginRefused(error)
+        throw mistakes.metRefusedLogin(error)
       }
     },
     async addTokens(req, tokens) {
@@ -302,7 +301,7 @@ export function createBackchannelLogout<Req = unknown>(given: BackchannelLogoutO
           monotonic: monotonicSeconds,
         },
       ),
-    signOn: async (idToken, about) => signOns.signOn(await login(idToken, about).catch(loginRefused)),
+    signOn: async (idToken, about) => watched(login(idToken, about).then((found) => signOns.signOn(found))),
     end: (signOn) => signOns.endSignOn(signOn),
     isLive: (signOn) => signOns.isLive(signOn),
     guard: (read, guardOptions) =>
@@ -319,9 +318,7 @@ export function createBackchannelLogout<Req = unknown>(given: BackchannelLogoutO
         const error =
           cause instanceof LogoutError
             ? cause
-            : new LogoutError('ERR_KEYS_UNAVAILABLE', 'Metadata and keys could not be fetched ahead', {
-                cause,
-              })
+            : new LogoutError('ERR_KEYS_UNAVAILABLE', 'Metadata and keys could not be fetched ahead', { cause })
         warnUnlessClosed(error)
       }
       await owed.resume()

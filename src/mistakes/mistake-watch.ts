@@ -29,8 +29,8 @@ export interface MistakeWatch {
   readonly report: (mistake: Mistake) => void
   /** A login is about to be bound, with or without a `sid`. */
   readonly metLogin: (client: WatchedClient, hasSid: boolean) => void
-  /** A login was not bound: the error that `bind` rejects with. */
-  readonly metRefusedLogin: (error: unknown) => void
+  /** A login was not bound: the error that `bind` rejects with, which is given back. */
+  readonly metRefusedLogin: (error: unknown) => unknown
   /** A session has a user and no login bound it: of no harm by itself, and the reason if a logout finds nobody. */
   readonly metUnboundUser: () => void
   /** Nothing more comes: what was waited for is said now. */
@@ -166,6 +166,7 @@ export function watchMistakes(options: MistakeWatchOptions): MistakeWatch {
     metRefusedLogin: (error) => {
       refusal = error
       publishRefusedLogin(error)
+      return error
     },
     metUnboundUser: () => {
       unboundUsers = true

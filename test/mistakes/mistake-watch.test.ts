@@ -230,3 +230,16 @@ describe('a receiver whose logout finds nobody, and none was bound', () => {
     expect(heard.flatMap((event) => (event.type === 'warning' ? [event.error.reason] : []))).toEqual(expected)
   })
 })
+
+it('a signOn that rejected is the reason where a logout then finds nobody, as a bind is', async () => {
+  const op = await createFakeOp({ clientId: 'rp' })
+  const heard: LogoutEvent[] = []
+  const provider = { issuer: op.issuer, clientId: 'rp' }
+  const logout = createBackchannelLogout({ provider, onEvent: (event) => void heard.push(event) })
+  await expect(logout.signOn({ ...op.mint.idTokenClaims(), aud: 'another' })).rejects.toThrow()
+  const body = new URLSearchParams({ logout_token: await op.mint.logoutToken() })
+  await logout.fetch(new Request('https://rp.example/logout', { method: 'POST', body }))
+  logout.close()
+  await op.close()
+  expect(heard.flatMap((event) => (event.type === 'warning' ? [event.error.reason] : []))).toEqual(['login_refused'])
+})
