@@ -53,8 +53,8 @@ export interface LogoutBrokerOptions {
    */
   readonly passOn?: (ended: EndedSessions) => boolean
   /**
-   * Every hop of this session has come to its end: what `downstream` knows of it may go. What is left after a restart
-   * was not told to the end: hand it to `sessionsEnded` once more.
+   * Every hop of this session has come to its end: what `downstream` knows of it may go. That the sender was closed is
+   * no end. What is left after a restart was not told to the end: hand it to `sessionsEnded` once more.
    */
   readonly settled?: (sessionId: string) => void | Promise<void>
   /**
@@ -130,7 +130,16 @@ type Hanging = ReadonlyMap<string, DownstreamSession>
 
 interface Ended {
   expiresAt: number
-  readonly hops: Map<string, Hop>
+  /** By `keyOf`. */
+  readonly notices: Map<string, Notice>
+}
+
+/** What an application is told of a session, and what became of it. */
+interface Notice {
+  readonly clientId: string
+  outcome: HopOutcome
+  /** Why nobody tells it any more, though it is neither told nor given up: a repeat has to, or the next process. */
+  owed?: LogoutError | undefined
 }
 
 class Broker implements LogoutBroker {
@@ -152,7 +161,7 @@ class Broker implements LogoutBroker {
   }
 
   hopsOf(sessionId: string): readonly Hop[] {
-    return [...(this.#ended.get(sessionId, this.#clock())?.hops.values() ?? [])]
+    return [...(this.#ended.get(sessionId, this.#clock())?.notices.values() ?? [])].map(hopOf)
   }
 
   async sessionsEnded(ended: EndedSessions): Promise<void> {
@@ -207,43 +216,50 @@ class Broker implements LogoutBroker {
   async #tellAll(sessionId: string, hanging: Hanging, isPassedOn: boolean): Promise<Hop[]> {
     const now = this.#clock()
     const known = this.#ended.get(sessionId, now)
-    const entry: Ended = known ?? { hops: new Map(), expiresAt: now + REMEMBERED_SECONDS }
+    const entry: Ended = known ?? { notices: new Map(), expiresAt: now + REMEMBERED_SECONDS }
     if (known === undefined) this.#ended.set(sessionId, entry, now)
     const origin = beganAt(this.#origins.get(sessionId, now), [...hanging.values()])
-    const fresh = [...hanging].filter(([key]) => !entry.hops.has(key))
-    for (const [key, session] of fresh) {
+    const fresh = [...hanging].flatMap(([key, session]) => {
+      const before = entry.notices.get(key)
+      if (before !== undefined && before.owed === undefined) return []
       const outcome = session === origin ? 'began-it' : beforehand(session, isPassedOn)
-      entry.hops.set(key, { clientId: session.clientId, outcome })
-    }
-    const hops = await Promise.all(fresh.map(([key, session]) => this.#tell(sessionId, entry, key, session)))
+      const notice: Notice = { clientId: session.clientId, outcome }
+      entry.notices.set(key, notice)
+      return [{ notice, session }]
+    })
+    const hops = await Promise.all(
+      fresh.map(async ({ notice, session }) => {
+        await this.#tell(sessionId, entry, notice, session)
+        return hopOf(notice)
+      }),
+    )
     this.#settle(sessionId, entry)
     return hops
   }
 
-  async #tell(sessionId: string, entry: Ended, key: string, session: DownstreamSession): Promise<Hop> {
-    const { clientId, uri } = session
-    const planned = entry.hops.get(key)
-    if (planned?.outcome !== 'retrying' || uri === undefined) return planned ?? { clientId, outcome: 'not-registered' }
-    const note = ({ outcome }: Pick<LogoutDelivery, 'outcome'>): Hop => {
-      const hop = { clientId, outcome }
-      entry.hops.set(key, hop)
-      return hop
+  async #tell(sessionId: string, entry: Ended, notice: Notice, session: DownstreamSession): Promise<void> {
+    const { uri } = session
+    if (notice.outcome !== 'retrying' || uri === undefined) return
+    const note = (delivery: LogoutDelivery) => {
+      notice.outcome = delivery.outcome
+      notice.owed = owedBy(delivery)
     }
     try {
       const delivery = await this.#options.sender.send({ ...session, uri }, (last) => {
         note(last)
         this.#settle(sessionId, entry)
       })
-      return note(delivery)
+      note(delivery)
     } catch {
       // The session names nobody: nothing that a later attempt could mend.
-      return note({ outcome: 'given-up' })
+      notice.outcome = 'given-up'
     }
   }
 
-  #settle(sessionId: string, { hops }: Ended): void {
+  #settle(sessionId: string, { notices }: Ended): void {
     const { settled } = this.#options
-    if (settled === undefined || [...hops.values()].some(({ outcome }) => outcome === 'retrying')) return
+    const isOpen = ({ outcome, owed }: Notice) => outcome === 'retrying' || owed !== undefined
+    if (settled === undefined || [...notices.values()].some(isOpen)) return
     Promise.resolve()
       .then(() => settled(sessionId))
       .catch((cause: unknown) => {
@@ -255,6 +271,15 @@ class Broker implements LogoutBroker {
   #say({ issuer, clientId, reason }: EndedSessions, hops: readonly Hop[]): void {
     if (hops.length > 0) this.#emit({ type: 'passed-on', issuer, clientId, reason, hops })
   }
+}
+
+function hopOf({ clientId, outcome }: Notice): Hop {
+  return { clientId, outcome }
+}
+
+/** The sender was closed: it tries no more, and the application does not know. */
+function owedBy(delivery: LogoutDelivery): LogoutError | undefined {
+  return delivery.outcome === 'given-up' && delivery.error.reason === 'closed' ? delivery.error : undefined
 }
 
 /** The one session where the logout began; none where that is in doubt. */

@@ -346,6 +346,31 @@ describe('a sign-on that ends at a broker', () => {
     expect(broker.broker.hopsOf('laptop')).toEqual([{ clientId: 'slow', outcome: 'done' }])
   })
 
+  const isAway = async () => new Response(null, { status: 503 })
+
+  it('is not settled by a sender that is closed: what a restart is to tell is still there, and is told', async () => {
+    const settled: string[] = []
+    const { wire, broker, a } = await twoApplications({ settled: (id) => void settled.push(id) })
+    const back = wire.ends.get('app-a') ?? isAway
+    wire.ends.set('app-a', isAway)
+    await broker.logout.terminate(target('idp', 'broker', 'laptop'))
+    expect(broker.broker.hopsOf('laptop')[0]).toEqual({ clientId: 'app-a', outcome: 'retrying' })
+    broker.sender.close()
+    await eventually(() => broker.broker.hopsOf('laptop')[0]?.outcome === 'given-up')
+    await new Promise((resolve) => setImmediate(resolve))
+    expect(settled).toEqual([])
+
+    wire.ends.set('app-a', back)
+    const restarted = brokerOf(wire, 'broker', 'idp', {
+      downstream: (id) => broker.hanging.get(id) ?? [],
+      settled: (id) => void settled.push(id),
+    })
+    const left = { issuer: 'https://idp', clientId: 'broker', sessionIds: ['laptop'], reason: 'restart' }
+    await restarted.broker.sessionsEnded(left)
+    expect([...a.sessions.alive]).toEqual(['app-a phone'])
+    await eventually(() => settled.length > 0)
+  })
+
   it.each([
     [{ sender: undefined }, /sender/],
     [{ downstream: [] }, /downstream/],
