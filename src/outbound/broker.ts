@@ -53,8 +53,8 @@ export interface LogoutBrokerOptions {
    */
   readonly passOn?: (ended: EndedSessions) => boolean
   /**
-   * Every hop of this session has come to its end: what `downstream` knows of it may go. That the sender was closed is
-   * no end. What is left after a restart was not told to the end: hand it to `sessionsEnded` once more.
+   * Every hop of this session has come to its end: what `downstream` knows of it may go. That the sender was closed or
+   * had no room is no end. What is left after a restart was not told to the end: hand it to `sessionsEnded` once more.
    */
   readonly settled?: (sessionId: string) => void | Promise<void>
   /**
@@ -73,7 +73,12 @@ export interface LogoutBrokerOptions {
 
 /** A broker's part in a logout; made by `createLogoutBroker`. */
 export interface LogoutBroker {
-  /** The option `onSessionsEnded` of the receiver. Each application is told once, however often it is called. */
+  /**
+   * The option `onSessionsEnded` of the receiver. Each application is told once, however often it is called. Rejects
+   * where somebody could not be told and nobody tries again by itself, so that the logout counts as failed and is
+   * repeated: `downstream` or `passOn` failed (`ERR_HOOK`), the sender was closed or has no room (`ERR_DELIVERY` with
+   * the reason `closed` or `no_room`).
+   */
   sessionsEnded(ended: EndedSessions): Promise<void>
   /**
    * The logout of this session that is about to begin was asked for by one of the applications: it is not told of it.
@@ -134,6 +139,13 @@ interface Ended {
   readonly notices: Map<string, Notice>
 }
 
+/** Of one session: those that are to be told now. */
+interface Notices {
+  readonly sessionId: string
+  readonly entry: Ended
+  readonly fresh: readonly { readonly notice: Notice; readonly session: DownstreamSession }[]
+}
+
 /** What an application is told of a session, and what became of it. */
 interface Notice {
   readonly clientId: string
@@ -179,17 +191,21 @@ class Broker implements LogoutBroker {
         failures.push(cause)
       }
     })
-    const told = Promise.all(found.map(([sessionId, hanging]) => this.#tellAll(sessionId, hanging, isPassedOn)))
+    const notices = found.map(([sessionId, hanging]) => this.#noticesOf(sessionId, hanging, isPassedOn))
+    const told = Promise.all(notices.map((each) => this.#tellAll(each)))
     const first = told.then((hops) => this.#say(ended, hops.flat()))
     await within(waitSeconds, first).catch((error: unknown) => {
       if (!isLate(error)) throw error
     })
     const [cause] = failures
-    if (failures.length === 0) return
-    throw new LogoutError('ERR_HOOK', 'Who hangs on an ended session could not be found out', {
-      option: 'downstream',
-      cause,
-    })
+    if (failures.length > 0) {
+      throw new LogoutError('ERR_HOOK', 'Who hangs on an ended session could not be found out', {
+        option: 'downstream',
+        cause,
+      })
+    }
+    const owed = notices.flatMap(({ fresh }) => fresh).find(({ notice }) => notice.owed !== undefined)
+    if (owed) throw owed.notice.owed
   }
 
   #rememberOn(sessionIds: readonly string[]): void {
@@ -212,8 +228,8 @@ class Broker implements LogoutBroker {
     }
   }
 
-  /** The first attempts; those of an earlier call are not made again. */
-  async #tellAll(sessionId: string, hanging: Hanging, isPassedOn: boolean): Promise<Hop[]> {
+  /** Whom to tell of it; whom an earlier call has told is not told again. */
+  #noticesOf(sessionId: string, hanging: Hanging, isPassedOn: boolean): Notices {
     const now = this.#clock()
     const known = this.#ended.get(sessionId, now)
     const entry: Ended = known ?? { notices: new Map(), expiresAt: now + REMEMBERED_SECONDS }
@@ -227,14 +243,14 @@ class Broker implements LogoutBroker {
       entry.notices.set(key, notice)
       return [{ notice, session }]
     })
-    const hops = await Promise.all(
-      fresh.map(async ({ notice, session }) => {
-        await this.#tell(sessionId, entry, notice, session)
-        return hopOf(notice)
-      }),
-    )
+    return { sessionId, entry, fresh }
+  }
+
+  /** The first attempts. */
+  async #tellAll({ sessionId, entry, fresh }: Notices): Promise<Hop[]> {
+    await Promise.all(fresh.map(({ notice, session }) => this.#tell(sessionId, entry, notice, session)))
     this.#settle(sessionId, entry)
-    return hops
+    return fresh.map(({ notice }) => hopOf(notice))
   }
 
   async #tell(sessionId: string, entry: Ended, notice: Notice, session: DownstreamSession): Promise<void> {
@@ -277,9 +293,11 @@ function hopOf({ clientId, outcome }: Notice): Hop {
   return { clientId, outcome }
 }
 
-/** The sender was closed: it tries no more, and the application does not know. */
+/** Given up for a reason of the sender's own: nobody tries any more, and the application does not know. */
 function owedBy(delivery: LogoutDelivery): LogoutError | undefined {
-  return delivery.outcome === 'given-up' && delivery.error.reason === 'closed' ? delivery.error : undefined
+  if (delivery.outcome !== 'given-up') return undefined
+  const { error } = delivery
+  return error.reason === 'closed' || error.reason === 'no_room' ? error : undefined
 }
 
 /** The one session where the logout began; none where that is in doubt. */

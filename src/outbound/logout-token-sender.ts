@@ -177,7 +177,13 @@ class Sender implements LogoutTokenSender {
     })
     if (delivery.outcome !== 'retrying') return this.#conclude(open, delivery)
     if (this.#hasRoom && this.#background.add(open, open.begunAt)) return this.#say(open, delivery)
-    return this.#conclude(open, { ...delivery, outcome: 'given-up' })
+    const reason = this.#isClosed
+      ? 'closed'
+      : this.#hasRoom || this.#options.retryForSeconds === 0
+        ? undefined
+        : 'no_room'
+    const error = reason === undefined ? delivery.error : undelivered(reason, delivery.error)
+    return this.#conclude(open, { ...delivery, outcome: 'given-up', error })
   }
 
   close(): void {

@@ -371,6 +371,61 @@ describe('a sign-on that ends at a broker', () => {
     await eventually(() => settled.length > 0)
   })
 
+  it('is no complete logout while a closed sender tells nobody: another node is asked, and tells all', async () => {
+    const { wire, broker, a, b } = await twoApplications()
+    broker.sender.close()
+    const ended = { issuer: 'https://idp', clientId: 'broker', sessionIds: ['laptop'], reason: 'logout-token' }
+    const refusal = { code: 'ERR_DELIVERY', reason: 'closed' }
+    for (let i = 0; i < 2; i++) await expect(broker.broker.sessionsEnded(ended)).rejects.toMatchObject(refusal)
+    const answer = await senderOf(wire, 'idp', { retryForSeconds: 0 }).send({
+      ...{ clientId: 'broker', uri: uriOf('broker'), sid: 'laptop' },
+    })
+    expect(answer).toMatchObject({ outcome: 'given-up', status: 400 })
+    const other = brokerOf(wire, 'broker', 'idp', { downstream: (id) => broker.hanging.get(id) ?? [] })
+    await other.broker.sessionsEnded(ended)
+    expect([...a.sessions.alive, ...b.sessions.alive]).toEqual(['app-a phone', 'app-b phone'])
+  })
+
+  it.each([
+    ['a turn', 10, true],
+    ['another attempt', 2, false],
+  ])(
+    'is no complete logout while there is no room to wait for %s: the repeat tells whom it left out, and nobody twice',
+    async (_, count, hangs) => {
+      const wire = new Wire()
+      const told = new Map<string, number>()
+      const settled: string[] = []
+      let isAway = true
+      const open: ((response: Response) => void)[] = []
+      wire.ends.set('app', async (request) => {
+        const token = new URLSearchParams(await request.text()).get('logout_token') ?? ''
+        const { sid } = JSON.parse(Buffer.from(token.split('.')[1] ?? '', 'base64url').toString())
+        if (isAway && !hangs) return new Response(null, { status: 503 })
+        if (isAway) await new Promise<Response>((resolve) => open.push(resolve))
+        told.set(sid, (told.get(sid) ?? 0) + 1)
+        return new Response()
+      })
+      const sids = Array.from({ length: count }, (_, i) => `sid ${i}`)
+      const broker = createLogoutBroker({
+        sender: senderOf(wire, 'broker', { maxWaiting: 1, onEvent: () => {} }),
+        downstream: () => sids.map((sid) => ({ clientId: 'app', uri: uriOf('app'), sid })),
+        settled: (id) => void settled.push(id),
+        waitSeconds: 0.2,
+        onEvent: () => {},
+      })
+      const ended = { issuer: 'https://idp', clientId: 'broker', sessionIds: ['laptop'], reason: 'logout-token' }
+      await expect(broker.sessionsEnded(ended)).rejects.toMatchObject({ code: 'ERR_DELIVERY', reason: 'no_room' })
+      isAway = false
+      for (const answer of open) answer(new Response())
+      await eventually(() => told.size === count - 1)
+      expect(settled).toEqual([])
+      await broker.sessionsEnded(ended)
+      expect([...told.keys()].sort()).toEqual(sids)
+      expect(new Set(told.values())).toEqual(new Set([1]))
+      await eventually(() => settled.length > 0)
+    },
+  )
+
   it.each([
     [{ sender: undefined }, /sender/],
     [{ downstream: [] }, /downstream/],

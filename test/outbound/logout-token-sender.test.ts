@@ -331,7 +331,9 @@ describe('retries are bounded', () => {
     const { uri } = await answering([500])
     const { send, waiting } = sender({ maxWaiting: 1, firstRetryAfterSeconds: 60 })
     expect((await send({ clientId: 'app-b', uri, sid: 'laptop' })).outcome).toBe('retrying')
-    expect((await send({ clientId: 'app-b', uri, sid: 'phone' })).outcome).toBe('given-up')
+    expect(await send({ clientId: 'app-b', uri, sid: 'phone' })).toMatchObject({
+      ...{ outcome: 'given-up', attempts: 1, status: 500, error: { reason: 'no_room', cause: { reason: 'not_done' } } },
+    })
     expect(waiting()).toBe(1)
   })
 
