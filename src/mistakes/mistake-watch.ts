@@ -2,7 +2,7 @@
 // sessions.
 import { type EventListener, type LogoutEvent, publishRefusedLogin } from '../events.js'
 import { issuerDifference } from './issuer-difference.js'
-import { type Mistake, mistakeError } from './mistakes.js'
+import { type Mistake, mistakeError, reportOnce } from './mistakes.js'
 
 export interface MistakeWatchOptions {
   /** Hears the events, and the warnings among them. */
@@ -66,7 +66,6 @@ const MAX_CLIENTS = 1000
 export function watchMistakes(options: MistakeWatchOptions): MistakeWatch {
   const { emit, storeIsOwn, hasSessions, monotonic, later, servesApi = () => false } = options
   const clients = new Map<string, Known>()
-  const reported = new Set<Mistake>()
   const flood = { since: monotonic(), requests: 0, saidAt: Number.NEGATIVE_INFINITY }
   let unboundUsers = false
   /** Clients of which a first logout found nobody, until a login could have been bound. */
@@ -76,11 +75,7 @@ export function watchMistakes(options: MistakeWatchOptions): MistakeWatch {
   /** What the last login was refused with. */
   let refusal: unknown
 
-  const report = (mistake: Mistake, cause?: unknown) => {
-    if (reported.has(mistake)) return
-    reported.add(mistake)
-    emit({ type: 'warning', error: mistakeError(mistake, cause) })
-  }
+  const report = reportOnce(emit)
 
   const reportNeverBound = () => (refusal === undefined ? report('never_bound') : report('login_refused', refusal))
 

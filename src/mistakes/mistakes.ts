@@ -2,6 +2,7 @@
 // prints them.
 import { pageOf } from '../advice.js'
 import { LogoutError } from '../errors.js'
+import type { EventListener } from '../events.js'
 
 interface Words {
   readonly sentence: string
@@ -71,6 +72,12 @@ const MISTAKES = {
       'Somebody sends what no provider sends: limit the requests to this path, or let only the addresses of the provider in',
     anchor: 'junk',
   },
+  pass_on_unclear: {
+    sentence:
+      'passOn() of createLogoutBroker() gave neither true nor false: the logout was passed on, so that no session outlives it',
+    remedy: 'Return true or false, and no promise: what has to be looked up is looked up before the sign-on ends',
+    anchor: 'others-are-signed-out',
+  },
 } as const satisfies Record<string, Words>
 
 /** A mistake that can be told from what happens. */
@@ -90,6 +97,16 @@ export function mistakeError(reason: Mistake, cause?: unknown): LogoutError {
     page: pageOf(anchor),
     cause,
   })
+}
+
+/** Tells of each mistake once. `cause`: what showed it. */
+export function reportOnce(emit: EventListener): (mistake: Mistake, cause?: unknown) => void {
+  const reported = new Set<Mistake>()
+  return (mistake, cause) => {
+    if (reported.has(mistake)) return
+    reported.add(mistake)
+    emit({ type: 'warning', error: mistakeError(mistake, cause) })
+  }
 }
 
 /** The code that is printed, in logs to be searched for and in `--disable-warning`. */

@@ -7,6 +7,7 @@ import { ExpiringMap } from '../expiring-map.js'
 import { inParallel } from '../logout/background.js'
 import type { EndedSessions } from '../logout/logout-order.js'
 import { listenerOf } from '../mistakes/console-warnings.js'
+import { type Mistake, reportOnce } from '../mistakes/mistakes.js'
 import { assertNumberIfGiven, assertOptions, functionIfGiven, type OptionNames } from '../option-checks.js'
 import type { DeliveryOutcome, LogoutDelivery } from './logout-delivery.js'
 import type { LogoutTokenSender } from './logout-token-sender.js'
@@ -48,8 +49,9 @@ export interface LogoutBrokerOptions {
     ended: EndedSessions,
   ) => readonly DownstreamSession[] | Promise<readonly DownstreamSession[]>
   /**
-   * Whether the applications are told. Default: always. `false` leaves their sessions to themselves. Where it throws,
-   * nobody is told yet: the logout counts as failed, and is tried again.
+   * Whether the applications are told. Default: always. `false` leaves their sessions to themselves; what is neither
+   * `true` nor `false`, such as a promise, does not, and is warned of. Where it throws, nobody is told yet: the logout
+   * counts as failed, and is tried again.
    */
   readonly passOn?: (ended: EndedSessions) => boolean
   /**
@@ -89,9 +91,7 @@ export interface LogoutBroker {
    * of all.
    */
   comesFrom(clientId: string, sessionId: string, sid?: string): void
-  /**
-   * What became of the applications on a session that ended here a short while ago, for the page that the user sees.
-   */
+  /** What became of the applications on a session that ended here a short while ago, for the page that users see. */
   hopsOf(sessionId: string): readonly Hop[]
 }
 
@@ -130,8 +130,10 @@ interface Origin {
   readonly sid: string | undefined
 }
 
-/** By `keyOf`. */
-type Hanging = ReadonlyMap<string, DownstreamSession>
+/** What hangs on a session, by `keyOf`. */
+type Found = readonly [sessionId: string, hanging: ReadonlyMap<string, DownstreamSession>]
+
+const UNTOLD: readonly HopOutcome[] = ['began-it', 'not-registered', 'left-alone']
 
 interface Ended {
   expiresAt: number
@@ -139,16 +141,13 @@ interface Ended {
   readonly notices: Map<string, Notice>
 }
 
-/** Of one session: those that are to be told now. */
-interface Notices {
-  readonly sessionId: string
-  readonly entry: Ended
-  readonly fresh: readonly { readonly notice: Notice; readonly session: DownstreamSession }[]
-}
-
-/** What an application is told of a session, and what became of it. */
+/** What an application is told of one of its sessions, and what became of it. */
 interface Notice {
-  readonly clientId: string
+  readonly session: DownstreamSession
+  /** On one session here, or on one under several ids. */
+  readonly hangsOn: Map<string, Ended>
+  /** Those that ended together: the application's session may be found under another of them by a repeat. */
+  readonly together: ReadonlySet<string>
   outcome: HopOutcome
   /** Why nobody tells it any more, though it is neither told nor given up: a repeat has to, or the next process. */
   owed?: LogoutError | undefined
@@ -158,6 +157,7 @@ class Broker implements LogoutBroker {
   readonly #options: LogoutBrokerOptions
   readonly #clock: () => number
   readonly #emit: EventListener
+  readonly #report: (mistake: Mistake) => void
   readonly #ended = new ExpiringMap<Ended>()
   readonly #origins = new ExpiringMap<Origin>()
 
@@ -165,6 +165,7 @@ class Broker implements LogoutBroker {
     this.#options = options
     this.#clock = options.clock ?? monotonicSeconds
     this.#emit = emitter(listenerOf(options))
+    this.#report = reportOnce(this.#emit)
   }
 
   comesFrom(clientId: string, sessionId: string, sid?: string): void {
@@ -181,7 +182,7 @@ class Broker implements LogoutBroker {
     this.#rememberOn(ended.sessionIds)
     // All of the application's code that may fail comes first: what is noted as on its way is not told by a repeat.
     const isPassedOn = this.#isPassedOn(ended)
-    const found: (readonly [sessionId: string, hanging: Hanging])[] = []
+    const found: Found[] = []
     const failures: unknown[] = []
     await inParallel(CONCURRENCY, ended.sessionIds, async (sessionId) => {
       try {
@@ -191,21 +192,22 @@ class Broker implements LogoutBroker {
         failures.push(cause)
       }
     })
-    const notices = found.map(([sessionId, hanging]) => this.#noticesOf(sessionId, hanging, isPassedOn))
-    const told = Promise.all(notices.map((each) => this.#tellAll(each)))
-    const first = told.then((hops) => this.#say(ended, hops.flat()))
+    const notices = this.#noticesOf(ended.sessionIds, found, isPassedOn)
+    const told = Promise.all(notices.map((notice) => this.#tell(notice)))
+    const { issuer, clientId, reason } = ended
+    const first = told.then(() => {
+      if (notices.length > 0) this.#emit({ type: 'passed-on', issuer, clientId, reason, hops: notices.map(hopOf) })
+    })
     await within(waitSeconds, first).catch((error: unknown) => {
       if (!isLate(error)) throw error
     })
     const [cause] = failures
     if (failures.length > 0) {
-      throw new LogoutError('ERR_HOOK', 'Who hangs on an ended session could not be found out', {
-        option: 'downstream',
-        cause,
-      })
+      const option = 'downstream'
+      throw new LogoutError('ERR_HOOK', 'Who hangs on an ended session could not be found out', { option, cause })
     }
-    const owed = notices.flatMap(({ fresh }) => fresh).find(({ notice }) => notice.owed !== undefined)
-    if (owed) throw owed.notice.owed
+    const owed = notices.find((notice) => notice.owed !== undefined)?.owed
+    if (owed !== undefined) throw owed
   }
 
   #rememberOn(sessionIds: readonly string[]): void {
@@ -218,57 +220,80 @@ class Broker implements LogoutBroker {
   }
 
   #isPassedOn(ended: EndedSessions): boolean {
+    const { passOn } = this.#options
+    if (passOn === undefined) return true
     try {
-      return this.#options.passOn?.(ended) !== false
+      const isPassedOn: unknown = passOn(ended)
+      if (typeof isPassedOn === 'boolean') return isPassedOn
+      this.#report('pass_on_unclear')
+      Promise.resolve(isPassedOn).catch(() => {})
+      return true
     } catch (cause) {
-      throw new LogoutError('ERR_HOOK', 'Whether a logout is passed on could not be found out', {
-        option: 'passOn',
-        cause,
-      })
+      const option = 'passOn'
+      throw new LogoutError('ERR_HOOK', 'Whether a logout is passed on could not be found out', { option, cause })
     }
   }
 
-  /** Whom to tell of it; whom an earlier call has told is not told again. */
-  #noticesOf(sessionId: string, hanging: Hanging, isPassedOn: boolean): Notices {
+  /** Whom to tell now: not whom an earlier call has told, nor anybody twice of one session of his. */
+  #noticesOf(sessionIds: readonly string[], found: readonly Found[], isPassedOn: boolean): readonly Notice[] {
+    const together = new Set(sessionIds)
+    const told = this.#toldOf(sessionIds)
+    const fresh: Notice[] = []
+    for (const [sessionId, hanging] of found) {
+      const entry = this.#entryOf(sessionId)
+      const { notices } = entry
+      const origin = beganAt(this.#origins.get(sessionId, this.#clock()), [...hanging.values()])
+      for (const [key, session] of hanging) {
+        const before = notices.get(key)
+        if (before !== undefined && before.owed === undefined) continue
+        const outcome = session === origin ? 'began-it' : beforehand(session, isPassedOn)
+        const same = told.get(key)
+        if (outcome === 'retrying' && same?.together.has(sessionId)) {
+          same.hangsOn.set(sessionId, entry)
+          notices.set(key, same)
+          continue
+        }
+        const notice: Notice = { session, hangsOn: new Map([[sessionId, entry]]), together, outcome }
+        notices.set(key, notice)
+        fresh.push(notice)
+        if (outcome === 'retrying') told.set(key, notice)
+      }
+      this.#settle(sessionId, entry)
+    }
+    return fresh
+  }
+
+  #entryOf(sessionId: string): Ended {
     const now = this.#clock()
     const known = this.#ended.get(sessionId, now)
     const entry: Ended = known ?? { notices: new Map(), expiresAt: now + REMEMBERED_SECONDS }
     if (known === undefined) this.#ended.set(sessionId, entry, now)
-    const origin = beganAt(this.#origins.get(sessionId, now), [...hanging.values()])
-    const fresh = [...hanging].flatMap(([key, session]) => {
-      const before = entry.notices.get(key)
-      if (before !== undefined && before.owed === undefined) return []
-      const outcome = session === origin ? 'began-it' : beforehand(session, isPassedOn)
-      const notice: Notice = { clientId: session.clientId, outcome }
-      entry.notices.set(key, notice)
-      return [{ notice, session }]
-    })
-    return { sessionId, entry, fresh }
+    return entry
   }
 
-  /** The first attempts. */
-  async #tellAll({ sessionId, entry, fresh }: Notices): Promise<Hop[]> {
-    await Promise.all(fresh.map(({ notice, session }) => this.#tell(sessionId, entry, notice, session)))
-    this.#settle(sessionId, entry)
-    return fresh.map(({ notice }) => hopOf(notice))
+  /** Who was told of one of these sessions before, or is being told. */
+  #toldOf(sessionIds: readonly string[]): Map<string, Notice> {
+    const now = this.#clock()
+    const known = sessionIds.flatMap((sessionId) => [...(this.#ended.get(sessionId, now)?.notices ?? [])])
+    return new Map(known.filter(([, notice]) => notice.owed === undefined && !UNTOLD.includes(notice.outcome)))
   }
 
-  async #tell(sessionId: string, entry: Ended, notice: Notice, session: DownstreamSession): Promise<void> {
+  /** The first attempt. */
+  async #tell(notice: Notice): Promise<void> {
+    const { session, outcome } = notice
     const { uri } = session
-    if (notice.outcome !== 'retrying' || uri === undefined) return
-    const note = (delivery: LogoutDelivery) => {
+    if (outcome !== 'retrying' || uri === undefined) return
+    const note = (delivery: Pick<LogoutDelivery, 'outcome'> & { readonly error?: LogoutError }) => {
       notice.outcome = delivery.outcome
       notice.owed = owedBy(delivery)
+      for (const [sessionId, entry] of notice.hangsOn) this.#settle(sessionId, entry)
     }
     try {
-      const delivery = await this.#options.sender.send({ ...session, uri }, (last) => {
-        note(last)
-        this.#settle(sessionId, entry)
-      })
-      note(delivery)
+      const delivery = await this.#options.sender.send({ ...session, uri }, note)
+      if (notice.outcome !== delivery.outcome) note(delivery)
     } catch {
       // The session names nobody: nothing that a later attempt could mend.
-      notice.outcome = 'given-up'
+      note({ outcome: 'given-up' })
     }
   }
 
@@ -283,21 +308,15 @@ class Broker implements LogoutBroker {
         this.#emit({ type: 'warning', error })
       })
   }
-
-  #say({ issuer, clientId, reason }: EndedSessions, hops: readonly Hop[]): void {
-    if (hops.length > 0) this.#emit({ type: 'passed-on', issuer, clientId, reason, hops })
-  }
 }
 
-function hopOf({ clientId, outcome }: Notice): Hop {
+function hopOf({ session: { clientId }, outcome }: Notice): Hop {
   return { clientId, outcome }
 }
 
 /** Given up for a reason of the sender's own: nobody tries any more, and the application does not know. */
-function owedBy(delivery: LogoutDelivery): LogoutError | undefined {
-  if (delivery.outcome !== 'given-up') return undefined
-  const { error } = delivery
-  return error.reason === 'closed' || error.reason === 'no_room' ? error : undefined
+function owedBy({ error }: { readonly error?: LogoutError }): LogoutError | undefined {
+  return error?.reason === 'closed' || error?.reason === 'no_room' ? error : undefined
 }
 
 /** The one session where the logout began; none where that is in doubt. */
@@ -323,9 +342,7 @@ function assertUsable(options: LogoutBrokerOptions): void {
     throw new TypeError('sender must be what createLogoutTokenSender() makes')
   }
   if (typeof options.downstream !== 'function') {
-    throw new TypeError(
-      'downstream must be a function from a session id to the sessions at applications that hang on it',
-    )
+    throw new TypeError('downstream must be a function: the sessions at applications that hang on a session id')
   }
   for (const name of ['passOn', 'settled', 'clock'] as const) functionIfGiven(name, options[name])
   assertNumberIfGiven('waitSeconds', options.waitSeconds, { most: 60 })

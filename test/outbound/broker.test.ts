@@ -426,6 +426,86 @@ describe('a sign-on that ends at a broker', () => {
     },
   )
 
+  it('is told once of an application session that hangs under two ids of it, and both are settled', async () => {
+    const settled: string[] = []
+    const { wire, broker } = await twoApplications({ settled: (id) => void settled.push(id) })
+    const hangs = (sid: string) => [{ clientId: 'app-a', uri: uriOf('app-a'), sid }]
+    wire.ends.set('app-a', async () => new Response())
+    broker.hanging.set('new', hangs('one')).set('old', [...hangs('one'), ...hangs('two')])
+    const ended = { issuer: 'https://idp', clientId: 'broker', sessionIds: ['new', 'old'], reason: 'logout-token' }
+    await broker.broker.sessionsEnded(ended)
+    await broker.broker.sessionsEnded(ended)
+    expect(wire.sent).toEqual(['app-a', 'app-a'])
+    expect(broker.events.flatMap((event) => (event.type === 'passed-on' ? [event.hops.length] : []))).toEqual([2])
+    const done = { clientId: 'app-a', outcome: 'done' }
+    expect([broker.broker.hopsOf('new'), broker.broker.hopsOf('old')]).toEqual([[done], [done, done]])
+    await eventually(() => settled.includes('new') && settled.includes('old'))
+  })
+
+  it('is told once under two ids also where one of them is found by the repeat alone; another logout tells it anew', async () => {
+    let isAway = true
+    const { wire, broker } = await twoApplications({
+      downstream: (id) => {
+        if (id === 'old' && isAway) throw new Error('away')
+        return [{ clientId: 'app-a', uri: uriOf('app-a'), sub: 'ada' }]
+      },
+    })
+    wire.ends.set('app-a', async () => new Response())
+    const ended = { issuer: 'https://idp', clientId: 'broker', sessionIds: ['new', 'old'], reason: 'logout-token' }
+    await expect(broker.broker.sessionsEnded(ended)).rejects.toMatchObject({ code: 'ERR_HOOK' })
+    isAway = false
+    await broker.broker.sessionsEnded(ended)
+    expect(wire.sent).toEqual(['app-a'])
+    await broker.broker.sessionsEnded({ ...ended, sessionIds: ['new', 'phone'] })
+    expect(wire.sent).toEqual(['app-a', 'app-a'])
+  })
+
+  it('is told to an application under the id where another one began it', async () => {
+    const { wire, broker } = await twoApplications()
+    wire.ends.set('app-a', async () => new Response())
+    for (const id of ['laptop', 'phone']) {
+      broker.hanging.set(id, [{ clientId: 'app-a', uri: uriOf('app-a'), sub: 'ada' }])
+    }
+    broker.broker.comesFrom('app-a', 'laptop')
+    await broker.broker.sessionsEnded({
+      ...{ issuer: 'https://idp', clientId: 'broker', sessionIds: ['laptop', 'phone'], reason: 'local-logout' },
+    })
+    expect(wire.sent).toEqual(['app-a'])
+  })
+
+  it.each<readonly [string, () => unknown]>([
+    ['a promise', async () => false],
+    ['a promise that rejects', () => Promise.reject(new Error('hostile'))],
+    ['nothing', () => undefined],
+    ['a text', () => ''],
+  ])('is passed on where passOn gives %s in place of a boolean, and that is said once', async (_, passOn) => {
+    // What a program without types may hand over.
+    const { wire, broker } = await twoApplications({ passOn: passOn as () => boolean })
+    for (const who of ['laptop', 'phone']) await broker.logout.terminate(target('idp', 'broker', who))
+    expect(wire.sent).toHaveLength(4)
+    const warnings = broker.events.filter(({ type }) => type === 'warning')
+    expect(warnings).toMatchObject([{ error: { code: 'ERR_CONFIGURATION', reason: 'pass_on_unclear' } }])
+  })
+
+  it('is settled also where the last application hears of it long after everything else was forgotten', async () => {
+    const wire = new Wire()
+    let now = 0
+    let answer: ((response: Response) => void) | undefined
+    wire.ends.set('slow', () => new Promise((resolve) => (answer = resolve)))
+    const settled: string[] = []
+    const broker = brokerOf(wire, 'broker', 'idp', {
+      ...{ waitSeconds: 0.01, clock: () => now, settled: (id: string) => void settled.push(id) },
+    })
+    broker.hanging.set('laptop', [{ clientId: 'slow', uri: uriOf('slow'), sub: 'ada' }])
+    await broker.broker.sessionsEnded({
+      ...{ issuer: 'https://idp', clientId: 'broker', sessionIds: ['laptop'], reason: 'logout-token' },
+    })
+    await eventually(() => answer !== undefined)
+    now += 7200
+    answer?.(new Response())
+    await eventually(() => settled.length === 1)
+  })
+
   it.each([
     [{ sender: undefined }, /sender/],
     [{ downstream: [] }, /downstream/],
