@@ -90,7 +90,8 @@ export interface Revalidation {
    * The browser is back: `login_required` ends the session. `interaction_required`, `consent_required` and
    * `account_selection_required` do not: the provider wants to show a page, which `prompt=none` forbids. They are no
    * proof that the user is signed in there either, and he can send them himself: the session is left alone until the
-   * next pause, but after `failClosedAfterSeconds` without a proof the verdict is `reassert`. Without an `error`, call
+   * next pause, but after `failClosedAfterSeconds` without a proof the verdict is `reassert`. Any other error says
+   * nothing: the browser is sent there again after a pause, longer each time. Without an `error`, call
    * it only once the ID Token of the answer was validated, and its `sub` is the session's.
    */
   answered(sessionId: string, answer: SilentAnswer): Promise<RevalidationVerdict>
@@ -253,8 +254,10 @@ class Revalidator implements Revalidation {
 
   async answered(sessionId: string, { error }: SilentAnswer): Promise<RevalidationVerdict> {
     if (error !== undefined && WANTS_TO_SHOW_A_PAGE.includes(error)) return this.#leaveAlone(sessionId)
-    const found = error === undefined ? 'live' : error === 'login_required' ? 'ended' : 'away'
-    return this.#conclude(sessionId, { found })
+    if (error === undefined) return this.#conclude(sessionId, { found: 'live' })
+    if (error === 'login_required') return this.#conclude(sessionId, { found: 'ended' })
+    // A browser comes back at once: without a pause it would be sent there and back for ever.
+    return this.#conclude(sessionId, { found: 'away', answered: true })
   }
 
   /** Asked again in the next pause, not at the next navigation. Nothing is proven: what was good before counts. */

@@ -433,19 +433,46 @@ describe('by a top-level prompt=none', () => {
   })
 
   it.each([
-    [undefined, 'live', 0],
-    ['interaction_required', 'live', 0],
-    ['consent_required', 'live', 0],
-    ['account_selection_required', 'live', 0],
-    ['login_required', 'ended', 0],
-    ['temporarily_unavailable', 'live', 1],
-    ['server_error', 'live', 1],
-  ])('%s: %s', async (error, verdict, stillDue) => {
-    const { nodes } = await due()
+    [undefined, 'live', P],
+    ['interaction_required', 'live', P],
+    ['consent_required', 'live', P],
+    ['account_selection_required', 'live', P],
+    ['login_required', 'ended', Number.POSITIVE_INFINITY],
+    // An answer that says nothing is no reason to send the browser there with each navigation.
+    ...['temporarily_unavailable', 'server_error', 'access_denied', 'invalid_request', 'anything'].map(
+      (error) => [error, 'live', 2] as const,
+    ),
+  ] as const)('%s: %s, and it is sent there again after %d s', async (error, verdict, seconds) => {
+    const { w, nodes } = await due()
     await nodes[0].check('s', { canNavigate: true })
     expect(await nodes[1].answered('s', { error })).toBe(verdict)
-    const next = await nodes[0].check('s', { canNavigate: true })
-    expect(next).toBe(stillDue ? 'ask-browser' : verdict)
+    const again = () => nodes[0].check('s', { canNavigate: true })
+    w.now += Math.min(seconds, 1e6) - 0.1
+    expect(await again()).toBe(verdict)
+    w.now += 0.1
+    expect(await again()).toBe(seconds === Number.POSITIVE_INFINITY ? 'ended' : 'ask-browser')
+  })
+
+  it('is tried ever more rarely while the answer says nothing, and no more than that after the first that does', async () => {
+    const { w, nodes } = await due()
+    let visits = 0
+    const begunAt = w.now
+    for (; w.now < begunAt + 3600; w.now += 0.5) {
+      if ((await nodes[0].check('s', { canNavigate: true })) !== 'ask-browser') continue
+      visits++
+      expect(await nodes[1].answered('s', { error: 'server_error' })).toBe('live')
+    }
+    // 2 + 4 + … + 256 + 300 + 300 …
+    expect(visits).toBeGreaterThan(15)
+    expect(visits).toBeLessThan(22)
+    w.now += P
+    expect(await nodes[0].check('s', { canNavigate: true })).toBe('ask-browser')
+    expect(await nodes[0].answered('s', {})).toBe('live')
+    w.now += P
+    expect(await nodes[0].check('s', { canNavigate: true })).toBe('ask-browser')
+    expect(await nodes[0].answered('s', { error: 'server_error' })).toBe('live')
+    w.now += 2
+    expect(await nodes[0].check('s', { canNavigate: true })).toBe('ask-browser')
   })
 })
 
