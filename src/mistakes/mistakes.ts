@@ -78,6 +78,34 @@ const MISTAKES = {
     remedy: 'Return true or false, and no promise: what has to be looked up is looked up before the sign-on ends',
     anchor: 'others-are-signed-out',
   },
+  revalidation_no_token: {
+    sentence:
+      'There is nothing that the provider could be asked about a session with: it is served on, whatever becomes of it there',
+    remedy:
+      'Call begin() of createRevalidation() at each login, with what the question needs: byRefreshToken a refresh token (does the provider issue one, to this scope?), byIntrospection that or an access token, byUserInfo an access token and the sub. Call move() where the session id changes, give states that outlive the process and are shared by all, and call check() for sessions of this provider alone',
+    anchor: 'a-session-is-not-asked-about',
+  },
+  revalidation_secret_unlisted: {
+    sentence:
+      'What a session is asked about with was sealed by a secret that is listed no more: it is served on, whatever becomes of it at the provider',
+    remedy:
+      'Name the old secret behind the new one in the option secret of createRevalidation(), until the sessions from before are over',
+    anchor: 'a-session-is-not-asked-about',
+  },
+  revalidation_client_refused: {
+    sentence:
+      'The provider refuses this client, so that no session can be asked about: each is served on, whatever becomes of it there',
+    remedy:
+      'Compare clientId and clientSecret (or authenticate) of the question with what is registered at the provider, and whether this client may use the endpoint there: see cause',
+    anchor: 'a-session-is-not-asked-about',
+  },
+  revalidation_unanswered: {
+    sentence:
+      'The provider has not said for long whether a session still stands: it is served on, whatever becomes of it there',
+    remedy:
+      'Is the endpoint of the question the one in the metadata of the provider, and does it answer this process? See cause. failClosedAfterSeconds bounds how long a session is served without an answer',
+    anchor: 'a-session-is-not-asked-about',
+  },
 } as const satisfies Record<string, Words>
 
 /** A mistake that can be told from what happens. */

@@ -22,7 +22,8 @@ import { oauthClient, oauthTransport } from '../providers/oauth-transport.js'
 /**
  * What a question found. `away`: no answer that says anything; `retryAfterSeconds` where the provider named a time;
  * `asked: false` where there was nothing to ask with, which says nothing of the provider; `answered` where the provider
- * is there, and will not say yes or no of this one session; `mayBeSpent` where the refresh token was sent and no answer
+ * is there, and will not say yes or no of this one session; `refusesClient` where it refuses whoever asks, whatever the
+ * session; `mayBeSpent` where the refresh token was sent and no answer
  * came: a provider that changes it at each use may have done so, and refuses it from then on though the session lives.
  * `refreshToken`: the provider changed it all the same, and this one is good from then on.
  */
@@ -33,6 +34,7 @@ export type RevalidationFinding =
       readonly found: 'away'
       readonly asked?: false | undefined
       readonly answered?: true | undefined
+      readonly refusesClient?: true | undefined
       readonly mayBeSpent?: boolean | undefined
       readonly refreshToken?: string | undefined
       readonly retryAfterSeconds?: number | undefined
@@ -159,7 +161,9 @@ async function understood(
   } catch (cause) {
     // One session of which the provider will not say anything is no reason to ask it about no other.
     const answered = refusal !== undefined && retryAfterSeconds === undefined && OF_ONE_REQUEST.includes(refusal)
-    return { found: 'away', retryAfterSeconds, ...(answered && { answered }), cause }
+    const refusesClient = refusal !== undefined && OF_THIS_CLIENT.includes(refusal)
+    const about = { ...(answered && { answered }), ...(refusesClient && { refusesClient }) }
+    return { found: 'away', retryAfterSeconds, ...about, cause }
   } finally {
     // One that was given up by its size rejects once more.
     if (!response.bodyUsed) await response.body?.cancel().catch(() => {})
@@ -174,6 +178,9 @@ const OF_ONE_REQUEST: readonly string[] = [
   ...['invalid_request', 'invalid_grant', 'invalid_scope'],
   ...['invalid_token', 'insufficient_scope'],
 ]
+
+/** What it refuses of every session alike (RFC 6749 5.2): the client is not who it says, or may not ask. */
+const OF_THIS_CLIENT: readonly string[] = ['invalid_client', 'unauthorized_client', 'unsupported_grant_type']
 
 /** The OAuth error of an answer that is one: in its body (RFC 6749 5.2), or in its challenge (RFC 6750 3). */
 async function refusalIn(response: Response): Promise<string | undefined> {

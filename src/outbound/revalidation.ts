@@ -8,6 +8,7 @@ import { type EventListener, emitter } from '../events.js'
 import { isJsonObject } from '../json-object.js'
 import { sha256 } from '../marks/target.js'
 import { listenerOf } from '../mistakes/console-warnings.js'
+import { type Mistake, reportOnce } from '../mistakes/mistakes.js'
 import {
   assertNumber,
   assertNumberIfGiven,
@@ -111,6 +112,9 @@ const BROWSER_TURN_SECONDS = 60
  */
 const FIRST_PAUSE_SECONDS = 2
 const LONGEST_PAUSE_SECONDS = 300
+/** So long, or so often of one session, an outage or a whim of the provider lasts; what goes on is set up wrongly. */
+const SILENT_SECONDS = 3600
+const UNANSWERED = 8
 /** So much earlier at most, so that sessions of one morning do not ask together for ever. */
 const JITTER = 0.1
 /** Writers of one session at the same time, beyond which something else is wrong. */
@@ -182,7 +186,11 @@ class Revalidator implements Revalidation {
   readonly #states: RevalidationStates
   readonly #sealed: SealedValues
   readonly #emit: EventListener
+  readonly #report: (mistake: Mistake, cause?: unknown) => void
+  readonly #monotonic: () => number
   readonly #rest: ProviderRest
+  /** By the monotonic clock: since when the provider has had no answer to any question. */
+  #silentSince: number | undefined
 
   constructor(options: RevalidationOptions) {
     this.#options = options
@@ -190,7 +198,9 @@ class Revalidator implements Revalidation {
     this.#states = options.states ?? memoryRevalidationStates(this.#clock)
     this.#sealed = sealedValues([options.secret].flat(), 'createRevalidation(): secret')
     this.#emit = emitter(listenerOf(options))
-    this.#rest = new ProviderRest(options.monotonic ?? elapsedBy(options.clock), options.random ?? Math.random)
+    this.#report = reportOnce(this.#emit)
+    this.#monotonic = options.monotonic ?? elapsedBy(options.clock)
+    this.#rest = new ProviderRest(this.#monotonic, options.random ?? Math.random)
   }
 
   get boundSeconds(): number | null {
@@ -297,7 +307,7 @@ class Revalidator implements Revalidation {
       if (finding.found === 'away') {
         const isSpent = refreshToken === undefined && (mayBeSpent || finding.mayBeSpent)
         const doubts = { ...(wantsPage && { wantsPage }), ...(isSpent && { mayBeSpent: true as const }) }
-        const pause = finding.answered && this.#pauseAfter(unansweredCount)
+        const pause = (finding.answered || finding.asked === false) && this.#pauseAfter(unansweredCount)
         return { ...rest, ...doubts, ...pause, ...this.#kept({ refreshToken }, sessionId) }
       }
       const { accessToken } = finding
@@ -305,7 +315,27 @@ class Revalidator implements Revalidation {
     }
     const isRotated = finding.found !== 'ended' && finding.refreshToken !== undefined
     const state = await this.#change(sessionId, concluded, isRotated ? WRITE_AGAIN_AFTER_SECONDS : [])
+    this.#sayIfNobodyTells(sessionId, finding, state)
     return this.#verdictOn(state) ?? (finding.found === 'live' ? 'live' : this.#unanswered(state))
+  }
+
+  /** Who is not asked about lives on: that is said, with what to do about it. */
+  #sayIfNobodyTells(sessionId: string, finding: RevalidationFinding, state: State): void {
+    const now = this.#monotonic()
+    const isAway = finding.found === 'away'
+    if (isAway && finding.asked === false) {
+      const { refreshToken, accessToken } = state
+      const isShut = [refreshToken, accessToken].some((token) => token && !this.#sealed.open(sessionId, token))
+      this.#report(isShut ? 'revalidation_secret_unlisted' : 'revalidation_no_token')
+      return
+    }
+    this.#silentSince = isAway && !finding.answered ? (this.#silentSince ?? now) : undefined
+    if (!isAway) return
+    const isSilent = this.#silentSince !== undefined && now - this.#silentSince >= SILENT_SECONDS
+    if (finding.refusesClient) this.#report('revalidation_client_refused', finding.cause)
+    else if (isSilent || (state.unansweredCount ?? 0) >= UNANSWERED) {
+      this.#report('revalidation_unanswered', finding.cause)
+    }
   }
 
   /** What is settled, whatever the time is. */

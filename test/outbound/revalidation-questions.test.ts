@@ -85,6 +85,16 @@ describe('questions', () => {
     expect(finding).not.toHaveProperty('answered')
   })
 
+  it.each([
+    ['refresh', 401, { error: 'invalid_client' }, {}],
+    ['refresh', 400, { error: 'unauthorized_client' }, {}],
+    ['refresh', 400, { error: 'unsupported_grant_type' }, {}],
+    ['introspection', 401, '', { 'WWW-Authenticate': 'Basic realm="op", error="invalid_client"' }],
+  ] as const)('%s %s %j: the provider refuses this client', async (kind, status, body, headers) => {
+    const finding = await ask(kind, answering(status, body, headers).fetch)
+    expect(finding).toMatchObject({ found: 'away', refusesClient: true })
+  })
+
   it.each(Object.keys(KINDS) as (keyof typeof KINDS)[])('%s: 429 is no end, and its time is heard', async (kind) => {
     const { fetch } = answering(429, '', { 'Retry-After': '30' })
     expect(await ask(kind, fetch)).toMatchObject({ found: 'away', retryAfterSeconds: 30 })

@@ -2,6 +2,9 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import {
+  byIntrospection,
+  byRefreshToken,
+  byUserInfo,
   createRevalidation,
   type LogoutEvent,
   memoryRevalidationStates,
@@ -13,6 +16,12 @@ import {
 
 const SECRET = 'a secret of more than thirty-two characters'
 const P = 300
+const QUESTION = {
+  issuer: 'https://op.example.com',
+  clientId: 'rp',
+  clientSecret: 's',
+  endpoint: 'https://op.example.com/',
+}
 
 interface World {
   /** Seconds that have passed; a clock that jumps has `jumped` besides. */
@@ -558,6 +567,101 @@ describe('a page that the provider wants to show', () => {
   it('sends nobody anywhere by itself', async () => {
     const { round } = await begun({})
     for (let i = 0; i < 50; i++) expect(await round('interaction_required')).toBe('live')
+  })
+})
+
+describe('a session that cannot be asked about is served, and that is said once, with its remedy', () => {
+  const warned = (events: readonly LogoutEvent[]) =>
+    events.flatMap((event) => (event.type === 'warning' ? [event.error.reason] : []))
+
+  const hours = async (w: World, check: () => Promise<string>, count = 3) => {
+    const begunAt = w.now
+    for (; w.now < begunAt + count * 3600; w.now += 1) expect(await check()).toBe('live')
+  }
+
+  it('since no token is known of it; nor is its state written with each request', async () => {
+    const { it: w, nodes, events, states } = world()
+    w.answer = () => ({ found: 'away', asked: false })
+    let written = 0
+    const { swap } = states
+    states.swap = (...values) => {
+      written++
+      return swap(...values)
+    }
+    await nodes[0].begin('s', { refreshToken: undefined, sub: 'ada' })
+    await hours(w, () => nodes[0].check('s'))
+    expect(warned(events)).toEqual(['revalidation_no_token'])
+    expect(written).toBeLessThan(100)
+    await nodes[0].begin('s', { refreshToken: 'one' })
+    w.answer = () => ({ found: 'ended' })
+    w.now += P
+    expect(await nodes[0].check('s')).toBe('ended')
+  })
+
+  it.each<[string, RevalidationOptions['ask'], RevalidationTokens]>([
+    ['refresh token', byRefreshToken(QUESTION), { sub: 'ada', accessToken: 'a' }],
+    ['token to introspect', byIntrospection(QUESTION), { sub: 'ada' }],
+    ['access token', byUserInfo(QUESTION), { sub: 'ada', refreshToken: 'one' }],
+    ['sub', byUserInfo(QUESTION), { accessToken: 'one' }],
+  ])('since its login brought no %s', async (_, ask, tokens) => {
+    const { it: w, nodes, events } = world({ ask })
+    await nodes[0].begin('s', tokens)
+    w.now += P
+    for (let i = 0; i < 3; i++) expect(await nodes[i === 1 ? 1 : 0].check('s')).toBe('live')
+    expect(warned(events)).toEqual(['revalidation_no_token'])
+  })
+
+  it('since its tokens were sealed by a secret that is listed no more', async () => {
+    const { it: w, nodes, events, states } = world({ secret: 'the secret from before, which is long as well' })
+    w.answer = () => ({ found: 'away', asked: false })
+    await nodes[0].begin('s', { refreshToken: 'one' })
+    const changed = createRevalidation({
+      ...{ everySeconds: P, secret: SECRET, states, clock: () => w.now, random: () => 0 },
+      onEvent: (event) => events.push(event),
+      ask: async ({ refreshToken }) => {
+        expect(refreshToken).toBeUndefined()
+        return { found: 'away', asked: false }
+      },
+    })
+    await hours(w, () => changed.check('s'))
+    expect(warned(events)).toEqual(['revalidation_secret_unlisted'])
+  })
+
+  it.each<[string, RevalidationFinding, string]>([
+    ['the provider refuses this client', { found: 'away', refusesClient: true }, 'revalidation_client_refused'],
+    ['the provider says nothing for an hour', { found: 'away' }, 'revalidation_unanswered'],
+    ['the provider says nothing of it', { found: 'away', answered: true }, 'revalidation_unanswered'],
+  ])('since %s', async (_, finding, reason) => {
+    const { it: w, nodes, events } = world()
+    w.answer = () => finding
+    await nodes[0].begin('s', { refreshToken: 'one' })
+    await hours(w, () => nodes[0].check('s'))
+    expect(warned(events)).toEqual([reason])
+  })
+
+  it('since the browser is told nothing by the provider', async () => {
+    const { it: w, nodes, events } = world({ ask: 'browser' })
+    await nodes[0].begin('s')
+    await hours(w, async () => {
+      const verdict = await nodes[0].check('s', { canNavigate: true })
+      return verdict === 'ask-browser' ? nodes[0].answered('s', { error: 'invalid_request' }) : verdict
+    })
+    expect(warned(events)).toEqual(['revalidation_unanswered'])
+  })
+
+  it('but nothing is said of an outage that is over sooner, however long nobody had come before it', async () => {
+    const { it: w, nodes, events } = world()
+    await nodes[0].begin('s', { refreshToken: 'one' })
+    for (let i = 0; i < 3; i++) {
+      w.now += 86_400
+      w.answer = () => ({ found: 'away' })
+      const begunAt = w.now
+      for (; w.now < begunAt + 3000; w.now += 10) await nodes[0].check('s')
+      w.now += 60
+      w.answer = () => ({ found: 'live' })
+      for (let j = 0; j < 30; j++, w.now += 10) await nodes[0].check('s')
+    }
+    expect(warned(events)).toEqual([])
   })
 })
 
