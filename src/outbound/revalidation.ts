@@ -77,8 +77,16 @@ export interface Revalidation {
    * `null` by the browser, where scripts and forms go on until the next navigation.
    */
   readonly boundSeconds: number | null
-  /** A login, or a change of session id: from here on the provider counts as asked. */
+  /** A login: from here on the provider counts as asked. */
   begin(sessionId: string, tokens?: RevalidationTokens): Promise<void>
+  /**
+   * The session id was changed (`regenerate`) and the login is the same: what is known of it is found under the new id
+   * from here on, the refresh token as the provider changed it last among it. One write, so it is done or not; call it
+   * again where it rejected, or as often as you like. Under the new id nothing is replaced that a login began there.
+   *
+   * @throws NoVerdictError where the states cannot be read or written: do not go on with the new session
+   */
+  move(fromSessionId: string, toSessionId: string): Promise<void>
   /**
    * What this session may do now. Asks the provider if it is time; one request does, on one node, while the others go
    * on. `canNavigate`: this request may be answered by a redirect of the whole page.
@@ -169,15 +177,30 @@ interface State {
   /** The provider wants to show a page: it has said neither that the session lives nor that it is over. */
   readonly wantsPage?: true | undefined
   readonly sub?: string | undefined
+  /** The session id under which all this is to be found, sealed. Here it only stays where no secret opens it. */
+  readonly moved?: string | undefined
   /** Sealed. */
   readonly refreshToken?: string | undefined
   readonly accessToken?: string | undefined
 }
 
+/** What is kept under one session id: a state, or where to find it. */
 interface Read {
+  readonly sessionId: string
   readonly key: string
   readonly text: string | undefined
   readonly state: State | undefined
+  /** The id under which the state was begun. */
+  readonly begunAs: string | undefined
+  /** By this it was found, where that is another one. */
+  readonly by?: Read | undefined
+}
+
+interface ChangeOptions {
+  /** Where the write fails, after how many seconds it is tried once more, and once more. */
+  readonly again?: readonly number[]
+  /** Default: wherever the state is. */
+  readonly reading?: (sessionId: string) => Promise<Read>
 }
 
 class Revalidator implements Revalidation {
@@ -209,11 +232,25 @@ class Revalidator implements Revalidation {
   }
 
   async begin(sessionId: string, tokens: RevalidationTokens = {}): Promise<void> {
-    await this.#change(sessionId, () => ({
-      login: randomUUID(),
-      ...this.#fresh(),
-      ...this.#kept(tokens, sessionId),
-    }))
+    const begun = { login: randomUUID(), ...this.#fresh(), ...this.#kept(tokens, sessionId) }
+    await this.#change(sessionId, () => begun, { reading: (id) => this.#readOwn(id) })
+  }
+
+  /**
+   * The state stays where it is, and the new id leads there. So one write is the whole move, a question that is under
+   * way finds its state, and there is at no time a second one that would be asked about with the same token.
+   */
+  async move(fromSessionId: string, toSessionId: string): Promise<void> {
+    const from = await this.#read(fromSessionId)
+    if (from.state === undefined || from.sessionId === toSessionId) return
+    for (let i = 0; i < MOST_SWAPS; i++) {
+      const to = await this.#readOwn(toSessionId)
+      // What a request has left there, before the move, is of no login.
+      if (to.begunAs === from.sessionId || to.state?.login !== undefined || to.state?.ended) return
+      if (to.state?.demanded) await this.demand(from.sessionId)
+      if (await this.#lead(to, from.sessionId)) return
+    }
+    throw contended()
   }
 
   async demand(sessionId: string): Promise<void> {
@@ -243,15 +280,17 @@ class Revalidator implements Revalidation {
       if (!isMine) pass?.notAsked()
     }
     if (!isMine) return this.#unanswered(state)
+    // Both are kept for as long as the session is in use. If this fails, the next turn does it.
+    if (read.by) await this.#lead(read.by, read.sessionId).catch(() => false)
     if (this.#options.ask === 'browser' || pass === undefined) return 'ask-browser'
     const signal = AbortSignal.timeout(LONGEST_QUESTION_SECONDS * 1000)
     // A question that does not heed its signal must not keep its pass; what it says late is heard all the same.
     const leftAlone = () => pass.failed()
     signal.addEventListener('abort', leftAlone)
-    const answer = this.#ask(sessionId, taken, this.#options.ask, signal).then(async (finding) => {
+    const answer = this.#ask(read.sessionId, taken, this.#options.ask, signal).then(async (finding) => {
       if (!signal.aborted) returnPass(pass, finding)
       signal.removeEventListener('abort', leftAlone)
-      return this.#conclude(sessionId, finding, taken)
+      return this.#conclude(read.sessionId, finding, taken)
     })
     try {
       return await within(this.#options.timeoutSeconds ?? DEFAULT_TIMEOUT_SECONDS, answer)
@@ -314,7 +353,7 @@ class Revalidator implements Revalidation {
       return { ...rest, ...this.#fresh(), ...this.#kept({ refreshToken, accessToken, sub: rest.sub }, sessionId) }
     }
     const isRotated = finding.found !== 'ended' && finding.refreshToken !== undefined
-    const state = await this.#change(sessionId, concluded, isRotated ? WRITE_AGAIN_AFTER_SECONDS : [])
+    const state = await this.#change(sessionId, concluded, { again: isRotated ? WRITE_AGAIN_AFTER_SECONDS : [] })
     this.#sayIfNobodyTells(sessionId, finding, state)
     return this.#verdictOn(state) ?? (finding.found === 'live' ? 'live' : this.#unanswered(state))
   }
@@ -324,8 +363,8 @@ class Revalidator implements Revalidation {
     const now = this.#monotonic()
     const isAway = finding.found === 'away'
     if (isAway && finding.asked === false) {
-      const { refreshToken, accessToken } = state
-      const isShut = [refreshToken, accessToken].some((token) => token && !this.#sealed.open(sessionId, token))
+      const { moved, refreshToken, accessToken } = state
+      const isShut = moved || [refreshToken, accessToken].some((token) => token && !this.#sealed.open(sessionId, token))
       this.#report(isShut ? 'revalidation_secret_unlisted' : 'revalidation_no_token')
       return
     }
@@ -395,47 +434,67 @@ class Revalidator implements Revalidation {
     }
   }
 
+  /** What is known of this session, be it kept under this id or under the one that its login began. */
   async #read(sessionId: string): Promise<Read> {
+    const own = await this.#readOwn(sessionId)
+    return own.begunAs === undefined ? own : { ...(await this.#readOwn(own.begunAs)), by: own }
+  }
+
+  async #readOwn(sessionId: string): Promise<Read> {
     const key = sha256(JSON.stringify(['revalidation', sessionId]))
     try {
       const text = await this.#states.read(key)
-      return { key, text, state: text === undefined ? undefined : stateIn(text) }
+      const state = text === undefined ? undefined : stateIn(text, this.#unknown())
+      return { sessionId, key, text, state, begunAs: this.#sealed.open(movedTo(sessionId), state?.moved) }
     } catch (cause) {
       throw new NoVerdictError(cause, 'What is known of this session could not be read', 'states_failed')
     }
   }
 
-  async #swap({ key, text }: Read, state: State): Promise<boolean> {
+  /** From this id to the state. Sealed: it is a session id. */
+  #lead(at: Read, begunAs: string): Promise<boolean> {
+    return this.#write(at, JSON.stringify({ moved: this.#sealed.seal(movedTo(at.sessionId), begunAs) }))
+  }
+
+  #swap(read: Read, state: State): Promise<boolean> {
+    return this.#write(read, JSON.stringify(state))
+  }
+
+  async #write({ key, text }: Read, value: string): Promise<boolean> {
     const keptUntil = this.#clock() + (this.#options.keptSeconds ?? DEFAULT_KEPT_SECONDS)
     try {
-      return await this.#states.swap(key, text, JSON.stringify(state), keptUntil)
+      return await this.#states.swap(key, text, value, keptUntil)
     } catch (cause) {
       throw new NoVerdictError(cause, 'What is known of this session could not be written', 'states_failed')
     }
   }
 
-  /** `again`: where the write fails, after how many seconds it is tried once more, and once more. */
   async #change(
     sessionId: string,
     change: (before: State | undefined) => State,
-    [wait, ...again]: readonly number[] = [],
+    { again = [], reading = (id) => this.#read(id) }: ChangeOptions = {},
   ): Promise<State> {
+    const [wait, ...later] = again
     try {
-      return await this.#changeNow(sessionId, change)
+      return await this.#changeNow(sessionId, change, reading)
     } catch (cause) {
       if (wait === undefined) throw cause
       await sleep(wait * 1000, undefined, { ref: false })
-      return this.#change(sessionId, change, again)
+      return this.#change(sessionId, change, { again: later, reading })
     }
   }
 
-  async #changeNow(sessionId: string, change: (before: State | undefined) => State): Promise<State> {
+  async #changeNow(
+    sessionId: string,
+    change: (before: State | undefined) => State,
+    reading: NonNullable<ChangeOptions['reading']>,
+  ): Promise<State> {
     for (let i = 0; i < MOST_SWAPS; i++) {
-      const read = await this.#read(sessionId)
+      const read = await reading(sessionId)
       const state = change(read.state)
       if (await this.#swap(read, state)) return state
     }
-    throw new NoVerdictError(undefined, 'What is known of this session is being changed by too many', 'states_failed')
+    throw contended()
   }
 
   #warn(cause: unknown): void {
@@ -462,9 +521,22 @@ function isAhead(until: number | undefined, now: number, mostSeconds: number): b
   return until !== undefined && until > now && until <= now + mostSeconds
 }
 
-function stateIn(text: string): State | undefined {
+function contended(): NoVerdictError {
+  const sentence = 'What is known of this session is being changed by too many'
+  return new NoVerdictError(undefined, sentence, 'states_failed')
+}
+
+/** A purpose of its own: what a session id leads to is no token. */
+function movedTo(sessionId: string): string {
+  return JSON.stringify(['moved', sessionId])
+}
+
+/** `unknown`: what is known of one that was moved here, where nobody can tell from where. */
+function stateIn(text: string, unknown: State): State | undefined {
   const value: unknown = JSON.parse(text)
-  if (!isJsonObject(value) || typeof value.goodAt !== 'number' || typeof value.dueAt !== 'number') return undefined
+  if (!isJsonObject(value)) return undefined
+  if (typeof value.moved === 'string') return { ...unknown, ...value }
+  if (typeof value.goodAt !== 'number' || typeof value.dueAt !== 'number') return undefined
   return { goodAt: value.goodAt, dueAt: value.dueAt, ...value }
 }
 

@@ -9,9 +9,11 @@ import {
   type BackchannelLogoutOptions,
   boundedReads,
   createBackchannelLogout,
+  type EndedSessions,
   type ErrorCode,
   expressSessions,
   type LoggedOut,
+  type LogoutBrokerOptions,
   type LogoutError,
   type LogoutEvent,
   type LogoutResult,
@@ -21,6 +23,8 @@ import {
   type PresetName,
   type ProviderOptions,
   preset,
+  type Revalidation,
+  type RevalidationTokens,
   type RevocationOutcome,
   type StatelessSignOn,
   type TokensRevoked,
@@ -106,6 +110,12 @@ describe('public types', () => {
   it('presets', () => {
     expectTypeOf(preset).parameter(0).toEqualTypeOf<PresetName>()
     expectTypeOf({ ...preset('keycloak'), issuer: 'x', clientId: 'y' }).toExtend<ProviderOptions>()
+  })
+
+  it('revalidation', () => {
+    expectTypeOf<Revalidation['move']>().toEqualTypeOf<(from: string, to: string) => Promise<void>>()
+    expectTypeOf<Revalidation['begin']>().parameter(1).toEqualTypeOf<RevalidationTokens | undefined>()
+    expectTypeOf<NonNullable<LogoutBrokerOptions['passOn']>>().toEqualTypeOf<(ended: EndedSessions) => boolean>()
   })
 
   it('claims, typed by enrich', () => {

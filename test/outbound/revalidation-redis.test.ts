@@ -57,6 +57,10 @@ describeWith(redisServer, 'redis-server')('the states of the page', () => {
         await Promise.all(Array.from({ length: 20 }, (_, i) => nodes[i % 2]?.check('s')))
       }
       expect(asked).toEqual(['token 0', 'token 1', 'token 2'])
+      await Promise.all(nodes.map((node) => node.move('s', 'another id')))
+      now += 300
+      await Promise.all(Array.from({ length: 20 }, (_, i) => nodes[i % 2]?.check(i % 3 === 0 ? 's' : 'another id')))
+      expect(asked).toEqual(['token 0', 'token 1', 'token 2', 'token 3'])
     } finally {
       for (const client of clients) client.destroy()
     }

@@ -665,6 +665,177 @@ describe('a session that cannot be asked about is served, and that is said once,
   })
 })
 
+describe('a session whose id changes', () => {
+  /** A provider that changes the refresh token at each use, and ends the grant where one is used twice. */
+  const rotating = (options: Partial<RevalidationOptions> = {}) => {
+    const made = world(options)
+    const { it: w } = made
+    let good = 'token 0'
+    let isOver = false
+    w.answer = () => {
+      const { refreshToken } = w.asked.at(-1) ?? {}
+      if (isOver || refreshToken !== good) {
+        isOver = true
+        return { found: 'ended' }
+      }
+      good = `token ${w.asked.length}`
+      return { found: 'live', refreshToken: good }
+    }
+    return { ...made, w }
+  }
+  const sent = (w: World) => w.asked.map(({ refreshToken }) => refreshToken)
+
+  it('is asked about by its new id, with the token as the provider changed it last, wherever it is asked', async () => {
+    const { w, nodes } = rotating()
+    await nodes[0].begin('first', { refreshToken: 'token 0', sub: 'ada' })
+    const ids = ['first', 'second', 'third']
+    for (const [i, id] of ids.entries()) {
+      const before = ids[i - 1]
+      if (before !== undefined) await nodes[i % 2 === 0 ? 0 : 1].move(before, id)
+      for (const node of nodes) expect(await node.check(id)).toBe('live')
+      w.now += P
+      for (const node of nodes) expect(await node.check(id)).toBe('live')
+    }
+    expect(sent(w)).toEqual(['token 0', 'token 1', 'token 2'])
+    expect(w.asked.every(({ sub }) => sub === 'ada')).toBe(true)
+    w.answer = () => ({ found: 'ended' })
+    w.now += P
+    expect(await nodes[1].check('third')).toBe('ended')
+    expect(await nodes[0].check('third')).toBe('ended')
+  })
+
+  it('while a question of it is under way is asked about once, and its answer counts', async () => {
+    const { w, nodes } = rotating({ timeoutSeconds: 0.01 })
+    await nodes[0].begin('old', { refreshToken: 'token 0' })
+    w.now += P
+    const { answer } = w
+    let release = (): void => undefined
+    w.answer = () => new Promise((resolve) => (release = () => resolve(answer())))
+    const first = nodes[0].check('old')
+    await expect.poll(() => w.asked.length).toBe(1)
+    await nodes[1].move('old', 'new')
+    for (const node of nodes) expect(await node.check('new')).toBe('live')
+    expect(w.asked).toHaveLength(1)
+    release()
+    expect(await first).toBe('live')
+    await new Promise((resolve) => setImmediate(resolve))
+    w.answer = answer
+    w.now += P
+    expect(await nodes[1].check('new')).toBe('live')
+    expect(sent(w)).toEqual(['token 0', 'token 1'])
+  })
+
+  it.each(['before', 'after'])(
+    'is safe where the process dies %s the write: called again, it has moved once',
+    async (when) => {
+      const { w, nodes, states } = rotating()
+      await nodes[0].begin('old', { refreshToken: 'token 0' })
+      const { swap } = states
+      states.swap = async (...values) => {
+        states.swap = swap
+        if (when === 'after') await swap(...values)
+        throw new Error('killed')
+      }
+      await noVerdict(nodes[0].move('old', 'new'))
+      for (const node of [nodes[1], nodes[0]]) await node.move('old', 'new')
+      await Promise.all(nodes.map((node) => node.move('old', 'new')))
+      for (let i = 0; i < 4; i++) {
+        w.now += P
+        expect(await nodes[1].check('new')).toBe('live')
+      }
+      expect(sent(w)).toEqual(['token 0', 'token 1', 'token 2', 'token 3'])
+    },
+  )
+
+  it('takes a demand along, from before and after, and the requests that came before the move', async () => {
+    const { nodes } = rotating()
+    for (const [name, demand] of [
+      ['before', () => nodes[0].demand('before')],
+      ['between', () => nodes[0].demand('new between')],
+      ['after', () => nodes[0].move('after', 'new after').then(() => nodes[0].demand('new after'))],
+    ] as const) {
+      await nodes[0].begin(name, { refreshToken: 'token 0' })
+      await demand()
+      await nodes[1].move(name, `new ${name}`)
+      expect(await nodes[1].check(`new ${name}`)).toBe('reassert')
+    }
+  })
+
+  it('is what the next login makes of it: that has tokens of its own, also where it comes first', async () => {
+    for (const isFirst of [true, false]) {
+      const { w, nodes } = rotating()
+      await nodes[0].begin('old', { refreshToken: 'token of the earlier login' })
+      const login = () => nodes[0].begin('new', { refreshToken: 'token 0' })
+      if (isFirst) await login()
+      await nodes[1].move('old', 'new')
+      if (!isFirst) await login()
+      await nodes[1].move('old', 'new')
+      w.now += P
+      expect(await nodes[0].check('new')).toBe('live')
+      expect(sent(w)).toEqual(['token 0'])
+    }
+  })
+
+  it('that nobody remembers is moved nowhere, nor is one to itself', async () => {
+    const { w, nodes } = rotating()
+    await nodes[0].move('unknown', 'new')
+    await nodes[0].begin('new', { refreshToken: 'token 0' })
+    await nodes[0].move('new', 'new')
+    await nodes[0].move('new', 'unknown')
+    await nodes[0].move('unknown', 'new')
+    w.now += P
+    expect(await nodes[0].check('new')).toBe('live')
+    expect(sent(w)).toEqual(['token 0'])
+  })
+
+  it('is remembered for as long as it is asked about, and its ids are written nowhere', async () => {
+    const written: string[] = []
+    const { w, nodes, states } = rotating({ keptSeconds: 10 * P })
+    const { swap } = states
+    states.swap = (key, previous, value, expiresAt) => {
+      written.push(key, value)
+      return swap(key, previous, value, expiresAt)
+    }
+    await nodes[0].begin('session one', { refreshToken: 'token 0' })
+    await nodes[0].move('session one', 'session two')
+    for (let i = 0; i < 30; i++) {
+      w.now += P
+      expect(await nodes[1].check('session two')).toBe('live')
+    }
+    expect(w.asked).toHaveLength(30)
+    expect(written.join()).not.toMatch(/session (one|two)|token \d/)
+  })
+
+  it('is asked about under a changed secret for as long as the old one is listed', async () => {
+    const { w, nodes, states, events } = rotating()
+    await nodes[0].begin('old', { refreshToken: 'token 0' })
+    await nodes[0].move('old', 'new')
+    const newer = 'another secret of more than thirty-two characters'
+    const later = (secret: RevalidationOptions['secret']) =>
+      createRevalidation({
+        ...{ everySeconds: P, secret, states, clock: () => w.now, random: () => 0 },
+        onEvent: (event) => events.push(event),
+        ask: async (tokens) => {
+          w.asked.push(tokens)
+          return tokens.refreshToken === undefined ? { found: 'away', asked: false } : w.answer()
+        },
+      })
+    w.now += P
+    expect(await later([newer, SECRET]).check('new')).toBe('live')
+    w.now += P
+    // All that was sealed by the old one has been sealed anew.
+    expect(await later(newer).check('new')).toBe('live')
+    expect(sent(w)).toEqual(['token 0', 'token 1'])
+    for (let i = 0; i < 3; i++, w.now += P) expect(await later(SECRET).check('new')).toBe('live')
+    expect(sent(w).slice(2)).toEqual([undefined, undefined, undefined])
+    // Nothing was lost by that.
+    expect(await later([SECRET, newer]).check('new')).toBe('live')
+    expect(w.asked.at(-1)?.refreshToken).toBe('token 2')
+    const reasons = events.flatMap((event) => (event.type === 'warning' ? [event.error.reason] : []))
+    expect(new Set(reasons)).toEqual(new Set(['revalidation_secret_unlisted']))
+  })
+})
+
 describe('options', () => {
   it.each([
     [{ everySeconds: 0 }, /everySeconds/],
