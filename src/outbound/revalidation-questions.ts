@@ -88,14 +88,14 @@ export function byRefreshToken(options: RevalidationQuestionOptions): Revalidati
       const text = response.status === 200 ? await response.text() : undefined
       const anew = (body: string) => new Response(body, { headers: response.headers })
       try {
-        const answer = await read(text === undefined ? response : anew(text))
+        const answer = await read(text === undefined ? response : anew(withoutUnused(text)))
         const subject = getValidatedIdTokenClaims(answer)?.sub
         if (sub !== undefined && subject !== undefined && subject !== sub) return { found: 'ended' }
         return { found: 'live', refreshToken: answer.refresh_token ?? refreshToken, accessToken: answer.access_token }
       } catch (cause) {
         if (text === undefined) throw cause
         // Whatever is wrong with the ID Token alone: the provider has changed the refresh token with this answer.
-        const { id_token: idToken, ...rest } = JSON.parse(text)
+        const { id_token: idToken, ...rest } = JSON.parse(withoutUnused(text))
         const answer = await read(anew(JSON.stringify(rest))).catch(() => Promise.reject(cause))
         const tokens = { refreshToken: answer.refresh_token ?? refreshToken, accessToken: answer.access_token }
         // One that is encrypted says nothing to who has no key, as none at all would.
@@ -192,6 +192,18 @@ async function refusalIn(response: Response): Promise<string | undefined> {
     .catch(() => undefined)
   if (isJsonObject(body) && typeof body.error === 'string') return body.error
   return /\berror="([^"]+)"/.exec(headers.get('www-authenticate') ?? '')?.[1]
+}
+
+/**
+ * Of a token answer, what is made use of. A `token_type` that is missing, a `scope` or `id_token` that is `null` (RFC
+ * 6749 5.1 has neither) says nothing of the session, and the refresh token beside it is good from then on.
+ */
+function withoutUnused(text: string): string {
+  const answer: unknown = JSON.parse(text)
+  if (!isJsonObject(answer)) return text
+  const { access_token, refresh_token, id_token } = answer
+  const given = Object.entries({ access_token, refresh_token, id_token }).filter(([, value]) => value !== null)
+  return JSON.stringify({ ...Object.fromEntries(given), token_type: 'bearer' })
 }
 
 /** The five parts of a JWE (RFC 7516 7.1); of a JWS there are three. */

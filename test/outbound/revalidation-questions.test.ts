@@ -138,6 +138,24 @@ describe('questions', () => {
     expect(await ask('refresh', fetch)).toEqual({ found: 'live', refreshToken: 'next', accessToken: 'a' })
   })
 
+  it.each([
+    ['no token_type', { token_type: undefined }],
+    ['a token_type that nobody knows', { token_type: 'N_A' }],
+    ['no scope but null', { scope: null }],
+    ['a lifetime that is none', { expires_in: 'soon' }],
+    ['no ID Token but null', { id_token: null }],
+  ])('by refresh token keep what it was changed for, in an answer with %s', async (_, peculiar) => {
+    const answer = { access_token: 'a', token_type: 'bearer', refresh_token: 'next', ...peculiar }
+    expect(await ask('refresh', answering(200, answer).fetch)).toEqual({
+      ...{ found: 'live', refreshToken: 'next', accessToken: 'a' },
+    })
+  })
+
+  it('by refresh token keep the one at hand, in an answer with null for it', async () => {
+    const { fetch } = answering(200, { access_token: 'a', token_type: 'bearer', refresh_token: null })
+    expect(await ask('refresh', fetch)).toEqual({ found: 'live', refreshToken: 'refresh', accessToken: 'a' })
+  })
+
   describe('by refresh token, where the ID Token cannot be used', () => {
     const idToken = (claims: object) =>
       [{ alg: 'RS256' }, claims].map((part) => Buffer.from(JSON.stringify(part)).toString('base64url')).join('.')
