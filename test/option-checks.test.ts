@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest'
+import { afterAll, describe, expect, it } from 'vitest'
 import { createClaims, createEvictionClient } from '../src/access-tokens/index.js'
 import { createBackchannelLogout, expressSessions, memoryStore } from '../src/index.js'
 import { assertNumber, assertNumberIfGiven, assertOptions, type NumberRange } from '../src/option-checks.js'
@@ -8,7 +8,14 @@ import { checkPostgres, postgresStore, prunePostgres } from '../src/stores/postg
 import { checkRedis, redisStore } from '../src/stores/redis/index.js'
 import { openTelemetry, traceStore } from '../src/telemetry/opentelemetry.js'
 import { prometheusMetrics } from '../src/telemetry/prometheus.js'
-import { assertLogoutWorks, createFakeOp, createTokenMint } from '../src/testing/index.js'
+import {
+  assertLogoutWorks,
+  assertSessionStoreIsSafe,
+  createFakeOp,
+  createTokenMint,
+  logoutStoreContract,
+  runSessionStoreMatrix,
+} from '../src/testing/index.js'
 
 const call = (factory: (...args: never[]) => unknown, ...args: unknown[]) => Reflect.apply(factory, undefined, args)
 
@@ -30,6 +37,8 @@ const loggedIn = { iss: provider.issuer, aud: provider.clientId, sub: 'alice', i
 const overSessions = createBackchannelLogout({ provider, sessions: expressSessions(sessionStore()) })
 const sessionRequest = { session: {}, sessionID: 'one' }
 const claims = createClaims({ introspection: { issuer: provider.issuer, introspect: async () => ({ active: false }) } })
+const op = await createFakeOp({ clientId: 'rp' })
+afterAll(() => op.close())
 
 /** Each factory, given options of which one name is mistyped, and the name that was meant. */
 const FACTORIES: readonly [factory: string, make: (stranger: object) => unknown, mistyped: string, meant: string][] = [
@@ -87,6 +96,17 @@ const FACTORIES: readonly [factory: string, make: (stranger: object) => unknown,
   ['traceStore()', (o) => call(traceStore, memoryStore(), o), 'tracers', 'tracer'],
   ['createFakeOp()', (o) => call(createFakeOp, { clientId: 'rp', ...o }), 'issuer_path', 'issuerPath'],
   ['createTokenMint()', (o) => call(createTokenMint, { ...provider, ...o }), 'client_secret', 'clientSecret'],
+  ['logoutToken()', (o) => call(op.mint.logoutToken, o), 'payloads', 'payload'],
+  ['idToken()', (o) => call(op.mint.idToken, o), 'headers', 'header'],
+  ['encrypt', (o) => call(op.mint.logoutToken, { encrypt: o }), 'algo', 'alg'],
+  ['deliver()', (o) => call(op.deliver, 'http://127.0.0.1:1/', 'token', o), 'header', 'headers'],
+  ['deliverAs()', (o) => call(op.deliverAs, 'ory-hydra', 'http://127.0.0.1:1/', o), 'changes', 'change'],
+  ['openBrowser()', (o) => call(op.openBrowser, 'ada', o), 'seconds_ago', 'secondsAgo'],
+  ['logOut()', (o) => call(op.logOut, { sid: 's' }, o), 'seconds_ago', 'secondsAgo'],
+  ['logOut()', (o) => call(op.logOut, o), 'subs', 'sub'],
+  ['logoutStoreContract()', (o) => call(logoutStoreContract, o), 'creates', 'create'],
+  ['runSessionStoreMatrix()', (o) => call(runSessionStoreMatrix, o), 'sessions', 'session'],
+  ['assertSessionStoreIsSafe()', (o) => call(assertSessionStoreIsSafe, o), 'create_store', 'createStore'],
   ['assertLogoutWorks()', (o) => call(assertLogoutWorks, o), 'isSigned_in', 'isSignedIn'],
   ['createEvictionClient()', (o) => call(createEvictionClient, { ...evictor, ...o }), 'clientID', 'clientId'],
 ]

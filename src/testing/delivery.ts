@@ -1,7 +1,8 @@
 // How OpenID Providers deliver a Logout Token: one POST, and each known provider's habit of sending it again. Knows no
 // receiver beyond its URL, and signs nothing.
 import { connect } from 'node:net'
-import type { Change } from './token-change.js'
+import { assertOptions, type OptionNames } from '../option-checks.js'
+import { assertChange, type Change } from './token-change.js'
 import type { TokenMint } from './token-mint.js'
 
 /** What a delivery got. `status` is absent where no answer came: refused, cut or timed out. */
@@ -130,8 +131,21 @@ export interface HabitualDeliveryOptions {
   readonly beforeRetry?: (attempt: number) => void | Promise<void>
 }
 
-/** One POST of BCL 2.5. Never rejects. */
+const NAMES: OptionNames<DeliveryOptions> = {
+  parameters: true,
+  headers: true,
+  timeoutSeconds: true,
+  followRedirects: true,
+}
+const HABITUAL_NAMES: OptionNames<HabitualDeliveryOptions> = { change: true, beforeRetry: true }
+
+/** One POST of BCL 2.5. Rejects for an option that it does not have alone. */
 export async function deliver(url: string, token: string, options: DeliveryOptions = {}): Promise<DeliveryAnswer> {
+  assertOptions('deliver()', options, NAMES)
+  return post(url, token, options)
+}
+
+async function post(url: string, token: string, options: DeliveryOptions): Promise<DeliveryAnswer> {
   const { parameters = {}, headers = {}, timeoutSeconds = 10, followRedirects = false } = options
   try {
     const response = await fetch(url, {
@@ -202,15 +216,18 @@ export async function deliverAs(
   provider: DeliveringProvider,
   url: string,
   mint: TokenMint,
-  { change = {}, beforeRetry }: HabitualDeliveryOptions = {},
+  options: HabitualDeliveryOptions = {},
 ): Promise<HabitualDelivery> {
+  assertOptions('deliverAs()', options, HABITUAL_NAMES)
+  const { change = {}, beforeRetry } = options
+  assertChange('change', change)
   const habit: DeliveryHabit = DELIVERY_HABITS[provider]
   const attempts: DeliveryAnswer[] = []
   const jti = change.payload?.jti ?? crypto.randomUUID()
   const issue = () => mint.logoutToken({ ...change, payload: { ...change.payload, jti } })
   let token = await issue()
   for (;;) {
-    const answer = await deliver(url, token, habit)
+    const answer = await post(url, token, habit)
     attempts.push(answer)
     if (isSuccess(habit, answer)) return { attempts, takenForDone: true }
     if (!isRetried(habit, answer) || attempts.length === habit.attempts) return { attempts, takenForDone: false }

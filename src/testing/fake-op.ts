@@ -70,7 +70,7 @@ export interface FakeOp {
   duringNextLogin(act: (session: OpSession) => Promise<void>): void
   /** The next login gets this in place of its ID Token; `claims` are those it would have had. */
   nextIdToken(make: IdTokenMaker): void
-  /** One POST of BCL 2.5. Never rejects. */
+  /** One POST of BCL 2.5. Rejects for an option that it does not have alone. */
   deliver(url: string, token: string, options?: DeliveryOptions): Promise<DeliveryAnswer>
   /** One logout as the named provider delivers it, retries included, at once and without waiting. */
   deliverAs(provider: DeliveringProvider, url: string, options?: HabitualDeliveryOptions): Promise<HabitualDelivery>
@@ -120,6 +120,10 @@ const NAMES: OptionNames<FakeOpOptions> = {
   sub: true,
   sid: true,
 }
+
+const BROWSER_NAMES: OptionNames<OpenBrowserOptions> = { secondsAgo: true, sid: true, in: true }
+const TARGET_NAMES = { sid: true, sub: true } as const
+const LOG_OUT_NAMES: OptionNames<LogOutOptions> = { to: true, secondsAgo: true }
 
 /** Starts a fake OP. Close it when the test is over. Rejects if the port is taken. */
 export async function createFakeOp(options: FakeOpOptions): Promise<FakeOp> {
@@ -231,12 +235,17 @@ export async function createFakeOp(options: FakeOpOptions): Promise<FakeOp> {
     },
     behave: (endpoint, behaviour) => endpoints[endpoint].behave(behaviour),
     rotateKeys,
-    openBrowser(sub, { in: browser = createTestBrowser(), ...about } = {}) {
+    openBrowser(sub, options = {}) {
+      assertOptions('openBrowser()', options, BROWSER_NAMES)
+      const { in: browser = createTestBrowser(), ...about } = options
       const { cookie, session } = login.signIn(sub, about)
       browser.setCookie(issuer, cookie)
       return { ...browser, session }
     },
-    async logOut({ sid, sub }, about) {
+    async logOut(target, about = {}) {
+      assertOptions('logOut()', target, TARGET_NAMES)
+      assertOptions('logOut()', about, LOG_OUT_NAMES)
+      const { sid, sub } = target
       if (sid === undefined && sub === undefined) throw new TypeError('logOut() needs a sid or a sub')
       login.forget((session) => (sid === undefined ? session.sub === sub : session.sid === sid))
       return notify({ ...(sid !== undefined && { sid }), ...(sub !== undefined && { sub }) }, about)

@@ -1,6 +1,7 @@
 // The conformance matrix of express-session stores: whatever a request does, whenever the logout comes, who is still
 // signed in? Knows the store contract of express-session, and of each store nothing but its methods.
 import { AssertionError } from 'node:assert'
+import { assertOptions, type OptionNames } from '../option-checks.js'
 import type { ExpressSessionStore } from '../sessions/express-session.js'
 import type { LogoutStore } from '../stores/logout-store.js'
 import type { Stop } from './held-request.js'
@@ -28,6 +29,14 @@ export interface SessionStoreMatrix {
   readonly storeTimeoutSeconds?: number
 }
 
+const NAMES: OptionNames<SessionStoreMatrix> = {
+  session: true,
+  createStore: true,
+  isProtected: true,
+  createLogoutStore: true,
+  configurations: true,
+}
+
 /** One cell of the matrix and what was seen in it. */
 export interface SessionStoreCell {
   readonly configuration: SessionConfiguration
@@ -51,6 +60,7 @@ export interface SessionStoreCell {
  * anybody. Rejects with an `AssertionError` that names the method where a call is not called back in time.
  */
 export async function runSessionStoreMatrix(matrix: SessionStoreMatrix): Promise<readonly SessionStoreCell[]> {
+  assertOptions('runSessionStoreMatrix()', matrix, NAMES)
   const cells: SessionStoreCell[] = []
   const configurations = matrix.configurations ?? names(SESSION_CONFIGURATIONS)
   for (const configuration of configurations) {
@@ -76,6 +86,8 @@ export async function runSessionStoreMatrix(matrix: SessionStoreMatrix): Promise
  * minute.
  */
 export async function assertSessionStoreIsSafe(matrix: Omit<SessionStoreMatrix, 'isProtected'>): Promise<void> {
+  const { isProtected: _, ...names } = NAMES
+  assertOptions('assertSessionStoreIsSafe()', matrix, names)
   const cells = await runSessionStoreMatrix({ ...matrix, isProtected: true })
   const wrong = cells.flatMap(({ configuration, operation, moment, logoutBy, survivors, wronglyEnded }) => {
     const where = `a request that ${operation}, with ${configuration}, and a logout by ${logoutBy} ${moment}`

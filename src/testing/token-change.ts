@@ -1,6 +1,7 @@
 // How a token may differ from a valid one: in its header, its claims, who signs it, or how it is wrapped. Decides
 // nothing.
 import type { JWK } from 'jose'
+import { assertOptions, type OptionNames } from '../option-checks.js'
 import type { MintAlgorithm } from './mint-keys.js'
 
 /** The member of `events` that makes a JWT a Logout Token (BCL 2.4). */
@@ -56,4 +57,23 @@ export interface Change {
   /** The last word, after signing: the compact segments, to be cut, swapped or garbled. */
   readonly segments?: (segments: readonly string[]) => readonly string[]
   readonly encrypt?: Encryption
+}
+
+const NAMES: OptionNames<Change> = {
+  header: true,
+  payload: true,
+  signer: true,
+  algorithm: true,
+  rawHeader: true,
+  rawPayload: true,
+  rawMembers: true,
+  segments: true,
+  encrypt: true,
+}
+const ENCRYPTION_NAMES: OptionNames<Encryption> = { key: true, alg: true, enc: true, header: true, unsigned: true }
+
+/** A name that no change has would be no change, and the test of it would prove nothing. */
+export function assertChange(what: string, change: Change): void {
+  assertOptions(what, change, NAMES)
+  if (change.encrypt !== undefined) assertOptions('encrypt', change.encrypt, ENCRYPTION_NAMES)
 }

@@ -5,7 +5,7 @@ import { CompactEncrypt, type CompactJWEHeaderParameters, type JWK } from 'jose'
 import { assertOptions, type OptionNames } from '../option-checks.js'
 import { changeOf, type Defect } from './defects.js'
 import { hmac, type MintAlgorithm, type MintKeys, mintKeys, signature } from './mint-keys.js'
-import { BACKCHANNEL_LOGOUT_EVENT, type Change, type Encryption } from './token-change.js'
+import { assertChange, BACKCHANNEL_LOGOUT_EVENT, type Change, type Encryption } from './token-change.js'
 
 /** An OP's hand at the stamp. Get one by `createTokenMint`. */
 export interface TokenMint {
@@ -146,8 +146,14 @@ export async function createTokenMint(options: TokenMintOptions): Promise<TokenM
     clientId,
     algorithm,
     jwks: { keys: [...keys.published] },
-    logoutToken: (change = {}) => issue(logoutTokenClaims(), 'logout+jwt', change),
-    idToken: (change = {}) => issue(idTokenClaims(), 'JWT', change),
+    async logoutToken(change = {}) {
+      assertChange('logoutToken()', change)
+      return issue(logoutTokenClaims(), 'logout+jwt', change)
+    },
+    async idToken(change = {}) {
+      assertChange('idToken()', change)
+      return issue(idTokenClaims(), 'JWT', change)
+    },
     idTokenClaims,
     defective: (defect) =>
       issue(

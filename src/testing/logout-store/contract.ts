@@ -1,5 +1,6 @@
 // The definition of the logout store port as runnable cases: a store is right if all of them pass. Knows no test runner
 // and no store.
+import { assertOptions } from '../../option-checks.js'
 import type { LogoutStore } from '../../stores/logout-store.js'
 import { BEGIN_CASES } from './begin.js'
 import { BIND_CASES } from './bind.js'
@@ -39,6 +40,7 @@ export interface LogoutStoreCase {
  * `for (const { name, run } of logoutStoreContract({ create })) it(name, run)`
  */
 export function logoutStoreContract(options: LogoutStoreContractOptions): readonly LogoutStoreCase[] {
+  assertOptions('logoutStoreContract()', options, { create: true })
   return CASES.map(([name, body]) => ({
     name,
     async run() {
