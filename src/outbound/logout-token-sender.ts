@@ -177,12 +177,9 @@ class Sender implements LogoutTokenSender {
     })
     if (delivery.outcome !== 'retrying') return this.#conclude(open, delivery)
     if (this.#hasRoom && this.#background.add(open, open.begunAt)) return this.#say(open, delivery)
-    const reason = this.#isClosed
-      ? 'closed'
-      : this.#hasRoom || this.#options.retryForSeconds === 0
-        ? undefined
-        : 'no_room'
-    const error = reason === undefined ? delivery.error : undelivered(reason, delivery.error)
+    const reason = this.#isClosed ? 'closed' : this.#hasRoom ? 'time_over' : 'no_room'
+    const isRetried = this.#isClosed || this.#options.retryForSeconds > 0
+    const error = isRetried ? undelivered(reason, delivery.error) : delivery.error
     return this.#conclude(open, { ...delivery, outcome: 'given-up', error })
   }
 

@@ -28,6 +28,6 @@ export {
   type SessionOperation,
 } from './session-requests.js'
 export * from './session-store-suite.js'
-export type * from './token-change.js'
+export type { Change, Encryption, Signer } from './token-change.js'
 export { BACKCHANNEL_LOGOUT_EVENT } from './token-change.js'
 export * from './token-mint.js'

@@ -424,7 +424,9 @@ describe('what waits for its turn', () => {
       })
       await vi.advanceTimersByTimeAsync(11_000)
       answer(new Response(null, { status: 503 }))
-      expect(await delivery).toMatchObject({ outcome: 'given-up', attempts: 1, status: 503 })
+      expect(await delivery).toMatchObject({
+        ...{ outcome: 'given-up', attempts: 1, status: 503, error: { reason: 'time_over' } },
+      })
     } finally {
       vi.useRealTimers()
     }
