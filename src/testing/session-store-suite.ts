@@ -35,6 +35,7 @@ const NAMES: OptionNames<SessionStoreMatrix> = {
   isProtected: true,
   createLogoutStore: true,
   configurations: true,
+  storeTimeoutSeconds: true,
 }
 
 /** One cell of the matrix and what was seen in it. */
