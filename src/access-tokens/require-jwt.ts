@@ -173,7 +173,8 @@ function decoded(token: string) {
 
 function remoteKeys(options: RequireJwtOptions<never>, clock: () => number): KeysToTry {
   const { issuer, discovery, jwksUri, fetch, timeoutSeconds = DEFAULT_TIMEOUT_SECONDS, dangerouslyAllowHttp } = options
-  const metadata = serverMetadata({ issuer, discovery, fetch, given: {}, needed: ['jwks_uri'], timeoutSeconds, clock })
+  const how = { discovery, fetch, timeoutSeconds, dangerouslyAllowHttp, clock }
+  const metadata = serverMetadata({ issuer, given: {}, needed: ['jwks_uri'], ...how })
   const discovered = async (signal: AbortSignal): Promise<string> => {
     const { jwks_uri: uri } = await metadata.get(signal)
     // Keys that have moved are found by the next fetch. This one does not wait for metadata that cannot be had.

@@ -3,6 +3,7 @@
 import type { AuthorizationServer } from 'oauth4webapi'
 import { milliseconds } from '../deadline.js'
 import type { Fetch } from '../http/fetched-documents.js'
+import { isSafeUrlOf } from '../http/safe-url.js'
 import { fetchMetadata } from '../providers/metadata.js'
 import { handled, OneQuestion } from '../providers/one-question.js'
 import { noVerdict } from './no-verdict.js'
@@ -15,6 +16,8 @@ export interface MetadataOptions {
   readonly given: Partial<AuthorizationServer>
   /** What must be known before the server can be asked. */
   readonly needed: readonly ('introspection_endpoint' | 'jwks_uri')[]
+  /** Takes plain `http` from the metadata of an issuer that is `https`. */
+  readonly dangerouslyAllowHttp?: boolean | undefined
   /** Deadline of a discovery that nobody's question waits for. */
   readonly timeoutSeconds: number
   readonly clock: () => number
@@ -40,7 +43,7 @@ export interface ServerMetadata {
 const DOUBTED_AFTER_SECONDS = 60
 
 export function serverMetadata(options: MetadataOptions): ServerMetadata {
-  const { issuer, discovery, fetch, given, needed, timeoutSeconds, clock } = options
+  const { issuer, discovery, fetch, given, needed, dangerouslyAllowHttp = false, timeoutSeconds, clock } = options
   const known = { issuer, ...given }
   if (needed.every((member) => given[member] !== undefined)) return { get: async () => known, doubt: async () => {} }
   let discovered: { readonly at: number; readonly metadata: AuthorizationServer } | undefined
@@ -49,7 +52,8 @@ export function serverMetadata(options: MetadataOptions): ServerMetadata {
   const question = new OneQuestion<AuthorizationServer>(clock)
   const discover = async (signal: AbortSignal): Promise<AuthorizationServer> => {
     const at = clock()
-    const metadata = { ...(await fetchMetadata(issuer, { kind: discovery, signal, fetch })), ...given }
+    const found = await fetchMetadata(issuer, { kind: discovery, signal, fetch })
+    const metadata = { ...withoutUnsafe(found, dangerouslyAllowHttp), ...given }
     if (needed.some((member) => metadata[member] === undefined)) throw noVerdict('metadata_incomplete')
     discovered = { at, metadata }
     isDoubted = false
@@ -68,5 +72,18 @@ export function serverMetadata(options: MetadataOptions): ServerMetadata {
       isDoubted ||= Math.abs(clock() - discovered.at) >= DOUBTED_AFTER_SECONDS
       if (isDoubted) await discoverAnew().catch(() => {})
     },
+  }
+}
+
+/** An endpoint that must not be called is as if it were not named. */
+function withoutUnsafe(metadata: AuthorizationServer, dangerouslyAllowHttp: boolean): AuthorizationServer {
+  const { introspection_endpoint, jwks_uri, mtls_endpoint_aliases: aliases, ...rest } = metadata
+  const isSafe = (url: unknown) => isSafeUrlOf(metadata.issuer, url, dangerouslyAllowHttp)
+  return {
+    ...rest,
+    ...(isSafe(introspection_endpoint) && { introspection_endpoint }),
+    ...(isSafe(jwks_uri) && { jwks_uri }),
+    // RFC 8705 5: without an alias, the endpoint itself.
+    ...(isSafe(aliases?.introspection_endpoint) && { mtls_endpoint_aliases: aliases }),
   }
 }

@@ -26,6 +26,15 @@ export function safeUrlOf(issuer: string, value: unknown, dangerouslyAllowHttp: 
   return url
 }
 
+export function isSafeUrlOf(issuer: string, value: unknown, dangerouslyAllowHttp: boolean): value is string {
+  try {
+    safeUrlOf(issuer, value, dangerouslyAllowHttp)
+    return true
+  } catch {
+    return false
+  }
+}
+
 /** The same for an option: the message names it, and what would allow plain `http` where that is not said yet. */
 export function safeUrlOption(name: string, value: unknown, dangerouslyAllowHttp: boolean): string {
   try {

@@ -8,7 +8,7 @@ import { collected } from '../http/bounded-body.js'
 import type { Fetch } from '../http/fetched-documents.js'
 import { outline } from '../http/outline.js'
 import { NOT_NOW, retryAfterSecondsIn } from '../http/retry-after.js'
-import { safeUrlOf } from '../http/safe-url.js'
+import { isSafeUrlOf } from '../http/safe-url.js'
 import { assertOptions, isText, type OptionNames } from '../option-checks.js'
 import { oauthClient, oauthTransport } from '../providers/oauth-transport.js'
 import type { Authentication } from '../providers/provider.js'
@@ -177,7 +177,7 @@ async function prepared(
     throw notRevoked('metadata_unavailable', outline(cause))
   })
   if (endpoint === undefined) return async () => 'unsupported'
-  if (!isSafe(issuer, endpoint, dangerouslyAllowHttp)) throw notRevoked('endpoint_unsafe')
+  if (!isSafeUrlOf(issuer, endpoint, dangerouslyAllowHttp)) throw notRevoked('endpoint_unsafe')
   const server = { issuer, revocation_endpoint: endpoint }
   const http = { signal, ...oauthTransport(fetch, dangerouslyAllowHttp) }
   return async (token, hint) => {
@@ -211,13 +211,4 @@ async function outcomeIn(response: Response, noteRetryAfter: Asking['noteRetryAf
     if (error instanceof ResponseBodyError && error.error === 'unsupported_token_type') return 'unsupported'
   }
   throw notRevoked('refused', new Error(`status ${status}`))
-}
-
-function isSafe(issuer: string, url: string, dangerouslyAllowHttp: boolean): boolean {
-  try {
-    safeUrlOf(issuer, url, dangerouslyAllowHttp)
-    return true
-  } catch {
-    return false
-  }
 }

@@ -1,6 +1,7 @@
 // Where a provider ends its own session and where it revokes tokens, by its metadata: asked when a user logs out, kept
 // for an hour.
 import { monotonicSeconds } from '../deadline.js'
+import { isSafeUrlOf } from '../http/safe-url.js'
 import { fetchMetadata } from './metadata.js'
 import { OneQuestion } from './one-question.js'
 import type { Provider } from './provider.js'
@@ -8,21 +9,24 @@ import type { Provider } from './provider.js'
 const KEPT_SECONDS = 3600
 const TIMEOUT_SECONDS = 3
 
-/** `undefined`: the provider has none. */
+/** `undefined`: the provider has none. What it names is safe where nothing else is said. */
 export interface LogoutEndpoints {
   readonly endSession: string | undefined
+  /** Whoever sends to it looks whether it is safe, and says so if it is not. */
   readonly revocation: string | undefined
-  /** For clients that are known by their certificate (RFC 8705 5). */
+  /** The same, for clients that are known by their certificate (RFC 8705 5). */
   readonly revocationByCertificate: string | undefined
 }
 
 /** Rejects if the provider's metadata cannot be had and were not had within the hour. */
-export type EndpointsOf = (provider: Pick<Provider, 'client' | 'fetch'>) => Promise<LogoutEndpoints>
+export type EndpointsOf = (
+  provider: Pick<Provider, 'client' | 'fetch' | 'dangerouslyAllowHttp'>,
+) => Promise<LogoutEndpoints>
 
 export function logoutEndpoints(monotonic = monotonicSeconds): EndpointsOf {
   const known = new Map<string, { readonly at: number; readonly endpoints: LogoutEndpoints }>()
   const questions = new Map<string, OneQuestion<LogoutEndpoints>>()
-  return async ({ client: { issuer }, fetch }) => {
+  const named = async ({ client: { issuer }, fetch }: Pick<Provider, 'client' | 'fetch'>) => {
     const before = known.get(issuer)
     if (before !== undefined && monotonic() - before.at < KEPT_SECONDS) return before.endpoints
     // Whoever can open the logout page can cause this.
@@ -32,6 +36,12 @@ export function logoutEndpoints(monotonic = monotonicSeconds): EndpointsOf {
     known.set(issuer, { at: monotonic(), endpoints })
     return endpoints
   }
+  return async (provider) => {
+    const { endSession, ...endpoints } = await named(provider)
+    // A browser is sent there with an ID Token.
+    const isSafe = isSafeUrlOf(provider.client.issuer, endSession, provider.dangerouslyAllowHttp)
+    return { ...endpoints, endSession: isSafe ? endSession : undefined }
+  }
 }
 
 async function endpointsIn(issuer: string, fetch: Provider['fetch']): Promise<LogoutEndpoints> {
@@ -40,17 +50,10 @@ async function endpointsIn(issuer: string, fetch: Provider['fetch']): Promise<Lo
   const endSession: unknown = metadata.end_session_endpoint ?? Reflect.get(metadata, 'ping_end_session_endpoint')
   const revocation = textOr(metadata.revocation_endpoint)
   return {
-    endSession: forBrowsers(endSession, issuer),
+    endSession: textOr(endSession),
     revocation,
     revocationByCertificate: textOr(metadata.mtls_endpoint_aliases?.revocation_endpoint) ?? revocation,
   }
-}
-
-function forBrowsers(endpoint: unknown, issuer: string): string | undefined {
-  if (typeof endpoint !== 'string' || !URL.canParse(endpoint)) return undefined
-  // A browser is sent there with an ID Token: never in plain text, but where the issuer itself is.
-  const { protocol } = new URL(endpoint)
-  return protocol === 'https:' || protocol === new URL(issuer).protocol ? endpoint : undefined
 }
 
 function textOr(value: unknown): string | undefined {

@@ -334,6 +334,63 @@ describe('metadata', () => {
     expect(state.fetched).toBe(2)
   })
 
+  describe('that name plain http on loopback', () => {
+    const issuer = 'https://op.example.com'
+    const unsafe = 'http://127.0.0.1:8080'
+
+    /** The outcome of one question, and which URLs were sent to beside the metadata. */
+    async function asked(metadata: object, options: Partial<IntrospectionOptions> = {}) {
+      const sent: string[] = []
+      const introspect = introspectionClient(
+        {
+          issuer,
+          clientId: 'api',
+          clientAuthentication: { method: 'client_secret_post', clientSecret: SECRET },
+          fetch: async (url) => {
+            if (url.includes('.well-known')) return Response.json({ issuer, ...metadata })
+            sent.push(url)
+            return Response.json({ active: true })
+          },
+          ...options,
+        },
+        clock,
+      )
+      const outcome = await introspect('token').catch(({ reason }) => reason)
+      return { outcome, sent }
+    }
+
+    it('get no secret of an https issuer, unless that was allowed', async () => {
+      const metadata = { introspection_endpoint: `${unsafe}/introspect` }
+      expect(await asked(metadata)).toEqual({ outcome: 'metadata_incomplete', sent: [] })
+      const allowed = await asked(metadata, { dangerouslyAllowHttp: true })
+      expect(allowed).toEqual({ outcome: { active: true }, sent: [`${unsafe}/introspect`] })
+    })
+
+    it('are no alias for a client certificate either', async () => {
+      const metadata = {
+        introspection_endpoint: `${issuer}/introspect`,
+        mtls_endpoint_aliases: { introspection_endpoint: `${unsafe}/introspect` },
+      }
+      const byCertificate = await asked(metadata, { clientAuthentication: { method: 'tls_client_auth' } })
+      expect(byCertificate).toEqual({ outcome: { active: true }, sent: [`${issuer}/introspect`] })
+    })
+
+    it('are no place for keys, where those are needed', async () => {
+      const metadata = { introspection_endpoint: `${issuer}/introspect`, jwks_uri: `${unsafe}/jwks` }
+      const signed = await asked(metadata, { signed: { algorithm: 'RS256' } })
+      expect(signed).toEqual({ outcome: 'metadata_incomplete', sent: [] })
+      expect(await asked(metadata)).toEqual({ outcome: { active: true }, sent: [`${issuer}/introspect`] })
+    })
+
+    it('are asked where the option says so', async () => {
+      const introspectionEndpoint = `${unsafe}/introspect`
+      expect(await asked({}, { introspectionEndpoint })).toEqual({
+        outcome: { active: true },
+        sent: [introspectionEndpoint],
+      })
+    })
+  })
+
   it('are kept while they cannot be fetched anew, and keep no question waiting', async () => {
     const issuer = 'https://op.example.com'
     let now = 1_800_000_000

@@ -154,6 +154,20 @@ describe('requireJwt', () => {
     },
   )
 
+  it('takes no keys from plain http on loopback, where an https issuer names that', async () => {
+    const asked: string[] = []
+    const jwks = { keys: [{ ...(await exportJWK(createPublicKey(key))), kid: 'k' }] }
+    const { get } = api({
+      keys: undefined,
+      fetch: async (url: string) => {
+        asked.push(url)
+        return Response.json(url.includes('.well-known') ? { issuer: ISSUER, jwks_uri: 'http://127.0.0.1/jwks' } : jwks)
+      },
+    } as never)
+    expect(await get(await signed())).toBe(503)
+    expect(asked).toEqual([expect.stringContaining('.well-known')])
+  })
+
   /** An API that discovers its keys, and the server of it. */
   async function discovering() {
     const jwkOf = async (by: KeyObject, kid?: string) => ({ ...(await exportJWK(createPublicKey(by))), kid })
