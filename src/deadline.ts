@@ -25,6 +25,24 @@ export function elapsedBy(clock: (() => number) | undefined): () => number {
   return clock ?? monotonicSeconds
 }
 
+/** A moment by both clocks: the one can be set, the other stands still while the machine sleeps. */
+export interface Moment {
+  readonly monotonic: number
+  readonly wall: number
+}
+
+export function momentsBy(clock: () => number, monotonic: () => number): () => Moment {
+  return () => ({ monotonic: monotonic(), wall: clock() })
+}
+
+/**
+ * How long ago that was, by whichever clock says more: for what is believed only for a while. A clock that was set back
+ * makes things old, not eternal.
+ */
+export function ageOf(then: Moment, now: Moment): number {
+  return Math.max(now.monotonic - then.monotonic, Math.abs(now.wall - then.wall))
+}
+
 /** Whether it is still to come, by whosever promises. */
 export function isToCome<T>(outcome: T | Promise<T>): outcome is Promise<T> {
   return outcome instanceof Promise || (typeof outcome === 'object' && outcome !== null && 'then' in outcome)

@@ -1,7 +1,7 @@
 // The life of a cached answer: asked for once, kept for a while, weighed against the marks at every use. Knows no HTTP
 // and no authorization server; which token a mark ends is decided in login-records.ts.
 import { LRUCache } from 'lru-cache'
-import { isToCome, unlessAborted, within } from '../deadline.js'
+import { ageOf, isToCome, type Moment, momentsBy, unlessAborted, within } from '../deadline.js'
 import { LogoutError } from '../errors.js'
 import type { EventListener } from '../events.js'
 import { ExpiringMap } from '../expiring-map.js'
@@ -61,6 +61,8 @@ export interface ClaimsCacheOptions<Application> {
   readonly signOnOf: (claims: TokenClaims) => TokenSignOn
   readonly store: MarksStore | undefined
   readonly clock: () => number
+  /** Seconds that only go forward. */
+  readonly monotonic: () => number
   readonly emit: EventListener
   readonly maximumLifetimeSeconds: number
   readonly negativeLifetimeSeconds: number
@@ -75,7 +77,7 @@ interface Asked {
   /** Number of the question in this process's sequence of events. */
   readonly startedAt: number
   /** When the question began: a token's age counts from here, since the answer may be as old as that. */
-  readonly askedAt: number
+  readonly askedAt: Moment
 }
 
 interface ActiveAnswer<Application> extends Asked, TokenStanding {
@@ -86,12 +88,10 @@ interface ActiveAnswer<Application> extends Asked, TokenStanding {
   /** The marks' own clock, read before the question began: the token existed by then. */
   readonly boundAt: number
   readonly tokenExpiresAt: number
-  readonly keptUntil: number
 }
 
 interface InactiveAnswer extends Asked {
   readonly active: false
-  readonly keptUntil: number
 }
 
 type Answer<Application> = ActiveAnswer<Application> | InactiveAnswer
@@ -138,6 +138,7 @@ export class ClaimsCache<Application> {
   /** Apart, so that a flood of invented tokens pushes out no valid one. */
   readonly #inactive: LRUCache<string, InactiveAnswer>
   readonly #questions = new Map<string, Question<Application>>()
+  readonly #now: () => Moment
   readonly #marks: LocalMarks
   readonly #refusals = new ExpiringMap<Refusal>()
   readonly #warned = new Set<() => LogoutError>()
@@ -151,6 +152,7 @@ export class ClaimsCache<Application> {
       },
     })
     this.#inactive = new LRUCache({ max: options.maxNegativeEntries })
+    this.#now = momentsBy(options.clock, options.monotonic)
     this.#marks = new LocalMarks(options.clock)
   }
 
@@ -253,15 +255,22 @@ export class ClaimsCache<Application> {
   }
 
   #cached(key: string, maxAgeSeconds: number): Answer<Application> | undefined {
-    const now = this.#options.clock()
     const answer = this.#active.get(key) ?? this.#inactive.get(key)
     if (answer === undefined) return undefined
-    // A clock that was set back cannot say how old an answer is.
-    if (now < answer.askedAt || now >= answer.keptUntil) {
+    const now = this.#now()
+    if (this.#isOver(answer, now)) {
       this.#forget(key)
       return undefined
     }
-    return now - answer.askedAt < maxAgeSeconds ? answer : undefined
+    return ageOf(answer.askedAt, now) < maxAgeSeconds ? answer : undefined
+  }
+
+  /** The smaller of its `exp` and the maximum. */
+  #isOver(answer: Answer<Application>, now: Moment): boolean {
+    const { maximumLifetimeSeconds, negativeLifetimeSeconds } = this.#options
+    const age = ageOf(answer.askedAt, now)
+    if (!answer.active) return age >= negativeLifetimeSeconds
+    return age >= maximumLifetimeSeconds || answer.tokenExpiresAt <= now.wall
   }
 
   async #ask(
@@ -288,12 +297,12 @@ export class ClaimsCache<Application> {
     const { startedAt, askedAt } = question
     if (startedAt <= notBefore || startedAt < this.#marks.latestArrival) return undefined
     // What would be too old to be served from the cache is too old to be waited for.
-    const age = this.#options.clock() - askedAt
+    const age = ageOf(askedAt, this.#now())
     return age < Math.min(maxAgeSeconds, this.#options.maximumLifetimeSeconds) ? question : undefined
   }
 
   #begin(key: string, token: string, boundAt: number): Question<Application> {
-    const asked = { startedAt: this.#marks.next(), askedAt: this.#options.clock() }
+    const asked = { startedAt: this.#marks.next(), askedAt: this.#now() }
     const question = { ...asked, answer: this.#answer(key, token, asked, boundAt) }
     // A rejection is for those who wait; when all of them have gone it is nobody's.
     question.answer.catch(() => {})
@@ -321,7 +330,7 @@ export class ClaimsCache<Application> {
     return this.#questions.get(key)?.startedAt === startedAt
   }
 
-  /** What an answer is worth, and until when: the smaller of its `exp` and the maximum. */
+  /** What an answer is worth. */
   #judge(
     own: string,
     claims: TokenClaims,
@@ -329,11 +338,8 @@ export class ClaimsCache<Application> {
     asked: Asked,
     boundAt: number,
   ): Answer<Application> {
-    const { maximumLifetimeSeconds, negativeLifetimeSeconds, clock } = this.#options
     const tokenExpiresAt = expiryOf(claims.exp)
-    if (!claims.active || tokenExpiresAt <= clock()) {
-      return { ...asked, active: false, keptUntil: asked.askedAt + negativeLifetimeSeconds }
-    }
+    if (!claims.active || tokenExpiresAt <= this.#options.clock()) return { ...asked, active: false }
     this.#warnOfLifetime(tokenExpiresAt)
     return {
       ...asked,
@@ -343,13 +349,12 @@ export class ClaimsCache<Application> {
       verdict: Object.freeze({ active: true, claims, application }),
       boundAt,
       tokenExpiresAt,
-      keptUntil: Math.min(tokenExpiresAt, asked.askedAt + maximumLifetimeSeconds),
     }
   }
 
   #keep(key: string, answer: Answer<Application>): void {
     this.#forget(key)
-    if (answer.keptUntil <= this.#options.clock()) return
+    if (this.#isOver(answer, this.#now())) return
     if (!answer.active) {
       this.#inactive.set(key, answer)
       return

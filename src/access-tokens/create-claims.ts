@@ -1,6 +1,6 @@
 // Wires introspection, cache, middleware and eviction endpoint into the object an API holds. Every option, its default
 // and its boot-time check are here; no rule is.
-import { isLate, within } from '../deadline.js'
+import { elapsedBy, isLate, within } from '../deadline.js'
 import { type EventListener, emitter } from '../events.js'
 import { outline } from '../http/outline.js'
 import type { ClaimsEvictor, EndedClaims } from '../logout/claims-evictor.js'
@@ -184,13 +184,13 @@ export function createClaims<Application>(options: ClaimsOptions<Application>): 
 
 function loader<Application>(
   { introspection, enrich }: ClaimsOptions<Application>,
-  { clock, enrichTimeoutSeconds }: { readonly clock: () => number; readonly enrichTimeoutSeconds: number },
+  { clock, monotonic, enrichTimeoutSeconds }: Pick<Resolved, 'clock' | 'monotonic' | 'enrichTimeoutSeconds'>,
   emit: EventListener,
 ): LoadClaims<Application | undefined> {
   const introspect =
     'introspect' in introspection
       ? punctual(introspection)
-      : introspectionClient(introspection, clock, (error) => emit({ type: 'warning', error }))
+      : introspectionClient(introspection, clock, (error) => emit({ type: 'warning', error }), monotonic)
   return async (token) => {
     const claims = await introspect(token)
     // The text "false" is true to a program: an answer that does not say it as RFC 7662 does is none.
@@ -233,9 +233,11 @@ function resolve<Application>(options: ClaimsOptions<Application>) {
     throw new TypeError('store must be the logout store that the receiver writes to')
   }
   const clock = options.clock ?? (() => Date.now() / 1000)
-  return { ...numbersOf(options), clock, store: options.store, toleranceSeconds: DEFAULT_TOLERANCE_SECONDS }
+  const clocks = { clock, monotonic: elapsedBy(options.clock) }
+  return { ...numbersOf(options), ...clocks, store: options.store, toleranceSeconds: DEFAULT_TOLERANCE_SECONDS }
 }
 
+type Resolved = ReturnType<typeof resolve>
 type Numbers = Record<keyof typeof DEFAULTS | 'marksLifetimeSeconds', number>
 
 function numbersOf(options: Partial<Numbers>): Numbers {

@@ -10,7 +10,7 @@ import {
   validateApplicationLevelSignature,
   WWWAuthenticateChallengeError,
 } from 'oauth4webapi'
-import { milliseconds, unlessAborted } from '../deadline.js'
+import { elapsedBy, milliseconds, unlessAborted } from '../deadline.js'
 import { LogoutError } from '../errors.js'
 import type { Fetch } from '../http/fetched-documents.js'
 import { outline, statusOf } from '../http/outline.js'
@@ -66,17 +66,18 @@ const SIGNED_TYPE = 'application/token-introspection+jwt'
 
 /**
  * `TypeError` where the options cannot work. `clock` is the one clock; signed answers and client assertions use it too.
- * `warn` hears what a server does to every token.
+ * `warn` hears what a server does to every token. `monotonic`: seconds that only go forward, for pauses.
  */
 export function introspectionClient(
   options: IntrospectionOptions,
   clock: () => number,
   warn: (error: LogoutError) => void = () => {},
+  monotonic = elapsedBy(clock),
 ): Introspect {
   assertUsable(options)
   const authentication = clientAuth(options.clientAuthentication, 'introspection.clientAuthentication')
   const timeoutSeconds = options.timeoutSeconds ?? DEFAULT_TIMEOUT_SECONDS
-  const metadata = serverMetadata({ ...options, ...knownOf(options), timeoutSeconds, clock })
+  const metadata = serverMetadata({ ...options, ...knownOf(options), timeoutSeconds, monotonic })
   const watch = audienceWatch(options, clock, warn)
   return async (token) => {
     const signal = AbortSignal.timeout(milliseconds(timeoutSeconds))

@@ -2,7 +2,7 @@
 // token; knows no authorization server and keeps nothing.
 import { isDeepStrictEqual } from 'node:util'
 import { decodeJwt } from 'jose/jwt/decode'
-import { isToCome, within } from '../deadline.js'
+import { elapsedBy, isToCome, within } from '../deadline.js'
 import type { LogoutError } from '../errors.js'
 import { type EventListener, emitter } from '../events.js'
 import { assertConnect } from '../http/node.js'
@@ -195,7 +195,7 @@ export function createJwtCheck(options: JwtCheckOptions): JwtCheck {
           .catch(next)
       }
     },
-    requireJwt: (route) => requireJwt(isEnded, keep, route, clock),
+    requireJwt: (route) => requireJwt(isEnded, keep, route, clock, elapsedBy(options.clock)),
     tokenOf,
   }
 

@@ -4,7 +4,7 @@
 import { randomUUID } from 'node:crypto'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { JWTVerifyGetKey } from 'jose'
-import { isToCome, monotonicSeconds } from '../deadline.js'
+import { isToCome, type Moment, momentsBy, monotonicSeconds } from '../deadline.js'
 import { NoVerdictError } from '../errors.js'
 import { ExpiringMap } from '../expiring-map.js'
 import { readNodeBody } from '../http/bounded-body.js'
@@ -88,11 +88,6 @@ const NAMES: OptionNames<RelayReceiverOptions> = {
  */
 const SET_SECONDS = 10
 
-interface Moment {
-  readonly monotonic: number
-  readonly wall: number
-}
-
 /** What this process was told while its clocks went on side by side. */
 interface Told {
   /** A process that has forgotten what it was told says so by another name. */
@@ -129,9 +124,15 @@ export function createRelayReceiver(options: RelayReceiverOptions): RelayReceive
   } = options
   const keys =
     options.keys === undefined
-      ? publishedKeys({ issuer, jwksUri: options.jwksUri ?? '', timeoutSeconds: KEYS_TIMEOUT_SECONDS, clock })
+      ? publishedKeys({
+          issuer,
+          jwksUri: options.jwksUri ?? '',
+          timeoutSeconds: KEYS_TIMEOUT_SECONDS,
+          clock,
+          monotonic,
+        })
       : givenKeys(options.keys)
-  const moment = (): Moment => ({ monotonic: monotonic(), wall: clock() })
+  const moment = momentsBy(clock, monotonic)
   const steadyFrom = (began: Moment) => () => began.wall + monotonic() - began.monotonic
   const begun = (began: Moment): Told => {
     const steady = steadyFrom(began)

@@ -5,7 +5,7 @@ import type { JWTPayload, JWTVerifyGetKey, JWTVerifyOptions, ProtectedHeaderPara
 import { decodeProtectedHeader } from 'jose/decode/protected_header'
 import { decodeJwt } from 'jose/jwt/decode'
 import { LRUCache } from 'lru-cache'
-import { isToCome } from '../deadline.js'
+import { ageOf, isToCome, type Moment, momentsBy } from '../deadline.js'
 import type { Fetch } from '../http/fetched-documents.js'
 import { safeUrl, safeUrlOption } from '../http/safe-url.js'
 import { sha256, tokenKey } from '../marks/target.js'
@@ -69,8 +69,8 @@ interface Verified {
   readonly claims: TokenClaims
   /** The keys of the token itself. */
   readonly own: readonly string[]
-  readonly at: number
-  readonly until: number
+  readonly at: Moment
+  readonly expiresAt: number
 }
 
 /** `isEnded` is asked of tokens that are good otherwise. Answers as `requireToken` does. */
@@ -79,10 +79,11 @@ export function requireJwt<Req extends TokenRequest>(
   keep: (req: Req, token: AccessToken<undefined>) => void,
   options: RequireJwtOptions<Req>,
   clock: () => number,
+  monotonic: () => number,
 ): TokenHandler<Req> {
   assertUsable(options)
   const route = bearerRoute(options, 'requireJwt')
-  const verify = verifier(options, clock)
+  const verify = verifier(options, clock, monotonic)
   const admitted = (req: Req, { claims }: Verified, ended: boolean) =>
     ended ? INVALID_TOKEN : route.admitted(req, { claims, application: undefined })
   const unended = (req: Req, verified: Verified | undefined) => {
@@ -100,10 +101,10 @@ export function requireJwt<Req extends TokenRequest>(
 }
 
 /** The claims of a token that passes RFC 9068 4, or nothing. Rejects where the keys cannot be had. */
-function verifier(options: RequireJwtOptions<never>, clock: () => number) {
+function verifier(options: RequireJwtOptions<never>, clock: () => number, monotonic: () => number) {
   const { issuer, audience, algorithms = ALGORITHMS, additionalTyp, clockToleranceSeconds } = options
   const types = ['at+jwt', 'application/at+jwt', ...(additionalTyp === undefined ? [] : [additionalTyp.toLowerCase()])]
-  const keys = options.keys === undefined ? remoteKeys(options, clock) : givenKeys(options.keys)
+  const keys = options.keys === undefined ? remoteKeys(options, clock, monotonic) : givenKeys(options.keys)
   const tolerance = clockToleranceSeconds ?? DEFAULT_TOLERANCE_SECONDS
   const audiences = typeof audience === 'string' ? [audience] : [...audience]
   const rules: JWTVerifyOptions = {
@@ -130,23 +131,23 @@ function verifier(options: RequireJwtOptions<never>, clock: () => number) {
     return found !== undefined && isMeant(found.protectedHeader, found.payload, now) ? found.payload : undefined
   }
   const verified = new LRUCache<string, Verified>({ max: MOST_VERIFIED })
-  const verifiedNow = async (token: string, key: string, now: number): Promise<Verified | undefined> => {
-    const payload = await verify(token, now)
+  const moment = momentsBy(clock, monotonic)
+  const verifiedNow = async (token: string, key: string, at: Moment): Promise<Verified | undefined> => {
+    const payload = await verify(token, at.wall)
     if (payload === undefined) return undefined
     const claims = { ...payload, active: true }
     deepFreeze(claims)
-    const until = Math.min(expiryOf(claims.exp), now + VERIFIED_SECONDS)
-    const found = { claims, own: ownKeys(tokenKey(token)), at: now, until }
+    const found = { claims, own: ownKeys(tokenKey(token)), at, expiresAt: expiryOf(claims.exp) }
     verified.set(key, found)
     return found
   }
   return (token: string): Verified | Promise<Verified | undefined> => {
-    const now = clock()
+    const now = moment()
     // By the whole text: under a forged signature nothing is found.
     const key = sha256(token)
     const known = verified.get(key)
-    // A clock that was set back cannot say how long ago that was.
-    return known !== undefined && now >= known.at && now < known.until ? known : verifiedNow(token, key, now)
+    const isGood = known !== undefined && now.wall < known.expiresAt && ageOf(known.at, now) < VERIFIED_SECONDS
+    return isGood ? known : verifiedNow(token, key, now)
   }
 }
 
@@ -171,9 +172,9 @@ function decoded(token: string) {
   }
 }
 
-function remoteKeys(options: RequireJwtOptions<never>, clock: () => number): KeysToTry {
+function remoteKeys(options: RequireJwtOptions<never>, clock: () => number, monotonic: () => number): KeysToTry {
   const { issuer, discovery, jwksUri, fetch, timeoutSeconds = DEFAULT_TIMEOUT_SECONDS, dangerouslyAllowHttp } = options
-  const how = { discovery, fetch, timeoutSeconds, dangerouslyAllowHttp, clock }
+  const how = { discovery, fetch, timeoutSeconds, dangerouslyAllowHttp, monotonic }
   const metadata = serverMetadata({ issuer, given: {}, needed: ['jwks_uri'], ...how })
   const discovered = async (signal: AbortSignal): Promise<string> => {
     const { jwks_uri: uri } = await metadata.get(signal)
@@ -181,7 +182,7 @@ function remoteKeys(options: RequireJwtOptions<never>, clock: () => number): Key
     metadata.doubt()
     return safeUrl(uri, dangerouslyAllowHttp === true)
   }
-  return publishedKeys({ issuer, jwksUri: jwksUri ?? discovered, fetch, timeoutSeconds, clock })
+  return publishedKeys({ issuer, jwksUri: jwksUri ?? discovered, fetch, timeoutSeconds, clock, monotonic })
 }
 
 const NAMES: OptionNames<RequireJwtOptions> = {

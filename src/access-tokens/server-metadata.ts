@@ -20,7 +20,8 @@ export interface MetadataOptions {
   readonly dangerouslyAllowHttp?: boolean | undefined
   /** Deadline of a discovery that nobody's question waits for. */
   readonly timeoutSeconds: number
-  readonly clock: () => number
+  /** Seconds that only go forward. */
+  readonly monotonic: () => number
 }
 
 export interface ServerMetadata {
@@ -43,15 +44,15 @@ export interface ServerMetadata {
 const DOUBTED_AFTER_SECONDS = 60
 
 export function serverMetadata(options: MetadataOptions): ServerMetadata {
-  const { issuer, discovery, fetch, given, needed, dangerouslyAllowHttp = false, timeoutSeconds, clock } = options
+  const { issuer, discovery, fetch, given, needed, dangerouslyAllowHttp = false, timeoutSeconds, monotonic } = options
   const known = { issuer, ...given }
   if (needed.every((member) => given[member] !== undefined)) return { get: async () => known, doubt: async () => {} }
   let discovered: { readonly at: number; readonly metadata: AuthorizationServer } | undefined
   let isDoubted = false
   // Whoever sends a token of any kind can cause it.
-  const question = new OneQuestion<AuthorizationServer>(clock)
+  const question = new OneQuestion<AuthorizationServer>(monotonic)
   const discover = async (signal: AbortSignal): Promise<AuthorizationServer> => {
-    const at = clock()
+    const at = monotonic()
     const found = await fetchMetadata(issuer, { kind: discovery, signal, fetch })
     const metadata = { ...withoutUnsafe(found, dangerouslyAllowHttp), ...given }
     if (needed.some((member) => metadata[member] === undefined)) throw noVerdict('metadata_incomplete')
@@ -69,7 +70,7 @@ export function serverMetadata(options: MetadataOptions): ServerMetadata {
     },
     async doubt() {
       if (discovered === undefined) return
-      isDoubted ||= Math.abs(clock() - discovered.at) >= DOUBTED_AFTER_SECONDS
+      isDoubted ||= Math.abs(monotonic() - discovered.at) >= DOUBTED_AFTER_SECONDS
       if (isDoubted) await discoverAnew().catch(() => {})
     },
   }

@@ -23,6 +23,8 @@ export interface PublishedKeysOptions {
   readonly fetch?: Fetch | undefined
   readonly timeoutSeconds: number
   readonly clock: () => number
+  /** Seconds that only go forward. */
+  readonly monotonic: () => number
 }
 
 /** A JWT need not say which key signed it, and a server has two or three of one kind. */
@@ -61,7 +63,8 @@ export async function verifiedJwt(
  * what names it, is looked for anew: within a budget that no number of tokens can stretch, and until it was looked for
  * there is no verdict.
  */
-export function publishedKeys({ issuer, jwksUri, fetch, timeoutSeconds, clock }: PublishedKeysOptions): KeysToTry {
+export function publishedKeys(options: PublishedKeysOptions): KeysToTry {
+  const { issuer, jwksUri, fetch, timeoutSeconds, clock, monotonic } = options
   const source: FetchedKeysSource = {
     client: { issuer, clientId: '' },
     jwksUri,
@@ -70,7 +73,7 @@ export function publishedKeys({ issuer, jwksUri, fetch, timeoutSeconds, clock }:
     requestTimeoutSeconds: timeoutSeconds,
     transientFailureStatus: 503,
   }
-  const fetched = new FetchedKeys(source, clock, new LookupBudget(clock), false)
+  const fetched = new FetchedKeys(source, clock, new LookupBudget(monotonic), false)
   return async function* ({ alg, kid }) {
     const choice = { alg, kid, mostTried: MOST_TRIED }
     let lookup: KeyLookup | undefined = await fetched.keyFor(choice, fetched.asOf, undefined)

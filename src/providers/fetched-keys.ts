@@ -2,7 +2,7 @@
 // asked for them. Knows no token.
 import type { LocalJWKSet } from 'jose'
 import { createLocalJWKSet } from 'jose/jwks/local'
-import { type GiveUp, milliseconds, unlessAborted } from '../deadline.js'
+import { ageOf, type GiveUp, type Moment, milliseconds, momentsBy, unlessAborted } from '../deadline.js'
 import { type Fetch, fetchDocument } from '../http/fetched-documents.js'
 import { safeUrlOf } from '../http/safe-url.js'
 import { jsonObjectIn, own } from '../json-object.js'
@@ -36,7 +36,7 @@ export interface FetchedKeysSource {
 interface KeySet {
   readonly keySet: LocalJWKSet
   readonly keyIds: ReadonlySet<string>
-  readonly fetchedAt: number
+  readonly fetchedAt: Moment
   /** Which fetch brought it: 1, 2, 3 … */
   readonly fetchNumber: number
 }
@@ -48,21 +48,21 @@ interface KeySet {
 export class FetchedKeys {
   /** How they are fetched; the place stays the same. */
   source: FetchedKeysSource
-  readonly #clock: () => number
+  readonly #now: () => Moment
   readonly #lookups: LookupBudget
   readonly #isOld: boolean
   readonly #question: OneQuestion<KeySet>
   #keys: KeySet | undefined
   /** The OP was reached since those keys, and had none. */
   #hasNone = false
-  #discovered: { readonly jwksUri: string; readonly fetchedAt: number } | undefined
+  #discovered: { readonly jwksUri: string; readonly fetchedAt: Moment } | undefined
   #discoveredSids: boolean | undefined
   #begunFetches = 0
 
   /** `isOld`: these keys were known here before and forgotten, so their budget pays for the first fetch too. */
   constructor(source: FetchedKeysSource, clock: () => number, lookups: LookupBudget, isOld: boolean) {
     this.source = source
-    this.#clock = clock
+    this.#now = momentsBy(clock, lookups.monotonic)
     this.#lookups = lookups
     this.#isOld = isOld
     this.#question = new OneQuestion(lookups.monotonic)
@@ -113,7 +113,7 @@ export class FetchedKeys {
   }
 
   get fetchedAt(): number | undefined {
-    return this.#keys?.fetchedAt
+    return this.#keys?.fetchedAt.wall
   }
 
   /** Whether the OP's metadata say that its Logout Tokens can name a `sid` (BCL 2.1); absent where none were read. */
@@ -179,7 +179,7 @@ export class FetchedKeys {
     this.#begunFetches += 1
     const fetchNumber = this.#begunFetches
     const signal = AbortSignal.timeout(milliseconds(this.source.requestTimeoutSeconds))
-    const fetchedAt = this.#clock()
+    const fetchedAt = this.#now()
     try {
       const { jwksUri: given = () => this.#discoveredUri(signal) } = this.source
       const jwksUri = typeof given === 'string' ? given : await given(signal)
@@ -199,7 +199,7 @@ export class FetchedKeys {
     if (this.#discovered !== undefined && this.#isWithin(USABLE_SECONDS, this.#discovered.fetchedAt)) {
       return this.#discovered.jwksUri
     }
-    const fetchedAt = this.#clock()
+    const fetchedAt = this.#now()
     const jwksUri = await this.#discover(signal)
     this.#discovered = { jwksUri, fetchedAt }
     return jwksUri
@@ -246,9 +246,8 @@ export class FetchedKeys {
     return this.#keys !== undefined && this.#keys.fetchNumber > asOf
   }
 
-  /** A clock that was set back makes things old, not eternal. */
-  #isWithin(seconds: number, since: number): boolean {
-    return Math.abs(this.#clock() - since) < seconds
+  #isWithin(seconds: number, since: Moment): boolean {
+    return ageOf(since, this.#now()) < seconds
   }
 }
 

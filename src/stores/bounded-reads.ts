@@ -1,6 +1,6 @@
 // Reading marks without asking the store each time: a replica that follows its log, and the rule for when it may be
 // believed. Knows no database; everything that is written goes to the store at once.
-import { isLate, LONGEST_DELAY_SECONDS, monotonicSeconds, within } from '../deadline.js'
+import { isLate, LONGEST_DELAY_SECONDS, type Moment, monotonicSeconds, within } from '../deadline.js'
 import { MarksByKey } from '../marks/marks-by-key.js'
 import type { TargetKey } from '../marks/target.js'
 import { assertNumber, assertOptions, type OptionNames } from '../option-checks.js'
@@ -83,11 +83,6 @@ const LONGEST_PATIENCE_SECONDS = 480
  * pause a hundred logouts in a second are a hundred pulls in that second for each node there is.
  */
 const DOORBELL_SECONDS = 0.1
-
-interface Moment {
-  readonly monotonic: number
-  readonly wall: number
-}
 
 interface Followed {
   readonly cursor: string

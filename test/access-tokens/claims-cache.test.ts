@@ -1,6 +1,6 @@
 // What the claims cache promises, sentence by sentence. The orders of overlapping steps are in interleavings.test.ts.
 import { inspect } from 'node:util'
-import { describe, expect, it } from 'vitest'
+import { afterEach, describe, expect, it, vi } from 'vitest'
 import { createClaims } from '../../src/access-tokens/index.js'
 import { targetKey, tokenKey } from '../../src/marks/target.js'
 import { memoryStore } from '../../src/stores/memory-store.js'
@@ -20,6 +20,8 @@ import {
 } from './hand-run.js'
 
 const DAY = 86_400
+
+afterEach(() => void vi.useRealTimers())
 
 describe('no request that starts after a mark is let in on claims that it covers', () => {
   it('with evict, at once', async () => {
@@ -551,5 +553,35 @@ describe('one question per token and epoch', () => {
     server.answerNext(active())
     expect((await later).active).toBe(true)
     expect(claims.size.questions).toBe(0)
+  })
+})
+
+describe('where the clock of the machine is put back', () => {
+  it.each([
+    ['an answer', active(), 60],
+    ['a refusal', { active: false }, 5],
+  ])('%s is not kept for longer', async (_what, answer, lifetimeSeconds) => {
+    vi.useFakeTimers({ toFake: ['Date', 'performance'], now: NOW * 1000 })
+    const { introspection, asked } = promptServer(() => answer)
+    const claims = createClaims({ introspection })
+    await isActive(claims)
+    vi.advanceTimersByTime(lifetimeSeconds * 1000 - 1)
+    vi.setSystemTime(NOW * 1000 + 1000)
+    await isActive(claims)
+    expect(asked).toHaveLength(1)
+    vi.advanceTimersByTime(1)
+    await isActive(claims)
+    expect(asked).toHaveLength(2)
+  })
+
+  it('one that may be so old is not older', async () => {
+    vi.useFakeTimers({ toFake: ['Date', 'performance'], now: NOW * 1000 })
+    const { introspection, asked } = promptServer(() => active())
+    const claims = createClaims({ introspection })
+    await claims.lookup('token')
+    vi.advanceTimersByTime(10_000)
+    vi.setSystemTime(NOW * 1000 + 1000)
+    await claims.lookup('token', { maxAgeSeconds: 10 })
+    expect(asked).toHaveLength(2)
   })
 })

@@ -4,7 +4,7 @@ import type { AddressInfo } from 'node:net'
 import { inspect } from 'node:util'
 import { exportJWK, generateKeyPair, type JWTPayload, SignJWT } from 'jose'
 import Provider from 'oidc-provider'
-import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it, onTestFinished, vi } from 'vitest'
 import { createClaims } from '../../src/access-tokens/index.js'
 import { type IntrospectionOptions, introspectionClient } from '../../src/access-tokens/introspection.js'
 
@@ -389,6 +389,34 @@ describe('metadata', () => {
         sent: [introspectionEndpoint],
       })
     })
+  })
+
+  it('are fetched anew after that time, though the clock of the machine was put back', async () => {
+    onTestFinished(() => void vi.useRealTimers())
+    vi.useFakeTimers({ toFake: ['Date', 'performance'] })
+    const issuer = 'https://op.example.com'
+    const [began, state] = [Date.now(), { at: '/introspect', fetched: 0 }]
+    const { dangerouslyAllowHttp: _, ...client } = CLIENT
+    const claims = createClaims({
+      introspection: {
+        issuer,
+        ...client,
+        fetch: async (url) => {
+          if (url.includes('.well-known')) {
+            state.fetched += 1
+            return Response.json({ issuer, introspection_endpoint: issuer + state.at })
+          }
+          return url === issuer + state.at ? Response.json({ active: false }) : new Response(null, { status: 404 })
+        },
+      },
+    })
+    expect(await claims.lookup('token')).toEqual({ active: false })
+    state.at = '/v2/introspect'
+    vi.advanceTimersByTime(60_000)
+    vi.setSystemTime(began + 30_000)
+    await expect(claims.lookup('another')).rejects.toMatchObject({ reason: 'introspection_failed' })
+    expect(await claims.lookup('another')).toEqual({ active: false })
+    expect(state.fetched).toBe(2)
   })
 
   it('are kept while they cannot be fetched anew, and keep no question waiting', async () => {

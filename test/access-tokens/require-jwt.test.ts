@@ -3,8 +3,9 @@ import { createHmac, createPublicKey, type KeyObject } from 'node:crypto'
 import express from 'express'
 import { createLocalJWKSet, exportJWK, SignJWT } from 'jose'
 import request from 'supertest'
-import { beforeAll, describe, expect, it } from 'vitest'
-import type { RequireJwtOptions } from '../../src/access-tokens/index.js'
+import { afterEach, beforeAll, describe, expect, it, vi } from 'vitest'
+import { createJwtCheck, type RequireJwtOptions } from '../../src/access-tokens/index.js'
+import { memoryStore } from '../../src/stores/memory-store.js'
 import { rsaKeyPair } from '../../src/testing/key-pair.js'
 import { ISSUER, NOW } from './hand-run.js'
 import { checkOver, claimsOf } from './local-check.js'
@@ -20,6 +21,8 @@ describe('requireJwt', () => {
     const keys = [{ ...(await exportJWK(createPublicKey(key))), kid: 'k', alg: 'RS256' }]
     route = { issuer: ISSUER, audience: 'https://api.example.com', keys: createLocalJWKSet({ keys }) }
   })
+
+  afterEach(() => void vi.useRealTimers())
 
   const signed = (payload: Record<string, unknown> = {}, header: Record<string, unknown> = {}, by = key) =>
     new SignJWT(claimsOf(payload)).setProtectedHeader({ alg: 'RS256', typ: 'at+jwt', kid: 'k', ...header }).sign(by)
@@ -116,6 +119,28 @@ describe('requireJwt', () => {
     expect([await get(token), await get(`${token.slice(0, -8)}AAAAAAAA`)]).toEqual([200, 401])
     await logOut({ sid: 's1' })
     expect(await get(token)).toBe(401)
+  })
+
+  it('verifies it again after a minute, though the clock of the machine was put back', async () => {
+    vi.useFakeTimers({ toFake: ['Date', 'performance'], now: NOW * 1000 })
+    let verified = 0
+    const keys: RequireJwtOptions['keys'] = (header, token) => {
+      verified += 1
+      return route.keys?.(header, token) ?? Promise.reject(new Error('no keys'))
+    }
+    const app = express().get(
+      '/',
+      createJwtCheck({ store: memoryStore() }).requireJwt({ ...route, keys }),
+      (_, res) => {
+        res.end()
+      },
+    )
+    const token = await signed()
+    const get = async () => (await request(app).get('/').set('Authorization', `Bearer ${token}`)).status
+    expect([await get(), verified]).toEqual([200, 1])
+    vi.advanceTimersByTime(60_000)
+    vi.setSystemTime(NOW * 1000 + 30_000)
+    expect([await get(), verified]).toEqual([200, 2])
   })
 
   it('asks for scope and proof as requireToken does', async () => {

@@ -27,7 +27,7 @@ async function pair(kid?: string) {
 
 /** A server whose keys are `state.jwks`, and what becomes of a token. */
 function server(...keys: readonly JWK[]) {
-  const state = { jwks: { keys: [...keys] } as JSONWebKeySet, asked: 0, isUp: true }
+  const state = { jwks: { keys: [...keys] } as JSONWebKeySet, asked: 0, isUp: true, putBack: 0 }
   const clock = handClock()
   const published = publishedKeys({
     issuer: 'https://op.example.com',
@@ -38,7 +38,8 @@ function server(...keys: readonly JWK[]) {
       return Response.json(state.jwks)
     },
     timeoutSeconds: 1.0001,
-    clock,
+    clock: () => clock() - state.putBack,
+    monotonic: clock,
   })
   return { state, clock, ask: (token: string) => outcomeOf(verifiedJwt(token, published, RULES)) }
 }
@@ -62,6 +63,17 @@ describe('published keys', () => {
     clock.advance(1)
     for (const _ of [1, 2]) expect(await ask(token)).toBe('good')
     expect(state.asked).toBe(2)
+  })
+
+  it('that cannot be had are asked for again after that time, though the clock was put back meanwhile', async () => {
+    const own = await pair()
+    const { state, clock, ask } = server(own.jwk)
+    state.isUp = false
+    expect(await ask(await own.sign())).toBe('keys_unavailable')
+    state.isUp = true
+    clock.advance(1)
+    state.putBack = 1
+    expect(await ask(await own.sign())).toBe('good')
   })
 
   it('are all tried where a token names none of them', async () => {

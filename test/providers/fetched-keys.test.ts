@@ -224,6 +224,16 @@ describe('age', () => {
     expect(await ruleOf(verify())).toEqual(KEY_UNKNOWN)
   })
 
+  it('over an hour, though the clock was put back by half of that: fetched first', async () => {
+    const scene = await Scene.open()
+    const withdrawn = await scene.op.mint.logoutToken()
+    await scene.verify()
+    await scene.op.rotateKeys()
+    scene.now += 3600
+    scene.putForward = -1800
+    expect(await ruleOf(verifyLogoutToken(withdrawn, { directory: scene.directory, now: NOW }))).toEqual(KEY_UNKNOWN)
+  })
+
   it('over an hour and the OP down: used all the same, for a day', async () => {
     const scene = await Scene.open()
     await scene.verify()
