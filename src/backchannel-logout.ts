@@ -1,6 +1,6 @@
 // Wires the rooms into the object that users hold. Every decision is made further down.
 
-import { elapsedBy, milliseconds, monotonicSeconds, within } from './deadline.js'
+import { milliseconds, monotonicSeconds, within } from './deadline.js'
 import { LogoutError } from './errors.js'
 import { emitter, type LogoutReason } from './events.js'
 import { inFrontOf } from './http/listener.js'
@@ -57,8 +57,9 @@ export function createBackchannelLogout<Req = unknown>(given: BackchannelLogoutO
   const options = resolveOptions(given)
   const { store, clock, claims, onSessionsEnded, sessionLifetimeSeconds, stepTimeoutSeconds, retryForSeconds } = options
   const { sessions } = given
+  const { monotonic } = options
   const storeClock = new StoreClock(clock)
-  const directory = providerDirectory(options.provider, { clock: options.clock })
+  const directory = providerDirectory(options.provider, { clock, monotonic })
   const storeIsOwn = isMemoryStore(store)
   const mistakes = watchMistakes({
     emit: emitter(listenerOf(options)),
@@ -74,14 +75,14 @@ export function createBackchannelLogout<Req = unknown>(given: BackchannelLogoutO
   if (storeIsOwn && sessions?.outlivesProcess) queueMicrotask(() => mistakes.report('store_not_shared'))
   const memory = memoryOf(sessions?.sessionStore)
   const identity = identityOf(directory.configured())
-  const deniedHere = memory.deniedBy(identity, store, clock)
+  const deniedHere = memory.deniedBy(identity, store, monotonic)
   const destroySession = async (sessionId: string) => sessions?.destroy(sessionId)
   // A sign-on ends by the store's clock and a mark by what is known of it here: so a mark is kept longer than either.
   const marksLifetimeSeconds =
     Math.max(sessionLifetimeSeconds, claims?.marksLifetimeSeconds ?? LONGEST_TOKEN_SECONDS) + DEFAULT_TOLERANCE_SECONDS
   const elsewhere = endsElsewhere({ ...options, onWarning: warn })
   const tell = tellLogout(options.onLogout, { emit, stepTimeoutSeconds })
-  const endpointsOf = logoutEndpoints(elapsedBy(options.clock))
+  const endpointsOf = logoutEndpoints(monotonic)
   const providerOf = async ({ issuer, clientId }: Client) =>
     (await directory.forIssuer(issuer)).find(({ client }) => client.clientId === clientId)
   const revoke = tokenRevocation({

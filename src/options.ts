@@ -1,6 +1,6 @@
 // Every option of the receiver, its default, and the check it passes when the app boots.
 
-import { LONGEST_DELAY_SECONDS } from './deadline.js'
+import { elapsedBy, LONGEST_DELAY_SECONDS } from './deadline.js'
 import type { EventListener } from './events.js'
 import type { ClaimsEvictor } from './logout/claims-evictor.js'
 import type { OnLogout } from './logout/logged-out.js'
@@ -114,6 +114,7 @@ export function resolveOptions<Req>(options: BackchannelLogoutOptions<Req>) {
     ...DEFAULTS,
     ...withoutUndefined(options),
     clock,
+    monotonic: elapsedBy(options.clock),
     store: options.store ?? memoryStore({ clock }),
   }
   const delay = { above: 0, most: LONGEST_DELAY_SECONDS }

@@ -21,15 +21,16 @@ export interface Denial {
 }
 
 export class DeniedHere {
-  readonly #clock: () => number
+  readonly #monotonic: () => number
   readonly #denials = new Map<string, Set<Denial>>()
   readonly #endedIds = new ExpiringMap<{ readonly expiresAt: number }>()
   #receivers = 0
   /** Until then a session is remembered, or a request may be under way at a receiver that was closed. */
   #neededUntil = Number.NEGATIVE_INFINITY
 
-  constructor(clock: () => number) {
-    this.#clock = clock
+  /** Seconds that only go forward: a clock that is set must not end what is denied. */
+  constructor(monotonic: () => number) {
+    this.#monotonic = monotonic
   }
 
   /** One more receiver denies by this. */
@@ -39,12 +40,12 @@ export class DeniedHere {
 
   closed(): void {
     this.#receivers -= 1
-    this.#neededUntil = Math.max(this.#neededUntil, this.#clock() + REMEMBERED_SECONDS)
+    this.#neededUntil = Math.max(this.#neededUntil, this.#monotonic() + REMEMBERED_SECONDS)
   }
 
   /** A mark is denied that the store may not have. */
   hasDenials(): boolean {
-    const now = this.#clock()
+    const now = this.#monotonic()
     for (const denials of this.#denials.values()) {
       for (const { expiresAt } of denials) if (expiresAt > now) return true
     }
@@ -53,7 +54,7 @@ export class DeniedHere {
 
   /** Its receivers are closed, and nothing in it is live: it may be forgotten. */
   isOver(): boolean {
-    return this.#receivers <= 0 && this.#neededUntil <= this.#clock() && !this.hasDenials()
+    return this.#receivers <= 0 && this.#neededUntil <= this.#monotonic() && !this.hasDenials()
   }
 
   /** Denies what this mark covers until it is released. */
@@ -71,7 +72,7 @@ export class DeniedHere {
   /** Now, or after so many seconds. */
   release(denial: Denial, afterSeconds = 0): void {
     if (afterSeconds > 0) {
-      denial.expiresAt = this.#clock() + afterSeconds
+      denial.expiresAt = this.#monotonic() + afterSeconds
       return
     }
     const { key } = denial.mark
@@ -85,7 +86,7 @@ export class DeniedHere {
   }
 
   #under(key: string): readonly Denial[] {
-    const now = this.#clock()
+    const now = this.#monotonic()
     const denials = [...(this.#denials.get(key) ?? [])]
     for (const denial of denials) if (denial.expiresAt <= now) this.release(denial)
     return denials.filter(({ expiresAt }) => expiresAt > now)
@@ -93,7 +94,7 @@ export class DeniedHere {
 
   /** `forSeconds`: where its end may not be marked in the store, nor its row destroyed. */
   sessionEnded(sessionId: string, forSeconds = REMEMBERED_SECONDS): void {
-    const now = this.#clock()
+    const now = this.#monotonic()
     const expiresAt = now + forSeconds
     this.#endedIds.set(sessionId, { expiresAt }, now)
     this.#neededUntil = Math.max(this.#neededUntil, expiresAt)
@@ -105,7 +106,7 @@ export class DeniedHere {
   }
 
   wasEnded(sessionId: string): boolean {
-    return this.#endedIds.get(sessionId, this.#clock()) !== undefined
+    return this.#endedIds.get(sessionId, this.#monotonic()) !== undefined
   }
 }
 

@@ -36,11 +36,11 @@ export class SessionStoreMemory {
    * Receivers of the same clients, or where these are not known of the same logout store, deny the same. Each that asks
    * says `closed` to it when it is closed: what nobody needs any more is forgotten as others come.
    */
-  deniedBy(clients: string | undefined, store: LogoutStore, clock: () => number): DeniedHere {
+  deniedBy(clients: string | undefined, store: LogoutStore, monotonic: () => number): DeniedHere {
     for (const [key, denied] of this.#deniedByClients) if (denied.isOver()) this.#deniedByClients.delete(key)
     for (const denied of this.#denied) if (denied.isOver()) this.#denied.delete(denied)
     const known = clients === undefined ? this.#deniedByStore.get(store) : this.#deniedByClients.get(clients)
-    const denied = known ?? new DeniedHere(clock)
+    const denied = known ?? new DeniedHere(monotonic)
     denied.opened()
     this.#denied.add(denied)
     if (clients === undefined) this.#deniedByStore.set(store, denied)

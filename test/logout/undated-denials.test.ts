@@ -38,6 +38,7 @@ class World {
 
   constructor() {
     vi.spyOn(performance, 'now').mockImplementation(() => this.now * 1000)
+    vi.spyOn(Date, 'now').mockImplementation(() => (this.now - this.behind) * 1000)
     const { inner } = this
     this.store = Object.assign(Object.create(inner), {
       ...Object.fromEntries(
@@ -70,9 +71,8 @@ class World {
   }
 
   receiver(): Logout {
-    const clock = () => this.now - this.behind
     const sessions = expressSessions(this.rows)
-    const logout = createBackchannelLogout({ provider, store: this.store, sessions, clock, warnings: false })
+    const logout = createBackchannelLogout({ provider, store: this.store, sessions, warnings: false })
     toClose.push(logout as Logout)
     return logout as Logout
   }
@@ -80,7 +80,7 @@ class World {
   /** Of a session that another process bound: a row, and what the store has of it. */
   async boundElsewhere(sessionId: string): Promise<void> {
     this.rows.set(sessionId, { cookie: { originalMaxAge: null }, user: 'alice' } as never)
-    const times = { issuedAt: this.now, expiresAt: this.now + 1000 }
+    const times = { issuedAt: this.now, expiresAt: this.now + 100_000 }
     await this.inner.bind({ sessionId, subKey: subKey(provider, 'alice'), ...times })
   }
 
@@ -128,6 +128,16 @@ describe('a logout that the store did not take', () => {
     expect(await world.isServed('earlier')).toBe(false)
   })
 
+  it('ends what came before it for as long as it would be tried, though the clock is set forward by an hour', async () => {
+    const world = new World()
+    await world.boundElsewhere('earlier')
+    world.now += 1
+    const logout = await denied(world)
+    logout.close()
+    world.behind = -3600
+    expect(await world.isServed('earlier')).toBe(false)
+  })
+
   it('ends no later login at a receiver that is made once more', async () => {
     const world = new World()
     await denied(world)
@@ -171,5 +181,18 @@ describe('a logout that the store did not take', () => {
     await expect(world.isServed('later')).rejects.toMatchObject({ code: 'ERR_NO_VERDICT', status: 503 })
     world.answer = async () => {}
     expect(await world.isServed('later')).toBe(true)
+  })
+})
+
+describe('a login that the store did not take', () => {
+  it('is served to no request that was under way, though the clock is set forward by an hour', async () => {
+    const world = new World()
+    const logout = world.receiver()
+    world.store.bind = () => Promise.reject(new Error('no memory'))
+    await expect(logout.bind({ sessionId: 'one' }, claims(world.now))).rejects.toMatchObject({ code: 'ERR_STORE' })
+    world.behind = -3600
+    const row = { cookie: { originalMaxAge: null }, user: 'alice' }
+    await new Promise<void>((written) => world.rows.set('one', row as never, () => written()))
+    expect(await world.isServed('one')).toBe(false)
   })
 })

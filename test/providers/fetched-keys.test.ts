@@ -1,6 +1,7 @@
 // The keys of a provider: where they are found, how old they may be, and how often they are asked for.
 
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, onTestFinished, vi } from 'vitest'
+import { createBackchannelLogout } from '../../src/index.js'
 import { providerDirectory } from '../../src/providers/directory.js'
 import type { JWK } from '../../src/providers/jwk.js'
 import { verifyLogoutToken } from '../../src/tokens/logout-token.js'
@@ -291,6 +292,28 @@ describe('prepare', () => {
     scene.op.behave('discovery', 'closed')
     scene.op.behave('jwks', 'closed')
     expect((await scene.verify()).issuedAt).toBe(NOW)
+  })
+
+  it('asks an OP again after a second, though the clock of the machine was put back by as much', async () => {
+    onTestFinished(() => void vi.useRealTimers())
+    vi.useFakeTimers({ toFake: ['Date', 'performance'] })
+    const began = Date.now()
+    let asked = 0
+    const fetch = async () => {
+      asked += 1
+      throw new Error('down')
+    }
+    const provider = { issuer: 'https://op.example.com', clientId: CLIENT_ID, fetch }
+    const logout = createBackchannelLogout({ provider, warnings: false })
+    onTestFinished(() => logout.close())
+    for (const times of [1, 1]) {
+      await logout.prepare()
+      expect(asked).toBe(times)
+    }
+    vi.advanceTimersByTime(1000)
+    vi.setSystemTime(began)
+    await logout.prepare()
+    expect(asked).toBe(2)
   })
 
   it('fetches nothing for a client secret or given keys', async () => {
