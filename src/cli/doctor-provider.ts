@@ -1,7 +1,8 @@
 // Looks at an OpenID Provider as the receiver will: metadata, keys, clock and speed. Asks for what is public, and
 // believes nothing.
 import { safeUrl, safeUrlOf } from '../http/safe-url.js'
-import { isJsonObject, type JsonObject } from '../json-object.js'
+import type { JsonObject } from '../json-object.js'
+import { couldSign, isJwk } from '../providers/jwk.js'
 import { type ProviderPreset, preset } from '../providers/presets.js'
 import { fetchJson } from './doctor-fetch.js'
 import { guessedPreset, OPTION_REASONS, REGISTRATION_NOTES, silentProvider } from './known-provider.js'
@@ -181,7 +182,7 @@ async function keyFindings(
     ]
   }
   const wanted = algorithms.filter((each) => !each.startsWith('HS'))
-  const usable = keys.filter((key) => isJsonObject(key) && wanted.some((algorithm) => couldSign(key, algorithm)))
+  const usable = keys.filter(isJwk).filter((key) => wanted.some((algorithm) => couldSign(key, algorithm)))
   if (wanted.length > 0 && usable.length === 0) {
     return [
       ...findings,
@@ -192,7 +193,7 @@ async function keyFindings(
       ),
     ]
   }
-  const unnamed = usable.filter((key) => isJsonObject(key) && key.kid === undefined).length
+  const unnamed = usable.filter(({ kid }) => kid === undefined).length
   if (unnamed > 1) {
     findings.push(
       warning(
@@ -207,15 +208,6 @@ async function keyFindings(
     ok('keys', `${usable.length} of ${keys.length} keys can be used`),
     ...speedFindings(seconds, 'keys'),
   ]
-}
-
-function couldSign(key: JsonObject, algorithm: string): boolean {
-  if (key.use !== undefined && key.use !== 'sig') return false
-  if (key.alg !== undefined) return key.alg === algorithm
-  if (algorithm.startsWith('ES'))
-    return key.kty === 'EC' && key.crv === { ES256: 'P-256', ES384: 'P-384', ES512: 'P-521' }[algorithm]
-  if (algorithm.startsWith('Ed')) return key.kty === 'OKP' && key.crv === 'Ed25519'
-  return key.kty === 'RSA'
 }
 
 function clockFindings(secondsAhead: number | undefined): readonly Finding[] {

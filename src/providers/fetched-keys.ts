@@ -229,7 +229,7 @@ export class FetchedKeys {
     const keys = published.filter(isJwk)
     // An OP that publishes none, or none yet, signs nothing now: a set of a moment must not refuse for good what it has
     // signed. Nor does it stand in for older keys; if all were withdrawn, they are believed no longer than any other.
-    if (!keys.some(couldSign)) {
+    if (!keys.some((key) => couldSign(key))) {
       this.#hasNone = true
       throw this.#unavailable('jwks_invalid', undefined)
     }

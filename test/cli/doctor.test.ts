@@ -122,6 +122,22 @@ describe('doctor', () => {
       /none of its 1 keys fits RS256/,
       /Set algorithms/,
     ],
+    ...[
+      { kty: 'oct', alg: 'RS256' },
+      { kty: 'RSA', key_ops: ['wrapKey'] },
+      { kty: 'RSA', use: 'sig', key_ops: ['sign'] },
+      { kty: 'RSA', use: 'enc' },
+      { kty: 'RSA', alg: 'PS256' },
+      { kty: 'EC', crv: 'P-256' },
+    ].map(
+      (key) =>
+        [
+          `no key but ${JSON.stringify(key)}`,
+          () => opWith({ jwks: { keys: [key] } }),
+          /none of its 1 keys fits RS256/,
+          /Set algorithms/,
+        ] as const,
+    ),
     ['no keys', () => opWith({ jwks: [] }), /not a JSON object/, /every Logout Token is answered 400/],
     [
       'no address of keys',

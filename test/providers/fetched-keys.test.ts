@@ -106,6 +106,10 @@ describe('the key set', () => {
     ['empty', []],
     ['for encryption alone', [{ kty: 'RSA', use: 'enc', n: 'AQAB', e: 'AQAB', kid: 'e' }]],
     ['of keys that wrap', [{ kty: 'RSA', key_ops: ['wrapKey'], n: 'AQAB', e: 'AQAB', kid: 'e' }]],
+    [
+      'of keys that sign and do not verify',
+      [{ kty: 'RSA', use: 'sig', key_ops: ['sign'], n: 'AQAB', e: 'AQAB', kid: 'e' }],
+    ],
     ['of what is no key', [null, {}, { kty: 'oct', k: 'AA' }, { kty: 'quantum' }]],
   ])('that is %s', (_, none) => {
     async function changing() {

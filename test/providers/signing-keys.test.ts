@@ -1,6 +1,9 @@
 // Which key may have signed a token, and what a key id that nobody knows makes of the keys that are here.
 
+import { createLocalJWKSet } from 'jose'
 import { describe, expect, it } from 'vitest'
+import { couldSign, type JWK } from '../../src/providers/jwk.js'
+import { keyIn } from '../../src/providers/key-lookup.js'
 import { NOW, ruleOf } from '../tokens/verifying.js'
 import { KEY_UNKNOWN, Scene, unavailable, withClosers } from './op-and-rp.js'
 
@@ -145,5 +148,27 @@ describe('no key id', () => {
       claim: 'kid',
     })
     expect((await both.verify()).issuedAt).toBe(NOW)
+  })
+})
+
+describe('what a published key could have signed', () => {
+  const KINDS = [
+    { kty: 'RSA' },
+    { kty: 'oct' },
+    ...['P-256', 'P-384', 'P-521', 'secp256k1'].map((crv) => ({ kty: 'EC', crv })),
+    ...['Ed25519', 'Ed448', 'X25519'].map((crv) => ({ kty: 'OKP', crv })),
+  ]
+  const SAYINGS = [{}, { use: 'sig' }, { use: 'enc' }, { key_ops: ['verify'] }, { key_ops: ['wrapKey'] }].flatMap(
+    (saying) => [saying, { ...saying, alg: 'RS256' }, { ...saying, key_ops: ['sign'] }],
+  )
+  const ALGORITHMS = ['RS256', 'PS512', 'ES256', 'ES384', 'ES512', 'EdDSA', 'Ed25519']
+
+  it('is what jose would verify by it', async () => {
+    for (const key of KINDS.flatMap((kind) => SAYINGS.map((saying): JWK => ({ ...kind, ...saying })))) {
+      for (const alg of ALGORITHMS) {
+        const isTaken = (await keyIn(createLocalJWKSet({ keys: [key] }), { alg })).found !== 'none'
+        expect(couldSign(key, alg), JSON.stringify({ key, alg })).toBe(isTaken)
+      }
+    }
   })
 })
