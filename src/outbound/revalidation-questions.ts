@@ -171,12 +171,14 @@ async function understood(
 }
 
 /**
- * What a provider refuses of one request (RFC 6749 5.2, RFC 6750 3.1). The others there are of this client: each
+ * What a provider refuses of one request (RFC 6749 5.2, RFC 6750 3.1), or of one user: some say by which rule at the
+ * token endpoint as well (RFC 6749 4.1.2.1, OpenID Connect Core 3.1.2.6). The others there are of this client: each
  * session would hear the same. And what is not there may be the word of a gateway, or of a provider in trouble.
  */
 const OF_ONE_REQUEST: readonly string[] = [
   ...['invalid_request', 'invalid_grant', 'invalid_scope'],
   ...['invalid_token', 'insufficient_scope'],
+  ...['access_denied', 'login_required', 'interaction_required', 'consent_required', 'account_selection_required'],
 ]
 
 /** What it refuses of every session alike (RFC 6749 5.2): the client is not who it says, or may not ask. */

@@ -66,6 +66,9 @@ const TIMEOUT_SECONDS = 5
 /** An OAuth error is a few words. */
 const MAX_BODY_BYTES = 65_536
 
+/** Of the provider, whatever the token or the client (RFC 6749 4.1.2.1): some say it with a 400. */
+const IN_TROUBLE: readonly string[] = ['server_error', 'temporarily_unavailable']
+
 const SENTENCES = {
   provider_unknown: 'The provider of the tokens is not configured',
   provider_unavailable: 'The provider of the tokens could not be looked up',
@@ -207,8 +210,13 @@ async function outcomeIn(response: Response, noteRetryAfter: Asking['noteRetryAf
   try {
     await processRevocationResponse(new Response(body, { status, headers: { 'content-type': type } }))
   } catch (error) {
+    const said = error instanceof ResponseBodyError ? error.error : undefined
     // RFC 7009 2.2.1: not of this kind, at this provider; mostly access tokens that APIs verify by themselves.
-    if (error instanceof ResponseBodyError && error.error === 'unsupported_token_type') return 'unsupported'
+    if (said === 'unsupported_token_type') return 'unsupported'
+    if (said !== undefined && IN_TROUBLE.includes(said)) {
+      noteRetryAfter(headers)
+      throw notRevoked('not_done', new Error(`status ${status}`))
+    }
   }
   throw notRevoked('refused', new Error(`status ${status}`))
 }

@@ -55,6 +55,9 @@ describe('questions', () => {
 
   it.each([
     ['refresh', 400, { error: 'invalid_scope' }, {}],
+    ['refresh', 403, { error: 'access_denied' }, {}],
+    ['refresh', 400, { error: 'interaction_required' }, {}],
+    ['refresh', 400, { error: 'login_required' }, {}],
     ['introspection', 400, { error: 'invalid_request' }, {}],
     ['introspection', 401, { error: 'invalid_token' }, {}],
     ['userinfo', 403, '', { 'WWW-Authenticate': 'Bearer realm="op", error="insufficient_scope"' }],
@@ -65,8 +68,9 @@ describe('questions', () => {
   it.each([
     ['refresh', 401, { error: 'invalid_client' }, {}],
     ['refresh', 400, { error: 'unauthorized_client' }, {}],
+    ['refresh', 400, { error: 'unsupported_grant_type' }, {}],
+    ['refresh', 400, { error: 'server_error' }, {}],
     ['refresh', 400, { error: 'temporarily_unavailable' }, {}],
-    ['refresh', 403, { error: 'access_denied' }, {}],
     // A gateway in front of it: the provider itself was not asked.
     ['refresh', 404, { error: 'Not Found' }, {}],
     ['introspection', 403, { error: 'forbidden' }, {}],

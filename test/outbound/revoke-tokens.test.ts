@@ -353,6 +353,9 @@ describe('what a provider may answer', () => {
     ['429', (_req, res) => res.writeHead(429, { 'retry-after': '1' }).end(), 'not_done'],
     ['an accepted that is no 200', (_req, res) => res.writeHead(202).end(), 'not_done'],
     ['a dropped connection', (_req, res) => res.destroy(), 'unreachable'],
+    ['an error of its own in a 400', json(400, { error: 'server_error' }), 'not_done'],
+    ['an overload in a 400', json(400, { error: 'temporarily_unavailable' }), 'not_done'],
+    ['a client that it does not know', json(401, { error: 'invalid_client' }), 'refused'],
     ['words that echo the token', json(400, { error: 'r-secret', error_description: 'a-secret' }), 'refused'],
     ['a page', (_req, res) => res.writeHead(403, { 'content-type': 'text/html' }).end('<p>hostile'), 'refused'],
     ['half a JSON', (_req, res) => res.writeHead(400, { 'content-type': 'application/json' }).end('{"er'), 'refused'],
@@ -379,6 +382,14 @@ describe('what a provider may answer', () => {
         res.writeHead(503, headers).end()
       },
       60,
+    ],
+    [
+      'an overload in a 400',
+      (_req, res) => {
+        const headers = { 'content-type': 'application/json', 'retry-after': '7' }
+        res.writeHead(400, headers).end('{"error":"temporarily_unavailable"}')
+      },
+      7,
     ],
     ['503 without it', (_req, res) => res.writeHead(503).end(), undefined],
     ['a refusal', (_req, res) => res.writeHead(401, { 'retry-after': '120' }).end(), undefined],
