@@ -90,8 +90,8 @@ export function createBackchannelLogout<Req = unknown>(given: BackchannelLogoutO
       const found = await providerOf({ issuer, clientId })
       if (found === undefined) return undefined
       const { authentication, dangerouslyAllowHttp, fetch } = found
-      const revocationEndpoint = async () => {
-        const { revocation, revocationByCertificate } = await endpointsOf(found)
+      const revocationEndpoint = async (closing?: AbortSignal) => {
+        const { revocation, revocationByCertificate } = await endpointsOf(found, closing)
         return authentication?.byCertificate ? revocationByCertificate : revocation
       }
       return { authentication, dangerouslyAllowHttp, fetch, revocationEndpoint }
@@ -337,6 +337,7 @@ export function createBackchannelLogout<Req = unknown>(given: BackchannelLogoutO
       owed.close()
       engine.close()
       signOns.close()
+      directory.close()
       mistakes.close()
     },
   }

@@ -125,10 +125,14 @@ export interface BackchannelLogout<Req = unknown> {
   /** How long somebody who is dead at the OP may stay here, by this configuration. `doctor --app` prints it. */
   bounds(options?: BoundsOptions): LogoutBounds
   /**
-   * Stops background completion, e.g. when the app shuts down. The receiver still answers, and still guards its session
-   * store: leave its logout store open while requests come. Without that each of them is answered 503, also of users of
-   * another receiver over the same session store, until one is made there after this one was closed (the same once
-   * more will do).
+   * Stops background completion, e.g. when the app shuts down, and gives up what nobody waits for: keys that are
+   * fetched ahead, revocations that are owed. These stay in the logout store, for another process or the next start; in
+   * a memory store they end with the process, and the refresh tokens live on. Nothing of the receiver keeps the process
+   * up then but what is waited for: a request under way, or `revokeTokens`, for 5 s at most.
+   *
+   * The receiver still answers, and still guards its session store: leave its logout store open while requests come.
+   * Without that each of them is answered 503, also of users of another receiver over the same session store, until one
+   * is made there after this one was closed (the same once more will do).
    */
   close(): void
 }

@@ -66,7 +66,7 @@ const LOOK_AGAIN_SECONDS = 60
 const SPARE_SECONDS = 3600
 /** Where the answer may be another one next time. */
 const CURABLE: readonly (string | undefined)[] = [
-  ...['unreachable', 'late', 'not_done', 'metadata_unavailable', 'provider_unavailable'],
+  ...['unreachable', 'late', 'closed', 'not_done', 'metadata_unavailable', 'provider_unavailable'],
 ]
 
 export class OwedRevocations implements TokensOfSessions {
@@ -76,6 +76,7 @@ export class OwedRevocations implements TokensOfSessions {
   readonly #turns = takingTurnsByKey(REQUESTS_AT_ONCE)
   readonly #timers = new Set<NodeJS.Timeout>()
   readonly #held = new Set<string>()
+  readonly #underWay = new Set<AbortController>()
   readonly #again: Background<Owed>
   /** By issuer, of those that fail: one that is away, or asks for a pause, is asked by one debt for all. */
   readonly #rests: ProviderRests
@@ -177,8 +178,10 @@ export class OwedRevocations implements TokensOfSessions {
     await this.#look()
   }
 
+  /** What is owed stays in the store, also what is under way: it is given up, since a process must be able to end. */
   close(): void {
     this.#isClosed = true
+    for (const underWay of this.#underWay) underWay.abort()
     clearInterval(this.#looking)
     for (const timer of this.#timers) clearTimeout(timer)
     this.#timers.clear()
@@ -281,6 +284,7 @@ export class OwedRevocations implements TokensOfSessions {
         if (then === 'left') this.#release(owed)
         if (then === 'kept') await this.#settle(owed)
         if (then !== 'revoked') return 'closed'
+        if (this.#isClosed) return false
         isAsked = true
       } catch (cause) {
         this.#say(owed.client, notRevoked('provider_unavailable', outline(cause)))
@@ -288,7 +292,10 @@ export class OwedRevocations implements TokensOfSessions {
       } finally {
         if (!isAsked) pass.notAsked()
       }
-      const { outcome, error, retryAfterSeconds } = await this.#options.revoke(tokens)
+      const underWay = new AbortController()
+      this.#underWay.add(underWay)
+      const { outcome, error, retryAfterSeconds } = await this.#options.revoke(tokens, underWay.signal)
+      this.#underWay.delete(underWay)
       owed.wasTried = true
       if (outcome === 'failed' && CURABLE.includes(error?.reason)) {
         pass.failed(retryAfterSeconds)

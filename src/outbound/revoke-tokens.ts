@@ -48,8 +48,11 @@ export interface RevokingProvider {
   readonly authentication: Authentication | undefined
   readonly dangerouslyAllowHttp: boolean
   readonly fetch: Fetch | undefined
-  /** `revocation_endpoint` of the metadata, if it has one. Rejects if the metadata cannot be had. */
-  revocationEndpoint(): Promise<string | undefined>
+  /**
+   * `revocation_endpoint` of the metadata, if it has one. Rejects if the metadata cannot be had. `closing`: nobody waits
+   * from then on.
+   */
+  revocationEndpoint(closing?: AbortSignal): Promise<string | undefined>
 }
 
 export interface RevocationPorts {
@@ -77,6 +80,8 @@ const SENTENCES = {
   endpoint_unsafe: 'The revocation endpoint of the provider is not one that may be called',
   unreachable: 'The revocation endpoint of the provider could not be reached',
   late: 'The provider did not answer the revocation in time',
+  closed:
+    'The receiver was closed before the provider said that the token is revoked; the logout store has it for later',
   refused: 'The provider refused the revocation',
   not_done: 'The provider did not say that the token is revoked',
   row_unreadable: 'Rows of sessions that ended could not be read in time; a refresh token in them was not revoked',
@@ -103,8 +108,9 @@ export function assertTokens(tokens: TokensToRevoke): void {
 
 /**
  * Revokes what is given, each token once and the refresh token first. Says by an event what came of it. Never rejects.
+ * `closing`: nobody waits from then on, and somebody else will try again.
  */
-export type RevokeTokens = (tokens: TokensToRevoke) => Promise<TokensRevoked>
+export type RevokeTokens = (tokens: TokensToRevoke, closing?: AbortSignal) => Promise<TokensRevoked>
 
 export function tokenRevocation({
   provider,
@@ -112,9 +118,10 @@ export function tokenRevocation({
   clock,
   timeoutSeconds = TIMEOUT_SECONDS,
 }: RevocationPorts): RevokeTokens {
-  return async (tokens) => {
+  return async (tokens, closing) => {
     const { issuer, clientId, refreshToken, accessToken } = tokens
-    const signal = AbortSignal.timeout(milliseconds(timeoutSeconds))
+    const late = AbortSignal.timeout(milliseconds(timeoutSeconds))
+    const signal = closing === undefined ? late : AbortSignal.any([late, closing])
     let error: LogoutError | undefined
     let retryAfterSeconds: number | undefined
     const noteRetryAfter = (headers: Headers) => {
@@ -126,12 +133,13 @@ export function tokenRevocation({
         return await unlessAborted(work, signal)
       } catch (cause) {
         const isKnown = cause instanceof LogoutError && cause.code === 'ERR_REVOCATION'
-        error ??= isKnown ? cause : notRevoked(signal.aborted ? 'late' : reason, outline(cause))
+        const why = closing?.aborted ? 'closed' : signal.aborted ? 'late' : reason
+        error ??= isKnown && why !== 'closed' ? cause : notRevoked(why, outline(cause))
         return undefined
       }
     }
     const revoke = await attempt(
-      prepared({ issuer, clientId }, { provider, clock, signal, noteRetryAfter }),
+      prepared({ issuer, clientId }, { provider, clock, signal, closing, noteRetryAfter }),
       'unreachable',
     )
     const outcomeOf = async (token: string | undefined, hint: string): Promise<RevocationOutcome | undefined> => {
@@ -159,6 +167,7 @@ export function tokenRevocation({
 
 interface Asking {
   readonly signal: AbortSignal
+  readonly closing: AbortSignal | undefined
   /** Looks for `Retry-After` in an answer that says "not now". */
   readonly noteRetryAfter: (headers: Headers) => void
 }
@@ -168,7 +177,13 @@ type Revoke = (token: string, hint: string) => Promise<RevocationOutcome>
 /** All that one request needs, found once for both. */
 async function prepared(
   { issuer, clientId }: Pick<TokensToRevoke, 'issuer' | 'clientId'>,
-  { provider: providerOf, clock, signal, noteRetryAfter }: Pick<RevocationPorts, 'provider' | 'clock'> & Asking,
+  {
+    provider: providerOf,
+    clock,
+    signal,
+    closing,
+    noteRetryAfter,
+  }: Pick<RevocationPorts, 'provider' | 'clock'> & Asking,
 ): Promise<Revoke> {
   const provider = await providerOf(issuer, clientId).catch((cause: unknown) => {
     throw notRevoked('provider_unavailable', outline(cause))
@@ -176,7 +191,7 @@ async function prepared(
   if (provider === undefined) throw notRevoked('provider_unknown')
   const { authentication, dangerouslyAllowHttp, fetch } = provider
   if (authentication === undefined) throw notRevoked('authentication_missing')
-  const endpoint = await provider.revocationEndpoint().catch((cause: unknown) => {
+  const endpoint = await provider.revocationEndpoint(closing).catch((cause: unknown) => {
     throw notRevoked('metadata_unavailable', outline(cause))
   })
   if (endpoint === undefined) return async () => 'unsupported'

@@ -35,6 +35,8 @@ export interface ProviderDirectory {
    * Rejects with `ERR_KEYS_UNAVAILABLE` if they could not be had; nobody need wait for it.
    */
   freshen(client: Client): Promise<Provider | undefined>
+  /** Gives up what is fetched ahead, and fetches nothing ahead any more: nobody waits for it. */
+  close(): void
 }
 
 export interface ProviderDirectoryOptions {
@@ -89,6 +91,10 @@ class ConfiguredProviders implements ProviderDirectory {
     return freshenOf(client, this.#byIssuer.get(client.issuer))
   }
 
+  close(): void {
+    for (const { keys } of this.#all) keys.close()
+  }
+
   #add(provider: Provider): void {
     const { issuer, clientId } = provider.client
     const others = this.#byIssuer.get(issuer) ?? []
@@ -113,6 +119,7 @@ class LookedUpProviders implements ProviderDirectory {
   >({ max: MAX_LOOKED_UP_PROVIDERS })
   /** Outlives it: strangers decide as well whose turn it is to be forgotten. */
   readonly #budgets: LookupBudgets
+  #isClosed = false
 
   constructor(lookUp: ProviderLookup, clock: () => number, budgets: LookupBudgets) {
     this.#lookUp = lookUp
@@ -142,6 +149,11 @@ class LookedUpProviders implements ProviderDirectory {
     return freshenOf(client, this.#known.get(client.issuer)?.providers)
   }
 
+  close(): void {
+    this.#isClosed = true
+    for (const { providers } of this.#known.values()) for (const { keys } of providers) keys.close()
+  }
+
   async #ask(issuer: string): Promise<LookedUp> {
     return this.#lookUp(issuer)
   }
@@ -162,6 +174,7 @@ class LookedUpProviders implements ProviderDirectory {
       throw new TypeError('provider: the function gave the same issuer and clientId twice; leave one of them out')
     }
     this.#known.set(issuer, { given: copy, providers })
+    if (this.#isClosed) for (const { keys } of providers) keys.close()
     return providers
   }
 }

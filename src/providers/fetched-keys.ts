@@ -58,6 +58,7 @@ export class FetchedKeys {
   #discovered: { readonly jwksUri: string; readonly fetchedAt: Moment } | undefined
   #discoveredSids: boolean | undefined
   #begunFetches = 0
+  readonly #closing = new AbortController()
 
   /** `isOld`: these keys were known here before and forgotten, so their budget pays for the first fetch too. */
   constructor(source: FetchedKeysSource, clock: () => number, lookups: LookupBudget, isOld: boolean) {
@@ -93,7 +94,7 @@ export class FetchedKeys {
   async knowsMoreThan(asOf: number): Promise<boolean> {
     if (this.hasNewerThan(asOf)) return true
     await this.#question.running?.catch(() => {})
-    if (!this.hasNewerThan(asOf)) await this.#lookup().catch(() => {})
+    if (!this.hasNewerThan(asOf)) await this.#lookup(this.#closing.signal).catch(() => {})
     return this.hasNewerThan(asOf)
   }
 
@@ -103,7 +104,14 @@ export class FetchedKeys {
   }
 
   async prepare(): Promise<void> {
-    if (this.#keys === undefined || !this.#isWithin(FRESH_SECONDS, this.#keys.fetchedAt)) await this.#startFetch()
+    const { signal } = this.#closing
+    if (signal.aborted || (this.#keys !== undefined && this.#isWithin(FRESH_SECONDS, this.#keys.fetchedAt))) return
+    await this.#startFetch(signal)
+  }
+
+  /** Fetches nothing ahead any more; what a request waits for is fetched all the same. */
+  close(): void {
+    this.#closing.abort()
   }
 
   /** Begins a fetch if the keys are missing or old and the OP is not being left alone. Rejects if that fetch fails. */
@@ -137,7 +145,7 @@ export class FetchedKeys {
   async #believable(giveUp: GiveUp | undefined): Promise<KeySet> {
     const keys = this.#keys
     if (keys !== undefined && this.#isWithin(TRUSTED_SECONDS, keys.fetchedAt)) {
-      if (!this.#isWithin(FRESH_SECONDS, keys.fetchedAt)) this.#startFetch()
+      if (!this.#isWithin(FRESH_SECONDS, keys.fetchedAt)) this.#startFetch(this.#closing.signal)
       return keys
     }
     try {
@@ -151,16 +159,16 @@ export class FetchedKeys {
 
   #newerThan(keys: KeySet, giveUp: GiveUp | undefined): Promise<KeySet> {
     if (this.#keys !== undefined && this.#keys !== keys) return Promise.resolve(this.#keys)
-    return this.#unlessGivenUp(this.#question.running ?? this.#lookup(), giveUp)
+    return this.#unlessGivenUp(this.#question.running === undefined ? this.#lookup() : this.#startFetch(), giveUp)
   }
 
   /** A fetch that a token asks for, so within a budget that no number of tokens can stretch. */
-  #lookup(): Promise<KeySet> {
-    if (this.#question.isBackingOff) return this.#startFetch()
+  #lookup(closing?: AbortSignal): Promise<KeySet> {
+    if (this.#question.isBackingOff) return this.#startFetch(closing)
     // A fetch that fails counts too: a success in between ends the back-off. An outage alone uses up nothing, since one
     // that lasts is asked more seldom than the budget grows.
     if (!this.#lookups.take()) return handled(Promise.reject(this.#unavailable('lookups_used_up', undefined)))
-    return this.#startFetch()
+    return this.#startFetch(closing)
   }
 
   #unlessGivenUp(fetching: Promise<KeySet>, giveUp: GiveUp | undefined): Promise<KeySet> {
@@ -170,15 +178,18 @@ export class FetchedKeys {
     })
   }
 
-  /** Concurrent fetches are one, with a deadline of its own: no request that gives up takes it away from the others. */
-  #startFetch(): Promise<KeySet> {
-    return this.#question.ask(() => this.#fetch())
+  /**
+   * Concurrent fetches are one, with a deadline of its own: no request that gives up takes it away from the others.
+   * `closing`: for no request at all.
+   */
+  #startFetch(closing?: AbortSignal): Promise<KeySet> {
+    return this.#question.ask((givenUp) => this.#fetch(givenUp), closing)
   }
 
-  async #fetch(): Promise<KeySet> {
+  async #fetch(givenUp: AbortSignal): Promise<KeySet> {
     this.#begunFetches += 1
     const fetchNumber = this.#begunFetches
-    const signal = AbortSignal.timeout(milliseconds(this.source.requestTimeoutSeconds))
+    const signal = AbortSignal.any([AbortSignal.timeout(milliseconds(this.source.requestTimeoutSeconds)), givenUp])
     const fetchedAt = this.#now()
     try {
       const { jwksUri: given = () => this.#discoveredUri(signal) } = this.source

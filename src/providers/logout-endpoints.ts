@@ -18,34 +18,39 @@ export interface LogoutEndpoints {
   readonly revocationByCertificate: string | undefined
 }
 
-/** Rejects if the provider's metadata cannot be had and were not had within the hour. */
+/**
+ * Rejects if the provider's metadata cannot be had and were not had within the hour. `closing`: who asks does not wait
+ * from then on.
+ */
 export type EndpointsOf = (
   provider: Pick<Provider, 'client' | 'fetch' | 'dangerouslyAllowHttp'>,
+  closing?: AbortSignal,
 ) => Promise<LogoutEndpoints>
 
 export function logoutEndpoints(monotonic = monotonicSeconds): EndpointsOf {
   const known = new Map<string, { readonly at: number; readonly endpoints: LogoutEndpoints }>()
   const questions = new Map<string, OneQuestion<LogoutEndpoints>>()
-  const named = async ({ client: { issuer }, fetch }: Pick<Provider, 'client' | 'fetch'>) => {
+  const named = async ({ client: { issuer }, fetch }: Pick<Provider, 'client' | 'fetch'>, closing?: AbortSignal) => {
     const before = known.get(issuer)
     if (before !== undefined && monotonic() - before.at < KEPT_SECONDS) return before.endpoints
     // Whoever can open the logout page can cause this.
     const question = questions.get(issuer) ?? new OneQuestion(monotonic)
     questions.set(issuer, question)
-    const endpoints = await question.ask(() => endpointsIn(issuer, fetch))
+    const endpoints = await question.ask((givenUp) => endpointsIn(issuer, fetch, givenUp), closing)
     known.set(issuer, { at: monotonic(), endpoints })
     return endpoints
   }
-  return async (provider) => {
-    const { endSession, ...endpoints } = await named(provider)
+  return async (provider, closing) => {
+    const { endSession, ...endpoints } = await named(provider, closing)
     // A browser is sent there with an ID Token.
     const isSafe = isSafeUrlOf(provider.client.issuer, endSession, provider.dangerouslyAllowHttp)
     return { ...endpoints, endSession: isSafe ? endSession : undefined }
   }
 }
 
-async function endpointsIn(issuer: string, fetch: Provider['fetch']): Promise<LogoutEndpoints> {
-  const metadata = await fetchMetadata(issuer, { signal: AbortSignal.timeout(TIMEOUT_SECONDS * 1000), fetch })
+async function endpointsIn(issuer: string, fetch: Provider['fetch'], givenUp: AbortSignal): Promise<LogoutEndpoints> {
+  const signal = AbortSignal.any([AbortSignal.timeout(TIMEOUT_SECONDS * 1000), givenUp])
+  const metadata = await fetchMetadata(issuer, { signal, fetch })
   // PingFederate has a name of its own for it.
   const endSession: unknown = metadata.end_session_endpoint ?? Reflect.get(metadata, 'ping_end_session_endpoint')
   const revocation = textOr(metadata.revocation_endpoint)

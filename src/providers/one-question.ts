@@ -5,10 +5,17 @@ import { monotonicSeconds } from '../deadline.js'
 /** After a failure nobody is asked for a second, and for twice as long after each further one, up to this. */
 const MAX_BACK_OFF_SECONDS = 8
 
+/** Asked now, and waited for. */
+interface Running<T> {
+  readonly outcome: Promise<T>
+  readonly giveUp: AbortController
+  waiting: number
+}
+
 /** One document that is asked for. `monotonic`: seconds that only go forward. */
 export class OneQuestion<T> {
   readonly #monotonic: () => number
-  #running: Promise<T> | undefined
+  #running: Running<T> | undefined
   #failure: { readonly error: unknown; readonly at: number; readonly backOffSeconds: number } | undefined
 
   constructor(monotonic = monotonicSeconds) {
@@ -17,7 +24,7 @@ export class OneQuestion<T> {
 
   /** The question that is under way. */
   get running(): Promise<T> | undefined {
-    return this.#running
+    return this.#running?.outcome
   }
 
   /** It has just failed. */
@@ -26,25 +33,47 @@ export class OneQuestion<T> {
     return this.#failure !== undefined && Math.abs(this.#monotonic() - this.#failure.at) < this.#failure.backOffSeconds
   }
 
-  /** Joins the question that is under way; rejects as the last one did, without asking, soon after it failed. */
-  ask(question: () => Promise<T>): Promise<T> {
-    if (this.#running !== undefined) return this.#running
+  /**
+   * Joins the question that is under way; rejects as the last one did, without asking, soon after it failed. `closing`:
+   * nobody waits from then on. A question for which all who ask say so is given up with the last of them.
+   */
+  ask(question: (givenUp: AbortSignal) => Promise<T>, closing?: AbortSignal): Promise<T> {
+    if (closing?.aborted) return handled(Promise.reject(closing.reason))
+    if (this.#running !== undefined) return this.#join(this.#running, closing)
     if (this.#failure !== undefined && this.isBackingOff) return handled(Promise.reject(this.#failure.error))
-    this.#running = handled(this.#outcomeOf(question))
-    return this.#running
+    const giveUp = new AbortController()
+    this.#running = { outcome: handled(this.#outcomeOf(question, giveUp.signal)), giveUp, waiting: 0 }
+    return this.#join(this.#running, closing)
   }
 
-  async #outcomeOf(question: () => Promise<T>): Promise<T> {
+  #join(running: Running<T>, closing: AbortSignal | undefined): Promise<T> {
+    const { outcome, giveUp } = running
+    running.waiting += 1
+    if (closing === undefined) return outcome
+    const leave = () => {
+      running.waiting -= 1
+      if (running.waiting > 0) return
+      // Whoever comes now asks anew.
+      this.#running = undefined
+      giveUp.abort(closing.reason)
+    }
+    closing.addEventListener('abort', leave, { once: true })
+    handled(outcome.finally(() => closing.removeEventListener('abort', leave)))
+    return outcome
+  }
+
+  async #outcomeOf(question: (givenUp: AbortSignal) => Promise<T>, givenUp: AbortSignal): Promise<T> {
     try {
-      const answer = await question()
+      const answer = await question(givenUp)
       this.#failure = undefined
       return answer
     } catch (error) {
+      if (givenUp.aborted) throw error
       const backOffSeconds = Math.min(2 * (this.#failure?.backOffSeconds ?? 0.5), MAX_BACK_OFF_SECONDS)
       this.#failure = { error, at: this.#monotonic(), backOffSeconds }
       throw error
     } finally {
-      this.#running = undefined
+      if (!givenUp.aborted) this.#running = undefined
     }
   }
 }

@@ -100,6 +100,11 @@ export class SigningKeys {
     await this.#fetched?.freshen()
   }
 
+  /** Fetches nothing ahead any more. */
+  close(): void {
+    this.#fetched?.close()
+  }
+
   /**
    * Whether the OP's metadata, where they were read on the way to its keys, say that its Logout Tokens can name a
    * `sid`.

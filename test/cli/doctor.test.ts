@@ -129,15 +129,12 @@ describe('doctor', () => {
       { kty: 'RSA', use: 'enc' },
       { kty: 'RSA', alg: 'PS256' },
       { kty: 'EC', crv: 'P-256' },
-    ].map(
-      (key) =>
-        [
-          `no key but ${JSON.stringify(key)}`,
-          () => opWith({ jwks: { keys: [key] } }),
-          /none of its 1 keys fits RS256/,
-          /Set algorithms/,
-        ] as const,
-    ),
+    ].map((key): [string, () => Promise<string>, RegExp, RegExp] => [
+      `no key but ${JSON.stringify(key)}`,
+      () => opWith({ jwks: { keys: [key] } }),
+      /none of its 1 keys fits RS256/,
+      /Set algorithms/,
+    ]),
     ['no keys', () => opWith({ jwks: [] }), /not a JSON object/, /every Logout Token is answered 400/],
     [
       'no address of keys',

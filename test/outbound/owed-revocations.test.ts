@@ -651,6 +651,54 @@ describe('a revocation that fails', () => {
     await vi.waitFor(() => expect(revoked).toEqual([{ ...CLIENT, refreshToken: 'of one' }]), PATIENCE)
   })
 
+  it.each(['the metadata', 'the revocation'])(
+    'that is under way is given up when the receiver is closed, and stays owed for another one: at %s',
+    async (where) => {
+      const store = memoryStore()
+      const rows = new session.MemoryStore()
+      const sent: (AbortSignal | null)[] = []
+      const fetch: ProviderOptions['fetch'] = async (url, { signal }) => {
+        if (url !== REVOKE && where === 'the revocation') {
+          return Response.json({ issuer: CLIENT.issuer, revocation_endpoint: REVOKE })
+        }
+        sent.push(signal)
+        return new Promise(() => {})
+      }
+      const rp = rpWith({ rows, store, provider: { fetch } })
+      await rp.signIn('one', 's1', 'a refresh token')
+      expect(await rp.receive('s1')).toBe(200)
+      await vi.waitFor(() => expect(sent).toHaveLength(1), PATIENCE)
+      expect(sent[0]?.aborted).toBe(false)
+      rp.logout.close()
+      expect(sent[0]?.aborted).toBe(true)
+      await vi.waitFor(
+        () => expect(rp.events.at(-1)).toMatchObject({ type: 'tokens-revoked', error: { reason: 'closed' } }),
+        PATIENCE,
+      )
+      expect((await store.list({ scope: 'sub', key: DEBTS })).sessions).toHaveLength(1)
+    },
+  )
+
+  it('that the application itself waits for is not given up: nobody else owes it', async () => {
+    const sent: (AbortSignal | null)[] = []
+    const fetch: ProviderOptions['fetch'] = async (url, { signal }) => {
+      if (url !== REVOKE) return Response.json({ issuer: CLIENT.issuer, revocation_endpoint: REVOKE })
+      sent.push(signal)
+      await new Promise<void>((resolve) => {
+        answer = resolve
+      })
+      return new Response()
+    }
+    let answer = () => {}
+    const { logout } = rpWith({ provider: { fetch } })
+    const revoked = logout.revokeTokens({ ...CLIENT, refreshToken: 'a refresh token' })
+    await vi.waitFor(() => expect(sent).toHaveLength(1), PATIENCE)
+    logout.close()
+    expect(sent[0]?.aborted).toBe(false)
+    answer()
+    expect(await revoked).toMatchObject({ outcome: 'revoked' })
+  })
+
   it('is made good however many there are', async () => {
     const { owed, revoked } = owedWith(memoryStore(), { readSession: async (id) => row(id), mostHeld: 4 })
     const begin = await owed.keep({ ...ending, sessionIds: Array.from({ length: 30 }, (_, i) => `${i}`) })

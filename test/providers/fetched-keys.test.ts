@@ -1,9 +1,11 @@
 // The keys of a provider: where they are found, how old they may be, and how often they are asked for.
 
 import { describe, expect, it, onTestFinished, vi } from 'vitest'
-import { createBackchannelLogout } from '../../src/index.js'
+import { type BackchannelLogout, createBackchannelLogout, type LogoutEvent } from '../../src/index.js'
 import { providerDirectory } from '../../src/providers/directory.js'
 import type { JWK } from '../../src/providers/jwk.js'
+import type { ProviderOptions } from '../../src/providers/provider-options.js'
+import { createTokenMint } from '../../src/testing/index.js'
 import { verifyLogoutToken } from '../../src/tokens/logout-token.js'
 import { CLIENT_ID, NOW, refusalOf, ruleOf, UNHURRIED } from '../tokens/verifying.js'
 import { KEY_UNKNOWN, Scene, serve, unavailable, until, withClosers } from './op-and-rp.js'
@@ -318,6 +320,69 @@ describe('prepare', () => {
     vi.setSystemTime(began)
     await logout.prepare()
     expect(asked).toBe(2)
+  })
+
+  describe('of a receiver that is closed', () => {
+    /** A provider that takes each request and answers none; the signals of those that were sent. */
+    function silent() {
+      const sent: (AbortSignal | null)[] = []
+      const fetch: ProviderOptions['fetch'] = (_url, { signal }) => {
+        sent.push(signal)
+        return new Promise(() => {})
+      }
+      const provider = { issuer: 'https://op.example.com', clientId: CLIENT_ID, fetch, requestTimeoutSeconds: 10 }
+      return { sent, provider }
+    }
+    const claims = { iss: 'https://op.example.com', aud: CLIENT_ID, sub: 'ada', sid: 's1', iat: NOW }
+
+    it.each<[string, (logout: BackchannelLogout) => unknown]>([
+      ['prepare()', (logout) => logout.prepare()],
+      ['a login', (logout) => logout.signOn(claims)],
+    ])('what %s began is given up, nothing is said of it, and no more is begun', async (_what, begin) => {
+      const { sent, provider } = silent()
+      const events: LogoutEvent[] = []
+      const logout = createBackchannelLogout<{ sessionId: string }>({
+        provider,
+        onEvent: (event) => events.push(event),
+      })
+      const begun = begin(logout)
+      await until(() => sent.length === 1)
+      expect(sent[0]?.aborted).toBe(false)
+      logout.close()
+      expect(sent[0]?.aborted).toBe(true)
+      await begun
+      await begin(logout)
+      expect(sent).toHaveLength(1)
+      expect(events.filter(({ type }) => type === 'warning')).toEqual([])
+    })
+
+    it('what a request waits for is not, and the next one asks as well', async () => {
+      const { sent, provider } = silent()
+      const logout = createBackchannelLogout({ provider, warnings: false, answerDeadlineSeconds: 0.5 })
+      const mint = await createTokenMint({ issuer: provider.issuer, clientId: CLIENT_ID })
+      const receive = async () => {
+        const body = new URLSearchParams({ logout_token: await mint.logoutToken() })
+        return (await logout.fetch(new Request('https://app.example.com/logout', { method: 'POST', body }))).status
+      }
+      const answer = receive()
+      await until(() => sent.length === 1)
+      void logout.prepare()
+      logout.close()
+      expect(await answer).toBe(400)
+      expect(sent.map((signal) => signal?.aborted)).toEqual([false])
+    })
+
+    it('a provider that is looked up after that is asked by requests alone', async () => {
+      const { sent, provider } = silent()
+      const logout = createBackchannelLogout({ provider: () => provider, warnings: false, answerDeadlineSeconds: 0.5 })
+      logout.close()
+      const mint = await createTokenMint({ issuer: provider.issuer, clientId: CLIENT_ID })
+      const body = new URLSearchParams({ logout_token: await mint.logoutToken() })
+      const answer = logout.fetch(new Request('https://app.example.com/logout', { method: 'POST', body }))
+      await until(() => sent.length === 1)
+      expect((await answer).status).toBe(400)
+      expect(sent[0]?.aborted).toBe(false)
+    })
   })
 
   it('fetches nothing for a client secret or given keys', async () => {

@@ -49,4 +49,45 @@ describe('one question', () => {
     expect(question.isBackingOff).toBe(false)
     expect(await succeeds()).toBe('answer')
   })
+
+  describe('that is under way', () => {
+    const hanging = () => {
+      const { state, question, succeeds } = scene()
+      const heard: { givenUp?: AbortSignal } = {}
+      const ask = (closing?: AbortSignal) =>
+        question.ask((givenUp) => {
+          heard.givenUp = givenUp
+          return new Promise((_, reject) => givenUp.addEventListener('abort', () => reject(givenUp.reason)))
+        }, closing)
+      return { state, heard, ask, succeeds }
+    }
+
+    it('is given up with the last of those who say that they do not wait, and the next one asks anew', async () => {
+      const { heard, ask, succeeds } = hanging()
+      const [one, other] = [new AbortController(), new AbortController()]
+      const asked = [ask(one.signal), ask(other.signal)]
+      one.abort()
+      expect(heard.givenUp?.aborted).toBe(false)
+      other.abort()
+      expect(heard.givenUp?.aborted).toBe(true)
+      expect(await succeeds()).toBe('answer')
+      for (const each of asked) await expect(each).rejects.toThrow('aborted')
+      expect(await succeeds()).toBe('answer')
+    })
+
+    it('goes on for who waits, whoever began it', async () => {
+      const { heard, ask } = hanging()
+      const closing = new AbortController()
+      ask(closing.signal)
+      ask()
+      closing.abort()
+      expect(heard.givenUp?.aborted).toBe(false)
+    })
+
+    it('is not begun by who does not wait any more', async () => {
+      const { heard, ask } = hanging()
+      await expect(ask(AbortSignal.abort())).rejects.toThrow('aborted')
+      expect(heard.givenUp).toBeUndefined()
+    })
+  })
 })
