@@ -122,7 +122,6 @@ const NAMES: OptionNames<FakeOpOptions> = {
 }
 
 const BROWSER_NAMES: OptionNames<OpenBrowserOptions> = { secondsAgo: true, sid: true, in: true }
-const TARGET_NAMES = { sid: true, sub: true } as const
 const LOG_OUT_NAMES: OptionNames<LogOutOptions> = { to: true, secondsAgo: true }
 
 /** Starts a fake OP. Close it when the test is over. Rejects if the port is taken. */
@@ -242,10 +241,8 @@ export async function createFakeOp(options: FakeOpOptions): Promise<FakeOp> {
       browser.setCookie(issuer, cookie)
       return { ...browser, session }
     },
-    async logOut(target, about = {}) {
-      assertOptions('logOut()', target, TARGET_NAMES)
+    async logOut({ sid, sub }, about = {}) {
       assertOptions('logOut()', about, LOG_OUT_NAMES)
-      const { sid, sub } = target
       if (sid === undefined && sub === undefined) throw new TypeError('logOut() needs a sid or a sub')
       login.forget((session) => (sid === undefined ? session.sub === sub : session.sid === sid))
       return notify({ ...(sid !== undefined && { sid }), ...(sub !== undefined && { sub }) }, about)
