@@ -92,10 +92,10 @@ export class DeniedHere {
     return denials.filter(({ expiresAt }) => expiresAt > now)
   }
 
-  /** `forSeconds`: where its end may not be marked in the store, nor its row destroyed. */
+  /** `forSeconds`: where its end may not be marked in the store, nor its row destroyed. What is denied longer stays so. */
   sessionEnded(sessionId: string, forSeconds = REMEMBERED_SECONDS): void {
     const now = this.#monotonic()
-    const expiresAt = now + forSeconds
+    const expiresAt = Math.max(now + forSeconds, this.#endedIds.get(sessionId, now)?.expiresAt ?? 0)
     this.#endedIds.set(sessionId, { expiresAt }, now)
     this.#neededUntil = Math.max(this.#neededUntil, expiresAt)
   }

@@ -1,7 +1,7 @@
 // Token revocation (RFC 7009): the tokens of a sign-on that ended here die at the provider as well. Knows no session,
 // and undoes no logout: what fails is said, nothing more.
 import { processRevocationResponse, ResponseBodyError, revocationRequest } from 'oauth4webapi'
-import { milliseconds, unlessAborted } from '../deadline.js'
+import { milliseconds, timeoutOr, unlessAborted } from '../deadline.js'
 import { LogoutError } from '../errors.js'
 import type { EventListener } from '../events.js'
 import { collected } from '../http/bounded-body.js'
@@ -81,7 +81,7 @@ const SENTENCES = {
   unreachable: 'The revocation endpoint of the provider could not be reached',
   late: 'The provider did not answer the revocation in time',
   closed:
-    'The receiver was closed before the provider said that the token is revoked; the logout store has it for later',
+    'The receiver was closed before the provider said that the token is revoked; a logout store that outlives the process keeps the debt, if it took it',
   refused: 'The provider refused the revocation',
   not_done: 'The provider did not say that the token is revoked',
   row_unreadable: 'Rows of sessions that ended could not be read in time; a refresh token in them was not revoked',
@@ -120,8 +120,8 @@ export function tokenRevocation({
 }: RevocationPorts): RevokeTokens {
   return async (tokens, closing) => {
     const { issuer, clientId, refreshToken, accessToken } = tokens
-    const late = AbortSignal.timeout(milliseconds(timeoutSeconds))
-    const signal = closing === undefined ? late : AbortSignal.any([late, closing])
+    const signal =
+      closing === undefined ? AbortSignal.timeout(milliseconds(timeoutSeconds)) : timeoutOr(timeoutSeconds, closing)
     let error: LogoutError | undefined
     let retryAfterSeconds: number | undefined
     const noteRetryAfter = (headers: Headers) => {

@@ -2,7 +2,7 @@
 // asked for them. Knows no token.
 import type { LocalJWKSet } from 'jose'
 import { createLocalJWKSet } from 'jose/jwks/local'
-import { ageOf, type GiveUp, type Moment, milliseconds, momentsBy, unlessAborted } from '../deadline.js'
+import { ageOf, type GiveUp, type Moment, momentsBy, timeoutOr, unlessAborted } from '../deadline.js'
 import { type Fetch, fetchDocument } from '../http/fetched-documents.js'
 import { safeUrlOf } from '../http/safe-url.js'
 import { jsonObjectIn, own } from '../json-object.js'
@@ -189,7 +189,7 @@ export class FetchedKeys {
   async #fetch(givenUp: AbortSignal): Promise<KeySet> {
     this.#begunFetches += 1
     const fetchNumber = this.#begunFetches
-    const signal = AbortSignal.any([AbortSignal.timeout(milliseconds(this.source.requestTimeoutSeconds)), givenUp])
+    const signal = timeoutOr(this.source.requestTimeoutSeconds, givenUp)
     const fetchedAt = this.#now()
     try {
       const { jwksUri: given = () => this.#discoveredUri(signal) } = this.source

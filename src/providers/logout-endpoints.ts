@@ -1,6 +1,6 @@
 // Where a provider ends its own session and where it revokes tokens, by its metadata: asked when a user logs out, kept
 // for an hour.
-import { monotonicSeconds } from '../deadline.js'
+import { monotonicSeconds, timeoutOr } from '../deadline.js'
 import { isSafeUrlOf } from '../http/safe-url.js'
 import { fetchMetadata } from './metadata.js'
 import { OneQuestion } from './one-question.js'
@@ -49,7 +49,7 @@ export function logoutEndpoints(monotonic = monotonicSeconds): EndpointsOf {
 }
 
 async function endpointsIn(issuer: string, fetch: Provider['fetch'], givenUp: AbortSignal): Promise<LogoutEndpoints> {
-  const signal = AbortSignal.any([AbortSignal.timeout(TIMEOUT_SECONDS * 1000), givenUp])
+  const signal = timeoutOr(TIMEOUT_SECONDS, givenUp)
   const metadata = await fetchMetadata(issuer, { signal, fetch })
   // PingFederate has a name of its own for it.
   const endSession: unknown = metadata.end_session_endpoint ?? Reflect.get(metadata, 'ping_end_session_endpoint')
