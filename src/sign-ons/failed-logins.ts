@@ -58,7 +58,7 @@ export class FailedLogins {
 
   /** What is not undone by then stays denied in this process. */
   close(): void {
-    for (const failed of this.#background.close()) this.#forget(failed)
+    for (const failed of this.#background.close()) this.#giveUp(failed)
   }
 
   #keep(failed: FailedLogin): void {
@@ -82,7 +82,7 @@ export class FailedLogins {
    * back. From here on it cannot be cancelled.
    */
   async #endOnEveryNode(failed: FailedLogin, turns: Turns): Promise<boolean> {
-    const { store, clock, deniedHere, destroySession } = this.#options
+    const { store, clock, destroySession } = this.#options
     const { sessionId } = failed
     const expiresAt = sessionMarksExpireAt(this.#options)
     this.#undoings.mayBeMarked(sessionId, expiresAt, clock())
@@ -92,10 +92,7 @@ export class FailedLogins {
     const destroyed = await step(this.#options, destroySession(sessionId)).then(yes, no)
     // The attempt to bind may have been written after all, and only its answer was lost.
     const unbound = marked && destroyed && (await step(this.#options, store.unbind([sessionId])).then(yes, no))
-    if (unbound) {
-      this.#forget(failed)
-      deniedHere.sessionEnded(sessionId)
-    }
+    if (unbound) this.#forget(failed)
     return unbound
   }
 
@@ -110,9 +107,14 @@ export function loginUndone(): LogoutError {
   return new LogoutError(
     'ERR_SESSIONS',
     'Another login under this session id failed and is undone: no login lives under that id meanwhile',
-    { reason: 'login_undone' },
+    { reason: LOGIN_UNDONE },
   )
 }
 
+export function isLoginUndone(cause: unknown): boolean {
+  return cause instanceof LogoutError && cause.reason === LOGIN_UNDONE
+}
+
+const LOGIN_UNDONE = 'login_undone'
 const yes = () => true
 const no = () => false

@@ -13,7 +13,7 @@ import type {
 } from '../sessions/session-backend.js'
 import type { BoundState, LogoutStore, SessionState } from '../stores/logout-store.js'
 import { endTokens } from './end-tokens.js'
-import { FailedLogins, loginUndone } from './failed-logins.js'
+import { FailedLogins, isLoginUndone, loginUndone } from './failed-logins.js'
 import { LocalLogout } from './local-logout.js'
 import type { Login } from './login.js'
 import { type SignOnsOptions, sessionMarksExpireAt, step } from './options.js'
@@ -77,6 +77,7 @@ export class SignOns implements SessionGuard {
     } catch (cause) {
       deniedHere.sessionEnded(sessionId)
       if (write !== undefined) this.#failedLogins.mayStillWrite(sessionId, write)
+      if (isLoginUndone(cause)) throw cause
       throw new LogoutError('ERR_STORE', 'The login could not be bound to its session', { cause })
     } finally {
       attempt.isOver()

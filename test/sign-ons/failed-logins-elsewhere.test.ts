@@ -122,7 +122,7 @@ for (const { name, describe: describeStore, start } of LOGOUT_STORES) {
         await receivers.told('endSessions', id)
         receivers.away(false)
         const isRefused = async () => {
-          const refused = { code: 'ERR_STORE', cause: { code: 'ERR_SESSIONS', reason: 'login_undone' } }
+          const refused = { code: 'ERR_SESSIONS', reason: 'login_undone' }
           await expect(receivers.bindAtSecond(id, bob)).rejects.toMatchObject(refused)
           await receivers.save(id, bob)
           expect(await receivers.whoIs(id)).toBe('nobody')

@@ -22,13 +22,15 @@ async function pass(seconds: number): Promise<void> {
   }
 }
 
+type Nodes = ReturnType<typeof twoNodes>
+
 /** Two nodes over the same rows and the same logout store; what the first one reaches of them can be cut. */
 function twoNodes({ retryForSeconds = 3600 } = {}) {
   const events: LogoutEvent[] = []
   const rows = new session.MemoryStore()
   const rowsElsewhere = Object.assign(new session.MemoryStore(), { sessions: Reflect.get(rows, 'sessions') })
   const shared = memoryStore()
-  let cut = false
+  let cut: boolean | 'rows' = false
   const { destroy } = rows
   rows.destroy = (id: string, callback?: (error?: unknown) => void) =>
     cut ? callback?.(new Error('away')) : destroy.call(rows, id, callback)
@@ -36,7 +38,8 @@ function twoNodes({ retryForSeconds = 3600 } = {}) {
     get: (inner, name) => {
       const value: unknown = Reflect.get(inner, name)
       if (typeof value !== 'function') return value
-      return (...args: unknown[]) => (cut ? Promise.reject(new Error('away')) : Reflect.apply(value, inner, args))
+      return (...args: unknown[]) =>
+        cut === true ? Promise.reject(new Error('away')) : Reflect.apply(value, inner, args)
     },
   })
   // Its keys are given: a fetch of them would fail when it likes, and say so in the events.
@@ -49,7 +52,7 @@ function twoNodes({ retryForSeconds = 3600 } = {}) {
   return {
     here,
     events,
-    cut: (isCut: boolean) => {
+    cut: (isCut: boolean | 'rows') => {
       cut = isCut
     },
     save: () => new Promise((resolve) => rows.set('a', row, resolve)),
@@ -107,13 +110,22 @@ describe('a bind that rejects while both stores are away', () => {
   })
 
   it('is denied here for as long as its row may be there, also once nobody undoes it any more', async () => {
-    for (const end of [(nodes: ReturnType<typeof twoNodes>) => nodes.here.close(), () => pass(120)]) {
+    const closed = (nodes: Nodes) => nodes.here.close()
+    const loggedOutHere = async (nodes: Nodes) => {
+      closed(nodes)
+      nodes.cut('rows')
+      await nodes.here.unbind({ sessionId: 'a' }).catch(() => {})
+    }
+    for (const end of [closed, loggedOutHere, () => pass(120)]) {
       const nodes = twoNodes({ retryForSeconds: 60 })
       await nodes.save()
       nodes.cut(true)
       await expect(nodes.here.bind({ sessionId: 'a' }, claims)).rejects.toThrow()
       await pass(1)
       await end(nodes)
+      expect(nodes.events).toContainEqual(
+        expect.objectContaining({ error: expect.objectContaining({ reason: 'not_undone' }) }),
+      )
       await pass(2000)
       nodes.cut(false)
       expect(await nodes.readHere()).toBeFalsy()
@@ -143,7 +155,7 @@ describe('what was sent for a login that failed, and may still have its effect',
     })
     return { held, letGo }
   }
-  const refused = { code: 'ERR_STORE', cause: { code: 'ERR_SESSIONS', reason: 'login_undone' } }
+  const refused = { code: 'ERR_SESSIONS', reason: 'login_undone' }
   const provider = { issuer, clientId, jwks: { keys: [{ kty: 'OKP', crv: 'Ed25519', x: 'AA' }] } }
   const bob = { ...claims, sub: 'bob', sid: 'S2' }
 
