@@ -29,7 +29,16 @@ export function withLoginRecords<Store extends LogoutStore>(store: Store): Store
     const name = ofSid(sidKey, begun)
     await record(name, binding, subKeyOf(name, (binding.tokenKeys ?? []).length > 0))
     const { expiresAt } = binding
-    await store.bind({ sessionId: latest, subKey: subKeyOf(latest), endsAt: -begun, expiresAt })
+    const { binding: found } = await store.bind({
+      sessionId: latest,
+      subKey: subKeyOf(latest),
+      endsAt: -begun,
+      expiresAt,
+    })
+    if (found?.endsAt === undefined || found.endsAt === -begun) return
+    // It leads to a later login, and for as long as that is remembered.
+    const { binding: later } = await store.read(ofSid(sidKey, -found.endsAt), { current: true })
+    if (later !== undefined) await store.renew(latest, later.expiresAt)
   }
   const bind = async (binding: NewBinding) => {
     const { tokenKeys = [], sidKey } = binding
@@ -77,8 +86,8 @@ const latestOf = (key: string) => `latest login of the sid ${key}`
 const subKeyOf = (name: string, tokens = false) => sha256(tokens ? `${name}, and its tokens` : name)
 const hasRecordedTokens = ({ sessionId, subKey }: Binding) => subKey === subKeyOf(sessionId, true)
 
-/** When the login was begun; where nobody knows, when it was answered. */
-const begunAt = ({ startedAt, issuedAt }: Dates) => startedAt ?? issuedAt ?? 0
+/** When the login was begun; where nobody knows, when it was answered. To the millisecond, as any store gives it back. */
+const begunAt = ({ startedAt, issuedAt }: Dates) => Math.round((startedAt ?? issuedAt ?? 0) * 1000) / 1000
 
 /** What decided about a token. `dates`: nothing but its claims. */
 export type Evidence = 'token-mark' | 'login-of-token' | 'login-of-sid' | 'dates'

@@ -255,6 +255,23 @@ describe('what the records do not say yet', () => {
   })
 })
 
+it('the later of two logins of one sid is known while it lives, though the earlier is bound last and ends first', async () => {
+  const clock = handClock()
+  const store = withLoginRecords(memoryStore({ clock }))
+  const now = clock()
+  const target = targetKey({ ...RP, sub: 'ada' })
+  const logout = { target, issuedAt: now - 100, seenSecondsAgo: 100, marksExpireAt: now + 86_400, mayDestroy: false }
+  await store.begin(logout)
+  const keys = { subKey: target.key, sidKey: targetKey({ ...RP, sid: 's1' }).key }
+  const login = (at: number, expiresAt: number) => ({ ...keys, issuedAt: at, startedAt: at, expiresAt })
+  await store.bind({ sessionId: 'later', ...login(now - 50, now + 7200) })
+  await store.bind({ sessionId: 'earlier', ...login(now - 200, now + 60) })
+  clock.advance(120)
+  const token = { iss: ISSUER, client_id: RP.clientId, sub: 'ada', sid: 's1', iat: now, exp: now + 3600 }
+  const check = createJwtCheck({ store, clock })
+  expect(await check.isRevoked({ ...token, auth_time: now - 1000 })).toBe(false)
+})
+
 describe.each([
   ['by when they were begun', true],
   ['by when they were answered', false],
