@@ -79,7 +79,7 @@ export interface LogoutBroker {
    * The option `onSessionsEnded` of the receiver. Each application is told once, however often it is called. Rejects
    * where somebody could not be told and nobody tries again by itself, so that the logout counts as failed and is
    * repeated: `downstream` or `passOn` failed (`ERR_HOOK`), the sender was closed or has no room (`ERR_DELIVERY` with
-   * the reason `closed` or `no_room`).
+   * the reason `closed` or `no_room`), as far as that is known within `waitSeconds`.
    */
   sessionsEnded(ended: EndedSessions): Promise<void>
   /**
@@ -239,14 +239,17 @@ class Broker implements LogoutBroker {
     const together = new Set(sessionIds)
     const told = this.#toldOf(sessionIds)
     const fresh: Notice[] = []
+    const origins = new Map(found.map(([id, hanging]) => [id, beganAt(this.#originOf(id), [...hanging.values()])]))
+    // By its own `sid` a session is the same under another id. By `sub` alone it may be one at another device.
+    const began = new Set([...origins.values()].flatMap((each) => (each?.sid === undefined ? [] : [keyOf(each)])))
     for (const [sessionId, hanging] of found) {
       const entry = this.#entryOf(sessionId)
       const { notices } = entry
-      const origin = beganAt(this.#origins.get(sessionId, this.#clock()), [...hanging.values()])
+      const origin = origins.get(sessionId)
       for (const [key, session] of hanging) {
         const before = notices.get(key)
         if (before !== undefined && before.owed === undefined) continue
-        const outcome = session === origin ? 'began-it' : beforehand(session, isPassedOn)
+        const outcome = session === origin || began.has(key) ? 'began-it' : beforehand(session, isPassedOn)
         const same = told.get(key)
         if (outcome === 'retrying' && same?.together.has(sessionId)) {
           same.hangsOn.set(sessionId, entry)
@@ -261,6 +264,10 @@ class Broker implements LogoutBroker {
       this.#settle(sessionId, entry)
     }
     return fresh
+  }
+
+  #originOf(sessionId: string): Origin | undefined {
+    return this.#origins.get(sessionId, this.#clock())
   }
 
   #entryOf(sessionId: string): Ended {

@@ -32,7 +32,8 @@ export class SignedMessages {
   /** A LogoutRequest. Which of them are open is known by a cookie, at every node, and not by node-saml's cache. */
   async requestUrl(id: string, user: NodeSamlUser): Promise<string> {
     const options = { ...this.#saml.options, generateUniqueId: () => id }
-    const writer = extended(this.#saml, { options, cacheProvider: NO_CACHE })
+    const signRequest = (message: Record<string, string>) => this.#sign(writer, message)
+    const writer = extended(this.#saml, { options, cacheProvider: NO_CACHE, signRequest })
     return asSigned(await writer.getLogoutUrlAsync(user, '', {}))
   }
 
@@ -57,9 +58,10 @@ export class SignedMessages {
   #sign(writer: NodeSaml, message: Record<string, string>): void {
     asNodeSaml(this.#saml, writer, 'signRequest', message)
     const { privateKey = '', signatureAlgorithm } = this.#saml.options
-    const { SAMLResponse, RelayState, SigAlg } = message
+    const { SAMLRequest, SAMLResponse, RelayState, SigAlg } = message
     if (!RelayState?.includes("'")) return
-    const signer = createSign(`RSA-${signatureAlgorithm}`).update(asSent({ SAMLResponse, RelayState, SigAlg }))
+    const carried = SAMLRequest === undefined ? { SAMLResponse } : { SAMLRequest }
+    const signer = createSign(`RSA-${signatureAlgorithm}`).update(asSent({ ...carried, RelayState, SigAlg }))
     message.Signature = signer.sign(pemOf(String(privateKey)), 'base64')
   }
 

@@ -442,6 +442,16 @@ describe('a sign-on that ends at a broker', () => {
     await eventually(() => settled.includes('new') && settled.includes('old'))
   })
 
+  it('is not told to the session that began it under another id of it either', async () => {
+    const { wire, broker } = await twoApplications()
+    const hangs = [{ clientId: 'app-a', uri: uriOf('app-a'), sid: 'one' }]
+    broker.hanging.set('new', hangs).set('old', hangs)
+    broker.broker.comesFrom('app-a', 'new')
+    const ended = { issuer: 'https://idp', clientId: 'broker', sessionIds: ['new', 'old'], reason: 'local-logout' }
+    await broker.broker.sessionsEnded(ended)
+    expect(wire.sent).toEqual([])
+  })
+
   it('is told once under two ids also where one of them is found by the repeat alone; another logout tells it anew', async () => {
     let isAway = true
     const { wire, broker } = await twoApplications({

@@ -56,6 +56,15 @@ describe('a logout that begins here', () => {
     expect(setCookie).not.toContain(idIn(xml))
   })
 
+  it('an apostrophe in a RelayState that node-saml adds is signed as browsers send it', async () => {
+    const { url } = await world({ saml: { additionalLogoutParams: { RelayState: "it's" } } }).slo.start(RECORD)
+    const { search, searchParams } = new URL(url)
+    const signed = search.slice(1).split('&Signature=')[0] ?? ''
+    expect(signed).toContain('RelayState=it%27s')
+    const verify = createVerify('RSA-SHA256').update(signed)
+    expect(verify.verify(keysOf('sp').cert, searchParams.get('Signature') ?? '', 'base64')).toBe(true)
+  })
+
   it('without the record of a login asks nobody', async () => {
     expect(await world().slo.start(undefined)).toEqual({ url: '/signed-out/unknown', asksProvider: false })
   })
