@@ -7,6 +7,7 @@ import type { ClaimsEvictor, EndedClaims } from '../logout/claims-evictor.js'
 import { DEFAULT_TOLERANCE_SECONDS } from '../marks/covering.js'
 import { tokenKey } from '../marks/target.js'
 import { listenerOf } from '../mistakes/console-warnings.js'
+import { apiReads } from '../mistakes/mistake-watch.js'
 import {
   assertNumber,
   assertNumberIfGiven,
@@ -14,7 +15,6 @@ import {
   functionIfGiven,
   type OptionNames,
 } from '../option-checks.js'
-import { apiReads } from '../stores/memory-store.js'
 import { admittedTokens, type TokenHandler, type TokenRequest } from './bearer.js'
 import { ClaimsCache, type LoadClaims, type LookupOptions, type MarksStore, type Verdict } from './claims-cache.js'
 import { type EvictionEndpointOptions, type EvictionHandler, evictionEndpoint } from './eviction-endpoint.js'

@@ -9,8 +9,11 @@ const SENTENCES = {
   introspection_late: 'The authorization server did not answer in time',
   /** Not an answer of RFC 7662 2.2, or not signed as RFC 9701 5 demands where that is configured. */
   answer_malformed: 'The answer of the authorization server is not an introspection response',
-  /** No introspection endpoint or, where signed answers are demanded, no keys; asked for again at the next question. */
-  metadata_incomplete: 'The metadata of the authorization server do not say where to ask about access tokens',
+  /**
+   * No introspection endpoint or, where signed answers are demanded, no keys: none at all, or at plain http; asked for
+   * again at the next question.
+   */
+  metadata_incomplete: 'The metadata of the authorization server do not say by https where to ask about access tokens',
   /** Claims without an issuer, or of another type than the registered one. */
   claims_malformed: 'The claims of the access token cannot be judged',
   keys_unavailable: 'The keys of the authorization server could not be fetched',

@@ -4,6 +4,18 @@ import { type EventListener, type LogoutEvent, publishRefusedLogin } from '../ev
 import { issuerDifference } from './issuer-difference.js'
 import { type Mistake, mistakeError, reportOnce } from './mistakes.js'
 
+const readByApis = new WeakSet<object>()
+
+/** An API of this process asks this store about its access tokens. */
+export function apiReads(store: object): void {
+  readByApis.add(store)
+}
+
+/** Whether an API of this process asks it: then a receiver beside it may have no logins of its own. */
+export function isReadByApi(store: object): boolean {
+  return readByApis.has(store)
+}
+
 export interface MistakeWatchOptions {
   /** Hears the events, and the warnings among them. */
   readonly emit: EventListener

@@ -74,18 +74,6 @@ export function isMemoryStore(store: LogoutStore): boolean {
   return store instanceof MemoryStore
 }
 
-const readByApis = new WeakSet<object>()
-
-/** An API of this process asks this store about its access tokens. */
-export function apiReads(store: object): void {
-  readByApis.add(store)
-}
-
-/** Whether an API of this process asks it: then a receiver beside it may have no logins of its own. */
-export function isReadByApi(store: object): boolean {
-  return readByApis.has(store)
-}
-
 class MemoryStore implements LogoutStore {
   readonly #clock: () => number
   #lastStamp = 0
