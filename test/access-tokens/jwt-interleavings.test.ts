@@ -83,8 +83,12 @@ const shares =
     }
   }
 
-/** No logout touches the records of logins: of their steps only the writes can come before or after its own. */
-const isAside = (step: string) => step.includes('login of the ') && !step.startsWith('write ')
+/**
+ * No logout touches the records of logins: of their steps only the writes can come before or after its own, and of these
+ * only those that are dated by it: which login is the latest is not.
+ */
+const isAside = (step: string) =>
+  step.includes('latest login of the ') || (step.includes('login of the ') && !step.startsWith('write '))
 
 const logOutOf = (store: LogoutStore, target: Parameters<typeof targetKey>[0], issuedAt: number) =>
   store.begin({ target: targetKey(target), issuedAt, seenSecondsAgo: 0, marksExpireAt: FOREVER, mayDestroy: false })
