@@ -107,14 +107,13 @@ export function loginUndone(): LogoutError {
   return new LogoutError(
     'ERR_SESSIONS',
     'Another login under this session id failed and is undone: no login lives under that id meanwhile',
-    { reason: LOGIN_UNDONE },
+    { reason: 'login_undone' },
   )
 }
 
 export function isLoginUndone(cause: unknown): boolean {
-  return cause instanceof LogoutError && cause.reason === LOGIN_UNDONE
+  return cause instanceof LogoutError && cause.reason === 'login_undone'
 }
 
-const LOGIN_UNDONE = 'login_undone'
 const yes = () => true
 const no = () => false

@@ -8,8 +8,8 @@
 //   its turn has begun, and S is marked  no login lives under S any more: nobody can tell a mark that is not written
 //                                        from one whose answer was lost
 //
-// All of it is asked and answered in one tick, after the binding was written: so no undoing that was sent before a login
-// was told that it lives can end it afterwards.
+// All of it is asked and answered in one tick, after the binding was written: so no undoing that was sent before a
+// login was told that it lives can end it afterwards.
 import { ExpiringMap } from '../expiring-map.js'
 
 /** A login that is being bound. */

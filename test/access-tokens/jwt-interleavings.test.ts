@@ -84,8 +84,8 @@ const shares =
   }
 
 /**
- * No logout touches the records of logins: of their steps only the writes can come before or after its own, and of these
- * only those that are dated by it: which login is the latest is not.
+ * No logout touches the records of logins: of their steps only the writes can come before or after its own, and of
+ * these only those that are dated by it: which login is the latest is not.
  */
 const isAside = (step: string) =>
   step.includes('latest login of the ') || (step.includes('login of the ') && !step.startsWith('write '))
