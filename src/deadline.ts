@@ -49,8 +49,8 @@ export function ageOf(then: Moment, now: Moment): number {
  */
 export function timeoutOr(seconds: number, other: AbortSignal): AbortSignal {
   const late = new AbortController()
-  const error = new DOMException('The operation was aborted due to timeout', 'TimeoutError')
-  setTimeout(() => late.abort(error), milliseconds(seconds)).unref()
+  const abort = () => late.abort(new DOMException('The operation was aborted due to timeout', 'TimeoutError'))
+  setTimeout(abort, milliseconds(seconds)).unref()
   return AbortSignal.any([late.signal, other])
 }
 

@@ -10,8 +10,13 @@ export const LONGEST_COOKIE = 4096
  * domain lays another over it.
  */
 export function hostCookieName(prefix: string, of: string, isSecure: boolean): string {
-  const name = `${prefix}_${createHash('sha256').update(of).digest('hex').slice(0, 8)}`
+  const name = `${prefix}_${shortHash(of)}`
   return isSecure ? `__Host-${name}` : name
+}
+
+/** A part of a cookie's name: it says nothing of what it is made of. */
+export function shortHash(text: string): string {
+  return createHash('sha256').update(text).digest('hex').slice(0, 8)
 }
 
 /** Its values in the header `Cookie`: several where others may set cookies of that name for this host. */

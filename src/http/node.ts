@@ -57,9 +57,12 @@ export function assertNode(call: string, req: unknown, res: unknown, elsewhere =
   throw new TypeError(`${call} takes the request and the response of Node's http: ${FASTIFY}; ${KOA}; ${elsewhere}`)
 }
 
-/** The same of middleware, which reads no more of a request than its headers, and goes on by `next` alone. */
+/**
+ * The same of middleware, which reads no more of a request than its headers, and goes on by `next` alone. The headers are
+ * not read here: Node makes that object when it is first asked for, and a bearer check needs the raw list alone.
+ */
 export function assertConnect(call: string, elsewhere: string, req: unknown, res: unknown, next: unknown): void {
-  if (Object(req).headers !== undefined && isNodeResponse(res) && typeof next === 'function') return
+  if ('headers' in Object(req) && isNodeResponse(res) && typeof next === 'function') return
   throw new TypeError(
     `${call} takes the request and the response of Node's http, and next, as middleware of Express does: ` +
       `elsewhere ask ${elsewhere}`,

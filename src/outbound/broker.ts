@@ -239,7 +239,10 @@ class Broker implements LogoutBroker {
     const together = new Set(sessionIds)
     const told = this.#toldOf(sessionIds)
     const fresh: Notice[] = []
-    const origins = new Map(found.map(([id, hanging]) => [id, beganAt(this.#originOf(id), [...hanging.values()])]))
+    const now = this.#clock()
+    const origins = new Map(
+      found.map(([id, hanging]) => [id, beganAt(this.#origins.get(id, now), [...hanging.values()])]),
+    )
     // By its own `sid` a session is the same under another id. By `sub` alone it may be one at another device.
     const began = new Set([...origins.values()].flatMap((each) => (each?.sid === undefined ? [] : [keyOf(each)])))
     for (const [sessionId, hanging] of found) {
@@ -264,10 +267,6 @@ class Broker implements LogoutBroker {
       this.#settle(sessionId, entry)
     }
     return fresh
-  }
-
-  #originOf(sessionId: string): Origin | undefined {
-    return this.#origins.get(sessionId, this.#clock())
   }
 
   #entryOf(sessionId: string): Ended {

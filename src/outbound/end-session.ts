@@ -1,7 +1,8 @@
 // RP-Initiated Logout 1.0: from a session that has ended here to the OP that ends its own, and back to a page of ours.
 // Knows no framework, and ends nothing itself.
-import { createHash, randomBytes } from 'node:crypto'
+import { randomBytes } from 'node:crypto'
 import { LogoutError } from '../errors.js'
+import { shortHash } from '../http/cookies.js'
 import { fitsHeader } from '../http/safe-url.js'
 import { assertOptions, type OptionNames } from '../option-checks.js'
 import {
@@ -368,11 +369,6 @@ export class EndSessions {
 function worstOf(all: readonly TokensRevoked[]): TokensRevoked {
   const [first = { outcome: 'revoked' as const }] = all
   return all.find(({ outcome }) => outcome === 'failed') ?? all.find(({ outcome }) => outcome !== 'revoked') ?? first
-}
-
-/** Names a cookie: it says nothing of what it is made of. */
-function shortHash(text: string): string {
-  return createHash('sha256').update(text).digest('hex').slice(0, 8)
 }
 
 function isOf({ client, refreshToken }: PendingLogout, own: TokensToRevoke): boolean {

@@ -131,10 +131,10 @@ export class LogoutCookies {
 
   /** With room for the password, whether it is to be asked for or not. */
   #fits(logouts: readonly PendingLogout[]): boolean {
-    const parts = partsOf(logouts, true)
-    const pairs = parts.map((part) => this.#header(part).split(';', 1)[0]?.length ?? 0)
+    const headers = partsOf(logouts, true).map((part) => this.#header(part))
+    const pairs = headers.map((header) => header.split(';', 1)[0]?.length ?? 0)
     const together = pairs.reduce((sum, length) => sum + length + '; '.length, 0)
-    return together <= MOST_TOGETHER && parts.every((part) => this.#header(part).length <= LONGEST_COOKIE)
+    return together <= MOST_TOGETHER && headers.every((header) => header.length <= LONGEST_COOKIE)
   }
 
   #nameOf({ kind, id }: Part): string {

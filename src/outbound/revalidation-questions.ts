@@ -85,17 +85,17 @@ export function byRefreshToken(options: RevalidationQuestionOptions): Revalidati
     }
     const finding = await understood(response, clock, async (): Promise<RevalidationFinding> => {
       const read = (answer: Response) => processRefreshTokenResponse(server, client, answer)
-      const text = response.status === 200 ? await response.text() : undefined
+      const text = response.status === 200 ? withoutUnused(await response.text()) : undefined
       const anew = (body: string) => new Response(body, { headers: response.headers })
       try {
-        const answer = await read(text === undefined ? response : anew(withoutUnused(text)))
+        const answer = await read(text === undefined ? response : anew(text))
         const subject = getValidatedIdTokenClaims(answer)?.sub
         if (sub !== undefined && subject !== undefined && subject !== sub) return { found: 'ended' }
         return { found: 'live', refreshToken: answer.refresh_token ?? refreshToken, accessToken: answer.access_token }
       } catch (cause) {
         if (text === undefined) throw cause
         // Whatever is wrong with the ID Token alone: the provider has changed the refresh token with this answer.
-        const { id_token: idToken, ...rest } = JSON.parse(withoutUnused(text))
+        const { id_token: idToken, ...rest } = JSON.parse(text)
         const answer = await read(anew(JSON.stringify(rest))).catch(() => Promise.reject(cause))
         const tokens = { refreshToken: answer.refresh_token ?? refreshToken, accessToken: answer.access_token }
         // One that is encrypted says nothing to who has no key, as none at all would.

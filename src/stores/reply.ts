@@ -1,4 +1,5 @@
 // Reads what a database answers, and takes nothing for an answer that is not of the expected shape.
+import { LogoutError } from '../errors.js'
 import type { Mark } from '../marks/covering.js'
 import { writtenPosition } from './logout-position.js'
 import type { BegunLogout, Binding, ListedSessions, SessionState } from './logout-store.js'
@@ -139,4 +140,12 @@ export function numberOf(value: unknown): number {
 
 export function unexpected(): Error {
   return new Error('The store returned an unexpected reply')
+}
+
+/** The database understands, and this application may not ask it that. */
+export function permissionDenied(cause: unknown): LogoutError {
+  return new LogoutError('ERR_STORE', 'The logout store refuses the role or user of this application', {
+    reason: 'permission_denied',
+    cause,
+  })
 }

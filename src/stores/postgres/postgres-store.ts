@@ -1,6 +1,5 @@
 // The logout store in PostgreSQL: each method is one statement, a call of a function of sql/functions. Knows a pool by
 // its shape and imports no driver.
-import { LogoutError } from '../../errors.js'
 import type { TargetKey } from '../../marks/target.js'
 import { assertOptions } from '../../option-checks.js'
 import type { LogPage, LogStore } from '../log-store.js'
@@ -17,7 +16,7 @@ import type {
   SessionState,
 } from '../logout-store.js'
 import { JTI_SPARE_SECONDS } from '../logout-store.js'
-import { Reply } from '../reply.js'
+import { permissionDenied, Reply } from '../reply.js'
 
 /** A pool of `pg`, or anything that runs one parametrized statement on the **primary**. */
 export interface PostgresPool {
@@ -170,12 +169,7 @@ class PostgresStore implements LogStore {
         const { rows } = await this.#pool.query(`SELECT ${name}($1::jsonb) AS reply`, values)
         return new Reply(rows[0]?.reply)
       } catch (error) {
-        if (sqlState(error) === INSUFFICIENT_PRIVILEGE) {
-          throw new LogoutError('ERR_STORE', 'The logout store refuses the role or user of this application', {
-            reason: 'permission_denied',
-            cause: error,
-          })
-        }
+        if (sqlState(error) === INSUFFICIENT_PRIVILEGE) throw permissionDenied(error)
         if (left <= 1 || !AGAIN.includes(sqlState(error))) throw error
       }
     }

@@ -1,7 +1,7 @@
 // The seam to a Redis driver: one function that sends a command, and a script that is loaded when Redis forgot it.
 // Knows the shapes of node-redis and ioredis, imports neither.
 import { createHash } from 'node:crypto'
-import { LogoutError } from '../../errors.js'
+import { permissionDenied } from '../reply.js'
 
 /**
  * Sends one command to the primary and resolves to its reply; rejects with an error whose `message` is Redis's own.
@@ -156,11 +156,6 @@ export function isNotPermitted(error: unknown): boolean {
 }
 
 function inWords(error: unknown): unknown {
-  if (isNotPermitted(error)) {
-    return new LogoutError('ERR_STORE', 'The logout store refuses the role or user of this application', {
-      reason: 'permission_denied',
-      cause: error,
-    })
-  }
+  if (isNotPermitted(error)) return permissionDenied(error)
   return isUndeclaredKey(error) ? new Error(UNDECLARED_KEYS, { cause: error }) : error
 }
